@@ -1,0 +1,64 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+)
+
+// Exit codes, one table for all subcommands.
+const (
+	exitOK       = 0  // done and good
+	exitVerdict  = 1  // finished, but the verdict is bad
+	exitUsage    = 2  // wrong usage or configuration
+	exitMissing  = 3  // a needed thing is missing or busy
+	exitRefused  = 4  // refused for lack of permission
+	exitInternal = 70 // a fault of linefit itself
+)
+
+// exitError gives an error its exit code. A nil err ends silently: what there
+// is to say was printed.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// exit wraps err (or nil) with a code.
+func exit(code int, err error) error { return &exitError{code: code, err: err} }
+
+// report prints an error and returns the process's exit code. An error
+// without a code of its own is a fault of linefit itself.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var e *exitError
+	if !errors.As(err, &e) {
+		fmt.Fprintln(stderr, "linefit:", err)
+		return exitInternal
+	}
+	if e.err != nil {
+		fmt.Fprintln(stderr, "linefit:", err)
+	}
+	return e.code
+}
+
+// printJSON prints exactly one JSON document and a line feed.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func stack() []byte { return debug.Stack() }

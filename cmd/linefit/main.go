@@ -1,0 +1,66 @@
+// Command linefit is factory-line provisioning station software. This package
+// is flags and wiring only; docs/architecture.md says where things live.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the whole command line. Each subcommand has its own file and a Run
+// method that takes *app.
+type cli struct{}
+
+// app is what a subcommand gets: where to read and print, and the context that
+// ends with SIGINT or SIGTERM.
+type app struct {
+	ctx    context.Context
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(stderr, "linefit: fault of linefit itself: %v\n%s", r, stack())
+			code = exitInternal
+		}
+	}()
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("linefit"),
+		kong.Description("Factory-line provisioning station: cellular modules and their eUICCs, many slots at once, every step proven."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "linefit:", err)
+		return exitInternal
+	}
+	kctx, err := parser.Parse(args)
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "linefit:", err)
+		return exitUsage
+	}
+	return report(stderr, kctx.Run(&app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}))
+}
