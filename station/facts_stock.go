@@ -1,0 +1,81 @@
+package station
+
+import "linefit/modem/ident"
+
+// StockImported brings one profile into the ledger. The code itself lies in
+// the vault under Handle; neither it nor a hash of it is ever written here.
+type StockImported struct {
+	Handle   string      `json:"handle"`
+	Batch    string      `json:"batch"`
+	SMDP     string      `json:"smdp"`
+	ICCID    ident.ICCID `json:"iccid,omitempty"`
+	Operator string      `json:"operator,omitempty"`
+	EID      ident.EID   `json:"eid,omitempty"` // bound to this eUICC
+	Cap      int         `json:"cap,omitempty"` // downloads that the operator allows
+	Customer string      `json:"customer,omitempty"`
+	SKU      string      `json:"sku,omitempty"`
+}
+
+// ProfileReserved takes a profile out of the stock for a run: the gate before
+// its code leaves the ledger.
+type ProfileReserved struct {
+	Handle string      `json:"handle"`
+	ICCID  ident.ICCID `json:"iccid,omitempty"`
+	SMDP   string      `json:"smdp"`
+	EID    ident.EID   `json:"eid,omitempty"`
+}
+
+// ProfileCommitted says that the profile is installed on the unit.
+type ProfileCommitted struct {
+	Handle string      `json:"handle"`
+	ICCID  ident.ICCID `json:"iccid"`
+	EID    ident.EID   `json:"eid"`
+}
+
+// ProfileReleased puts a reserved profile back: nothing of it was used.
+type ProfileReleased struct {
+	Handle string `json:"handle"`
+	Why    string `json:"why,omitempty"`
+}
+
+// ProfileQuarantined keeps a profile from being used until someone has found
+// out what became of it.
+type ProfileQuarantined struct {
+	Handle string  `json:"handle"`
+	Reason *Reason `json:"reason,omitempty"`
+}
+
+// ProfileSpent says that the order is used up without being installed here.
+type ProfileSpent struct {
+	Handle string  `json:"handle"`
+	Reason *Reason `json:"reason,omitempty"`
+}
+
+// NotificationKept says that a pending notification lies in the outbox.
+type NotificationKept struct {
+	Handle    string      `json:"handle"` // vault handle of the signed notification
+	Sequence  int64       `json:"sequence"`
+	Operation string      `json:"operation"` // install, enable, disable, delete
+	ICCID     ident.ICCID `json:"iccid,omitempty"`
+	Recipient string      `json:"recipient"`
+	EID       ident.EID   `json:"eid"`
+}
+
+// NotificationDelivered says that the recipient has acknowledged it.
+type NotificationDelivered struct {
+	Handle   string    `json:"handle"`
+	Sequence int64     `json:"sequence"`
+	EID      ident.EID `json:"eid"`
+}
+
+// Fact types.
+func (StockImported) FactType() string         { return "stock.imported/1" }
+func (ProfileReserved) FactType() string       { return "profile.reserved/1" }
+func (ProfileCommitted) FactType() string      { return "profile.committed/1" }
+func (ProfileReleased) FactType() string       { return "profile.released/1" }
+func (ProfileQuarantined) FactType() string    { return "profile.quarantined/1" }
+func (ProfileSpent) FactType() string          { return "profile.spent/1" }
+func (NotificationKept) FactType() string      { return "notification.kept/1" }
+func (NotificationDelivered) FactType() string { return "notification.delivered/1" }
+
+func (ProfileReserved) gate() {}

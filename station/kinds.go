@@ -1,0 +1,114 @@
+package station
+
+// ParamType is the type of a step parameter.
+type ParamType string
+
+// Parameter types.
+const (
+	ParamText     ParamType = "text"
+	ParamInt      ParamType = "int"
+	ParamDuration ParamType = "duration"
+	ParamFlag     ParamType = "flag" // yes or no
+	ParamList     ParamType = "list" // texts
+)
+
+// Param describes a parameter of a step kind.
+type Param struct {
+	Name     string
+	Type     ParamType
+	Values   []string // allowed texts, where limited
+	Required bool
+	Doc      string
+}
+
+// Kind describes a step kind: what recipe lint checks and what station/steps
+// implements; a test holds the two against each other.
+type Kind struct {
+	Name         string
+	Doc          string
+	Params       []Param
+	Measures     []string // what limits may name
+	Irreversible bool     // writes intents
+	// Power says what the step needs: "on" with the module powered.
+	Power string
+}
+
+// Names of the step kinds.
+const (
+	KindClamp     = "fixture.clamp"
+	KindPower     = "fixture.power"
+	KindBoot      = "module.boot"
+	KindRadioOff  = "module.radio_off"
+	KindAttach    = "module.attach"
+	KindIdentify  = "module.identify"
+	KindBind      = "unit.bind"
+	KindEUICC     = "euicc.identify"
+	KindPrecheck  = "euicc.precheck"
+	KindReserve   = "profile.reserve"
+	KindDownload  = "profile.download"
+	KindNotify    = "notification.handover"
+	KindEnable    = "profile.enable"
+	KindRestart   = "unit.restart"
+	KindReadback  = "profile.readback"
+	KindShipState = "unit.ship_state"
+	KindPowerDown = "module.power_down"
+	KindDelete    = "profile.delete"
+)
+
+// Kinds lists every step kind.
+func Kinds() []Kind {
+	return []Kind{
+		{Name: KindClamp, Doc: "Close the clamp and see the unit present."},
+		{Name: KindPower, Doc: "Switch the unit's supply.", Params: []Param{
+			{Name: "state", Type: ParamText, Values: []string{"on", "off"}, Required: true, Doc: "What to switch to."},
+		}},
+		{Name: KindBoot, Power: "on", Doc: "Open the port and wait until the module answers.", Measures: []string{"boot_ms"}},
+		{Name: KindRadioOff, Power: "on", Doc: "Switch the radio off and read it back, so that nothing attaches by accident."},
+		{Name: KindAttach, Power: "on", Doc: "Switch the radio on and wait for registration; only for recipes with a connectivity test.", Measures: []string{"attach_ms", "registration"}},
+		{Name: KindIdentify, Power: "on", Doc: "Read maker, model, firmware and IMEI.", Measures: []string{"maker", "model", "firmware", "imei", "tac"}},
+		{Name: KindBind, Power: "on", Doc: "Show that the unit on the port is the unit that was scanned.", Params: []Param{
+			{Name: "source", Type: ParamText, Values: []string{"pairing", "label", "scan", "presence", "none"}, Required: true,
+				Doc: "pairing: EID and IMEI equal the pairing list; label: the scanned label carries them; scan: slot label then unit label were scanned; presence: the next presence edge after the scan; none: single-slot engineering only."},
+		}},
+		{Name: KindEUICC, Power: "on", Doc: "Open the eUICC; read EID, generation, platform and memory.",
+			Measures: []string{"eid", "eum", "generation", "svn", "euicc_firmware", "free_nvm", "sas", "pp_version", "profiles"}},
+		{Name: KindPrecheck, Power: "on", Doc: "What can be known before money moves: EID, memory, trusted CI, leftovers.", Params: []Param{
+			{Name: "profile_nvm", Type: ParamInt, Doc: "Memory that a profile needs, bytes."},
+			{Name: "leftovers", Type: ParamText, Values: []string{"refuse", "allow"}, Doc: "Profiles that this station did not install: refuse holds the unit."},
+			{Name: "ci", Type: ParamList, Doc: "Subject key identifiers of CIs of which the eUICC must trust one, hexadecimal."},
+		}, Measures: []string{"free_nvm", "profiles", "notifications"}},
+		{Name: KindReserve, Doc: "Reserve a profile of the stock for this unit.", Params: []Param{
+			{Name: "batch", Type: ParamText, Doc: "Only profiles of this batch."},
+			{Name: "operator", Type: ParamText, Doc: "Only profiles of this operator."},
+		}},
+		{Name: KindDownload, Power: "on", Irreversible: true, Doc: "Download and install the reserved profile, or find out that it already is installed.", Params: []Param{
+			{Name: "max_downloads", Type: ParamInt, Doc: "Bound package requests allowed for one code; the operator's cap where that is lower."},
+			{Name: "strict", Type: ParamFlag, Doc: "Refuse metadata that is not what was ordered."},
+		}, Measures: []string{"download_ms", "apdus", "round_trips", "bpp_bytes"}},
+		{Name: KindNotify, Power: "on", Irreversible: true, Doc: "Take the pending notifications into the outbox and deliver what the network allows.", Params: []Param{
+			{Name: "remove", Type: ParamText, Values: []string{"acknowledged", "never"}, Doc: "acknowledged: remove from the eUICC what the server has acknowledged."},
+		}, Measures: []string{"pending", "delivered"}},
+		{Name: KindEnable, Power: "on", Irreversible: true, Doc: "Enable the installed profile."},
+		{Name: KindRestart, Doc: "Cold restart by fixture power: off, wait, on, boot, radio quiet, same identity.", Params: []Param{
+			{Name: "off", Type: ParamDuration, Doc: "Time without power."},
+		}, Measures: []string{"boot_ms"}},
+		{Name: KindReadback, Power: "on", Doc: "Read ICCID through the module, EID and profile state through the ISD-R.", Params: []Param{
+			{Name: "state", Type: ParamText, Values: []string{"enabled", "disabled"}, Required: true, Doc: "What the profile's state must be."},
+		}, Measures: []string{"iccid", "state"}},
+		{Name: KindShipState, Power: "on", Doc: "Put the module into the state in which it ships, saved the way its family saves, and read it back.", Params: []Param{
+			{Name: "radio", Type: ParamText, Values: []string{"on", "off"}, Required: true, Doc: "Whether the radio starts by itself at the customer's."},
+		}},
+		{Name: KindPowerDown, Power: "on", Doc: "Shut the module down in order."},
+		{Name: KindDelete, Power: "on", Irreversible: true, Doc: "Delete the profile that an earlier run of this unit installed (rework)."},
+	}
+}
+
+// KindByName finds a step kind.
+func KindByName(name string) (Kind, bool) {
+	for _, k := range Kinds() {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Kind{}, false
+}

@@ -1,0 +1,117 @@
+package station
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Recipe is an immutable, versioned process. station/recipe reads it from
+// strict YAML; its digest is in every run.
+type Recipe struct {
+	Name    string
+	Version int
+	Title   string
+	// Accepts lists the eUICC generations: sgp22, sgp32, sgp02.
+	Accepts []string
+	// Restart is the step from which an interrupted run goes on. It lies before
+	// the steps that read identity.
+	Restart string
+	// Consent declares that profile policy rules are allowed and under which
+	// contract; empty means that none are.
+	Consent string
+	Steps   []Step
+}
+
+// Step is one step of a recipe.
+type Step struct {
+	ID     string
+	Kind   string
+	Params map[string][]string
+	Limits []Limit
+	// Timeout bounds one attempt.
+	Timeout time.Duration
+	// Attempts bounds the tries in one run, 1 to 20.
+	Attempts int
+	// RetryFrom is the step with which another try begins; empty is this one.
+	RetryFrom string
+	// RetryOn are the outcomes after which another try makes sense.
+	RetryOn []Outcome
+	// Irreversible steps write an intent before each effect that cannot be undone.
+	Irreversible bool
+	// Always marks a closing step: it runs whatever happened before.
+	Always bool
+	// Optional steps do not decide the verdict.
+	Optional bool
+}
+
+// Limit bounds a measurement. Exactly one kind of bound is set.
+type Limit struct {
+	Measure string
+	Min     *int64
+	Max     *int64
+	In      []string // one of these texts
+	Prefix  []string // begins with one of these
+}
+
+// Check reports whether a value is inside; a value that is no number is
+// outside of a numeric bound.
+func (l Limit) Check(value string) bool {
+	if len(l.In) > 0 {
+		return slices.Contains(l.In, value)
+	}
+	if len(l.Prefix) > 0 {
+		return slices.ContainsFunc(l.Prefix, func(p string) bool { return len(value) >= len(p) && value[:len(p)] == p })
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	return err == nil && (l.Min == nil || n >= *l.Min) && (l.Max == nil || n <= *l.Max)
+}
+
+// Text is a parameter's first value, or the empty string.
+func (s Step) Text(name string) string {
+	if v := s.Params[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// Flag reports whether a parameter is "yes" or "true".
+func (s Step) Flag(name string) bool { return s.Text(name) == "yes" || s.Text(name) == "true" }
+
+// Int is a parameter as a number, or def where it is absent. The recipe was
+// checked against the kind's parameters, so it is a number where it is there.
+func (s Step) Int(name string, def int64) int64 {
+	if n, err := strconv.ParseInt(s.Text(name), 10, 64); err == nil {
+		return n
+	}
+	return def
+}
+
+// Duration is a parameter as a duration, or def where it is absent.
+func (s Step) Duration(name string, def time.Duration) time.Duration {
+	if d, err := time.ParseDuration(s.Text(name)); err == nil {
+		return d
+	}
+	return def
+}
+
+// Retries reports whether another try makes sense after an outcome.
+func (s Step) Retries(o Outcome) bool { return slices.Contains(s.RetryOn, o) }
+
+// Index is the position of a step, -1 where there is none of that name.
+func (r *Recipe) Index(id string) int {
+	return slices.IndexFunc(r.Steps, func(s Step) bool { return s.ID == id })
+}
+
+// Digest is the SHA-256 over the recipe's canonical JSON, in hexadecimal.
+func (r *Recipe) Digest() string {
+	b, err := json.Marshal(r)
+	if err != nil { // plain data always marshals
+		panic(err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

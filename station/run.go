@@ -1,0 +1,292 @@
+package station
+
+import (
+	"slices"
+
+	"linefit/modem/ident"
+)
+
+// Phase is how far a run is.
+type Phase string
+
+// Phases, in order.
+const (
+	PhaseSteps        Phase = "steps"
+	PhaseVerdict      Phase = "verdict"      // the verdict is durable
+	PhaseDisposed     Phase = "disposed"     // the disposition is durable
+	PhaseAccepted     Phase = "accepted"     // the MES has answered
+	PhaseAcknowledged Phase = "acknowledged" // a person has seen it, where one must
+)
+
+// Failure is what decided a run that did not pass.
+type Failure struct {
+	Step    string
+	Outcome Outcome
+	Reason  *Reason
+}
+
+// Run is one unit going through one recipe in one slot. All of it follows from
+// the run's facts.
+type Run struct {
+	ID      RunID
+	Unit    Serial
+	Recipe  *Recipe // nil where the recipe of an interrupted run is not known any more
+	Started RunStarted
+	Phase   Phase
+	At      int            // index of the step that comes next or is running
+	Tries   map[string]int // attempts that ended, by step
+	Closing bool           // only steps marked Always are left
+	Failed  *Failure
+	Resumes int
+	Millis  int64 // sum over the attempts
+
+	Identity UnitIdentified
+	Intents  []Intent
+	Results  []Result
+	Profile  *ProfileReserved
+	Settled  bool // the reservation is committed, released, quarantined or spent
+	Kept     []NotificationKept
+	Evidence *Evidence
+
+	Verdict     *RunVerdict
+	Disposition *UnitDisposed
+	Accepted    *RunAccepted
+}
+
+// OpenIntents are the intents without a result: what became of them is unknown.
+func (r *Run) OpenIntents() []Intent {
+	var open []Intent
+	for _, in := range r.Intents {
+		if !slices.ContainsFunc(r.Results, func(res Result) bool { return res.Number == in.Number }) {
+			open = append(open, in)
+		}
+	}
+	return open
+}
+
+// NextIntent is the number of the next intent.
+func (r *Run) NextIntent() int { return len(r.Intents) + 1 }
+
+// Downloads counts the bound profile packages asked for with the profile that
+// is reserved now.
+func (r *Run) Downloads() int {
+	n := 0
+	for _, in := range r.Intents {
+		if in.Effect == EffectGetBPP && r.Profile != nil && in.Profile == r.Profile.Handle {
+			n++
+		}
+	}
+	return n
+}
+
+// Installed reports whether the reserved profile is known to be installed, and
+// with which result.
+func (r *Run) Installed() (Result, bool) {
+	for _, res := range slices.Backward(r.Results) {
+		if res.Effect == EffectLoad && res.State == StateInstalled {
+			return res, true
+		}
+	}
+	return Result{}, false
+}
+
+// States of a profile after a load, in Result.State.
+const (
+	StateInstalled = "installed"
+	StateAbsent    = "absent"
+	StateUnknown   = "unknown"
+)
+
+// step is the step at the run's position; false at the end.
+func (r *Run) step() (Step, bool) {
+	if r.Recipe == nil || r.At >= len(r.Recipe.Steps) {
+		return Step{}, false
+	}
+	return r.Recipe.Steps[r.At], true
+}
+
+// advance moves to the next step that is to run.
+func (r *Run) advance() {
+	if r.Recipe == nil {
+		return
+	}
+	for r.At < len(r.Recipe.Steps) && r.Closing && !r.Recipe.Steps[r.At].Always {
+		r.At++
+	}
+}
+
+// ended decides what follows an attempt: the Then of its fact.
+func (r *Run) ended(s Step, res StepResult) string {
+	tries := r.Tries[s.ID] + 1
+	switch {
+	case res.Outcome == OK || res.Outcome == Skipped || r.Closing:
+		return ""
+	case res.Outcome != Aborted && !res.Final && tries < s.Attempts && s.Retries(res.Outcome):
+		if s.RetryFrom != "" {
+			return s.RetryFrom
+		}
+		return s.ID
+	case s.Optional:
+		return ""
+	}
+	return ThenClose
+}
+
+// verdict judges a run whose steps are done. Pass needs every required step OK
+// and, where the recipe touches profiles, what was read back.
+func (r *Run) verdict() RunVerdict {
+	v := RunVerdict{Verdict: Pass, IMEI: r.Identity.IMEI, EID: r.Identity.EID, Evidence: r.Evidence, Millis: r.Millis}
+	for _, res := range r.Results {
+		if res.Effect == EffectLoad && res.State == StateInstalled && res.ICCID != "" && !slices.Contains(v.ICCIDs, res.ICCID) {
+			v.ICCIDs = append(v.ICCIDs, res.ICCID)
+		}
+	}
+	fail := r.Failed
+	if fail == nil {
+		fail = r.missing()
+	}
+	if fail == nil {
+		return v
+	}
+	v.Verdict, v.Step, v.Reason = Inconclusive, fail.Step, fail.Reason
+	if fail.Reason != nil && fail.Reason.Class == ClassUnit {
+		v.Verdict = Failed
+	}
+	return v
+}
+
+// missing finds what a Pass lacks although no step failed.
+func (r *Run) missing() *Failure {
+	if r.Recipe == nil {
+		return &Failure{Outcome: Error, Reason: NewReason(Interrupted, "the recipe of this run is not known")}
+	}
+	touches := false
+	for _, s := range r.Recipe.Steps {
+		touches = touches || s.Kind == KindDownload || s.Kind == KindReadback
+		if !s.Optional && r.Tries[s.ID] == 0 {
+			return &Failure{Step: s.ID, Outcome: Error, Reason: NewReason(StationFault, "step was not run")}
+		}
+	}
+	if touches && (r.Evidence == nil || r.Evidence.EID != r.Identity.EID) {
+		return &Failure{Outcome: Error, Reason: NewReason(StationFault, "no read-back evidence")}
+	}
+	return nil
+}
+
+// Envelope is what an entry says beside its fact.
+type Envelope struct {
+	Run  RunID
+	Unit Serial
+}
+
+// evolve applies a fact of this run.
+func (r *Run) evolve(f Fact) {
+	switch f := f.(type) {
+	case RunResumed:
+		r.Resumes++
+		if r.Recipe != nil && f.Open != "" {
+			r.Tries[f.Open]++
+		}
+		if i := r.indexOf(f.Step); i >= 0 {
+			if i < r.At {
+				r.Evidence = nil
+			}
+			r.At = i
+		}
+	case StepEnded:
+		r.evolveStep(f)
+	case UnitIdentified:
+		r.Identity = mergeIdentity(r.Identity, f)
+	case Intent:
+		r.Intents = append(r.Intents, f)
+	case Result:
+		r.Results = append(r.Results, f)
+	case ProfileReserved:
+		r.Profile, r.Settled = &f, false
+	case ProfileCommitted, ProfileReleased, ProfileQuarantined, ProfileSpent:
+		r.Settled = true
+	case NotificationKept:
+		r.Kept = append(r.Kept, f)
+	case RunVerdict:
+		r.Verdict, r.Phase = &f, PhaseVerdict
+	case UnitDisposed:
+		r.Disposition, r.Phase = &f, PhaseDisposed
+		if r.Accepted != nil { // the MES's own decision replaces the policy's
+			r.Phase = PhaseAccepted
+		}
+	case RunAccepted:
+		r.Accepted, r.Phase = &f, PhaseAccepted
+	case UnitAcknowledged:
+		r.Phase = PhaseAcknowledged
+	}
+}
+
+func (r *Run) indexOf(id string) int {
+	if r.Recipe == nil {
+		return -1
+	}
+	return r.Recipe.Index(id)
+}
+
+func (r *Run) evolveStep(f StepEnded) {
+	r.Tries[f.Step]++
+	r.Millis += f.Millis
+	if f.Outcome != OK && f.Outcome != Skipped && f.Then == ThenClose && r.Failed == nil {
+		r.Failed = &Failure{Step: f.Step, Outcome: f.Outcome, Reason: f.Reason}
+	}
+	if f.Kind == KindReadback && f.Outcome == OK {
+		r.Evidence = evidenceOf(f)
+	}
+	switch i := r.indexOf(f.Then); {
+	case f.Then == ThenClose:
+		r.Closing = true
+		r.At++
+	case f.Then != "" && i >= 0:
+		r.At = i
+		r.Evidence = nil // what was read back before another try proves nothing
+	default:
+		r.At++
+	}
+	r.advance()
+}
+
+// evidenceOf takes the read-back step's measurements as evidence.
+func evidenceOf(f StepEnded) *Evidence {
+	e := &Evidence{}
+	for _, m := range f.Measured {
+		switch m.Name {
+		case "iccid":
+			e.ICCID = ident.ICCID(m.Value)
+		case "card_iccid":
+			e.Seen = ident.ICCID(m.Value)
+		case "eid":
+			e.EID = ident.EID(m.Value)
+		case "state":
+			e.State = m.Value
+		}
+	}
+	return e
+}
+
+func mergeIdentity(old, f UnitIdentified) UnitIdentified {
+	set := func(to *string, from string) {
+		if from != "" {
+			*to = from
+		}
+	}
+	set(&old.Maker, f.Maker)
+	set(&old.Model, f.Model)
+	set(&old.Firmware, f.Firmware)
+	set(&old.Route, f.Route)
+	set(&old.BoundBy, f.BoundBy)
+	set(&old.Generation, f.Generation)
+	set((*string)(&old.IMEI), string(f.IMEI))
+	set((*string)(&old.EID), string(f.EID))
+	if f.Platform != nil {
+		old.Platform = f.Platform
+	}
+	if f.Profiles != nil && old.Profiles == nil { // what was there first is what this run found
+		old.Profiles = f.Profiles
+	}
+	return old
+}
