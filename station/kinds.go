@@ -61,6 +61,7 @@ func Kinds() []Kind {
 		{Name: KindClamp, Doc: "Close the clamp and see the unit present."},
 		{Name: KindPower, Doc: "Switch the unit's supply.", Params: []Param{
 			{Name: "state", Type: ParamText, Values: []string{"on", "off"}, Required: true, Doc: "What to switch to."},
+			{Name: "off", Type: ParamDuration, Doc: "With state on: time without power first, where the supply may have been on."},
 		}},
 		{Name: KindBoot, Power: "on", Doc: "Open the port and wait until the module answers.", Measures: []string{"boot_ms"}},
 		{Name: KindRadioOff, Power: "on", Doc: "Switch the radio off and read it back, so that nothing attaches by accident."},

@@ -1,0 +1,180 @@
+// Package recipe reads recipes from strict YAML: schema, then meaning, all
+// mistakes at once with file and line. A recipe that was read is immutable; its
+// digest names it.
+package recipe
+
+import (
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+	"time"
+
+	"linefit/internal/strictyaml"
+	"linefit/station"
+)
+
+type file struct {
+	Recipe  string
+	Version int
+	Title   string
+	Accepts []string
+	Restart string
+	Consent struct{ Contract string }
+	Steps   []step
+}
+
+type step struct {
+	ID           string
+	Kind         string
+	With         map[string]any
+	Limits       []station.Limit
+	Timeout      string
+	Attempts     int
+	RetryFrom    string   `yaml:"retry_from"`
+	RetryOn      []string `yaml:"retry_on"`
+	Irreversible bool
+	Always       bool
+	Optional     bool
+}
+
+// Load reads a recipe file.
+func Load(path string) (*station.Recipe, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("recipe: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse reads a recipe. The error is of type strictyaml.Problems.
+func Parse(name string, data []byte) (*station.Recipe, error) {
+	doc, err := strictyaml.Parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Validate(compiled()).Err(); err != nil {
+		return nil, err
+	}
+	var f file
+	if err := doc.Decode(&f); err != nil {
+		return nil, err
+	}
+	r := f.recipe()
+	if err := lint(doc, r, f).Err(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (f file) recipe() *station.Recipe {
+	r := &station.Recipe{Name: f.Recipe, Version: f.Version, Title: f.Title, Accepts: f.Accepts, Restart: f.Restart, Consent: f.Consent.Contract}
+	for _, s := range f.Steps {
+		kind, _ := station.KindByName(s.Kind)
+		timeout, _ := time.ParseDuration(s.Timeout) // the schema's pattern holds
+		out := station.Step{
+			ID: s.ID, Kind: s.Kind, Limits: s.Limits, Timeout: timeout, Attempts: max(s.Attempts, 1), RetryFrom: s.RetryFrom,
+			Irreversible: s.Irreversible || kind.Irreversible, Always: s.Always, Optional: s.Optional,
+		}
+		if len(s.With) > 0 {
+			out.Params = map[string][]string{}
+		}
+		for name, v := range s.With {
+			out.Params[name] = texts(v)
+		}
+		for _, o := range s.RetryOn {
+			out.RetryOn = append(out.RetryOn, station.Outcome(o))
+		}
+		if s.RetryOn == nil {
+			out.RetryOn = []station.Outcome{station.Error, station.Timeout}
+		}
+		r.Steps = append(r.Steps, out)
+	}
+	return r
+}
+
+func texts(v any) []string {
+	switch v := v.(type) {
+	case []any:
+		out := make([]string, 0, len(v))
+		for _, one := range v {
+			out = append(out, fmt.Sprint(one))
+		}
+		return out
+	case bool:
+		if v {
+			return []string{"on"}
+		}
+		return []string{"off"}
+	}
+	return []string{fmt.Sprint(v)}
+}
+
+// Show prints a recipe for a person: what each step does, tries and needs.
+func Show(r *station.Recipe) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s version %d  %s\naccepts %s; an interrupted run goes on from %q\n", r.Name, r.Version, r.Title, strings.Join(r.Accepts, ", "), r.Restart)
+	if r.Consent != "" {
+		fmt.Fprintf(&b, "policy rules are consented to under contract %q\n", r.Consent)
+	}
+	for i, s := range r.Steps {
+		kind, _ := station.KindByName(s.Kind)
+		fmt.Fprintf(&b, "%2d %-14s %-22s %s\n", i+1, s.ID, s.Kind, kind.Doc)
+		fmt.Fprintf(&b, "   timeout %v, attempts %d%s%s\n", s.Timeout, s.Attempts, retry(s), flags(s))
+		for _, name := range sorted(s.Params) {
+			fmt.Fprintf(&b, "   %s: %s\n", name, strings.Join(s.Params[name], ", "))
+		}
+		for _, l := range s.Limits {
+			fmt.Fprintf(&b, "   limit %s\n", LimitText(l))
+		}
+	}
+	return b.String()
+}
+
+func retry(s station.Step) string {
+	if s.Attempts < 2 {
+		return ""
+	}
+	from := s.RetryFrom
+	if from == "" {
+		from = s.ID
+	}
+	return fmt.Sprintf(" from %s on %v", from, s.RetryOn)
+}
+
+func flags(s station.Step) string {
+	var b strings.Builder
+	for _, f := range []struct {
+		on   bool
+		text string
+	}{{s.Irreversible, "irreversible"}, {s.Always, "always"}, {s.Optional, "optional"}} {
+		if f.on {
+			b.WriteString(", " + f.text)
+		}
+	}
+	return b.String()
+}
+
+func sorted(m map[string][]string) []string {
+	names := make([]string, 0, len(m))
+	for n := range m {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// LimitText is a limit for a person.
+func LimitText(l station.Limit) string {
+	switch {
+	case len(l.In) > 0:
+		return fmt.Sprintf("%s is one of %s", l.Measure, strings.Join(l.In, ", "))
+	case len(l.Prefix) > 0:
+		return fmt.Sprintf("%s begins with %s", l.Measure, strings.Join(l.Prefix, " or "))
+	case l.Min != nil && l.Max != nil:
+		return fmt.Sprintf("%d <= %s <= %d", *l.Min, l.Measure, *l.Max)
+	case l.Min != nil:
+		return fmt.Sprintf("%s >= %d", l.Measure, *l.Min)
+	}
+	return fmt.Sprintf("%s <= %d", l.Measure, *l.Max)
+}
