@@ -2,18 +2,41 @@ package station
 
 import "linefit/modem/ident"
 
+// StockBatch says under which terms the profiles of a batch were bought. It
+// comes before the batch's first StockImported; a later one replaces it.
+type StockBatch struct {
+	Batch         string   `json:"batch"`
+	Owner         string   `json:"owner,omitempty"`
+	Customer      string   `json:"customer,omitempty"` // never offered to another customer's order
+	SKU           string   `json:"sku,omitempty"`
+	WorkOrder     string   `json:"work_order,omitempty"`
+	Provider      string   `json:"provider,omitempty"`
+	Purchase      string   `json:"purchase,omitempty"` // purchase reference
+	Contract      string   `json:"contract,omitempty"`
+	Contact       string   `json:"contact,omitempty"`       // whom to call when orders are stuck
+	Countries     []string `json:"countries,omitempty"`     // ISO 3166-1 alpha-2
+	Billing       string   `json:"billing,omitempty"`       // what starts it: release, download, notification, attach, data
+	ShipState     string   `json:"ship_state,omitempty"`    // enabled or disabled
+	Notifications string   `json:"notifications,omitempty"` // send or hold
+	Cap           int      `json:"cap,omitempty"`           // downloads per profile
+	Share         string   `json:"share,omitempty"`         // this station's share of a split batch
+}
+
 // StockImported brings one profile into the ledger. The code itself lies in
 // the vault under Handle; neither it nor a hash of it is ever written here.
 type StockImported struct {
 	Handle   string      `json:"handle"`
 	Batch    string      `json:"batch"`
+	Kind     string      `json:"kind,omitempty"` // package for a prepared bound profile package, else an activation code
 	SMDP     string      `json:"smdp"`
 	ICCID    ident.ICCID `json:"iccid,omitempty"`
 	Operator string      `json:"operator,omitempty"`
+	Region   string      `json:"region,omitempty"`
 	EID      ident.EID   `json:"eid,omitempty"` // bound to this eUICC
 	Cap      int         `json:"cap,omitempty"` // downloads that the operator allows
 	Customer string      `json:"customer,omitempty"`
 	SKU      string      `json:"sku,omitempty"`
+	Expires  string      `json:"expires,omitempty"` // last day on which it can be used, UTC, YYYY-MM-DD
 }
 
 // ProfileReserved takes a profile out of the stock for a run: the gate before
@@ -69,6 +92,7 @@ type NotificationDelivered struct {
 }
 
 // Fact types.
+func (StockBatch) FactType() string            { return "stock.batch/1" }
 func (StockImported) FactType() string         { return "stock.imported/1" }
 func (ProfileReserved) FactType() string       { return "profile.reserved/1" }
 func (ProfileCommitted) FactType() string      { return "profile.committed/1" }

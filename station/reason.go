@@ -70,6 +70,8 @@ const (
 	IdentityMismatch  Code = "identity.mismatch"   // device identity is not the label's or the list's
 	UnitUnlisted      Code = "unit.unlisted"       // not in the list of expected units
 	UnitDuplicate     Code = "unit.duplicate"      // serial already running or done
+	UnitHeld          Code = "unit.held"           // on hold: only a lead or QA may let it go on
+	UnitScrapped      Code = "unit.scrapped"       // was scrapped
 	UnitAbsent        Code = "unit.absent"         // no unit in the slot
 	UnitRemoved       Code = "unit.removed"        // the unit was lifted during the run
 	ScanInvalid       Code = "scan.invalid"        // a barcode that means nothing here
@@ -93,6 +95,7 @@ var classOf = map[Code]Class{
 	MESUnreachable: ClassBackend, MESRejected: ClassBackend,
 	OperatorAbort: ClassOperator, EmergencyStop: ClassOperator, IdentityMismatch: ClassOperator,
 	IdentityChanged: ClassOperator, UnitUnlisted: ClassOperator, UnitDuplicate: ClassOperator, UnitAbsent: ClassOperator,
+	UnitHeld: ClassOperator, UnitScrapped: ClassOperator,
 	UnitRemoved: ClassOperator, ScanInvalid: ClassOperator, RetestLimit: ClassOperator, SlotNotReady: ClassOperator,
 	PermissionMissing: ClassOperator, SameEUICCOnly: ClassMaterial,
 }

@@ -19,13 +19,16 @@ const (
 type StockItem struct {
 	Handle    string      `json:"handle"`
 	Batch     string      `json:"batch"`
+	Kind      string      `json:"kind,omitempty"` // package, else an activation code
 	SMDP      string      `json:"smdp"`
 	ICCID     ident.ICCID `json:"iccid,omitempty"`
 	Operator  string      `json:"operator,omitempty"`
+	Region    string      `json:"region,omitempty"`
 	Customer  string      `json:"customer,omitempty"`
 	SKU       string      `json:"sku,omitempty"`
 	Bound     ident.EID   `json:"bound,omitempty"` // by its provider
 	Cap       int         `json:"cap,omitempty"`
+	Expires   string      `json:"expires,omitempty"` // last day of use, UTC, YYYY-MM-DD
 	State     StockState  `json:"state"`
 	Unit      Serial      `json:"unit,omitempty"`
 	Run       RunID       `json:"run,omitempty"`
@@ -63,8 +66,9 @@ func (i StockItem) Evolve(env Envelope, f Fact) StockItem {
 	switch f := f.(type) {
 	case StockImported:
 		return StockItem{
-			Handle: f.Handle, Batch: f.Batch, SMDP: f.SMDP, ICCID: f.ICCID, Operator: f.Operator,
-			Customer: f.Customer, SKU: f.SKU, Bound: f.EID, Cap: f.Cap, State: StockAvailable,
+			Handle: f.Handle, Batch: f.Batch, Kind: f.Kind, SMDP: f.SMDP, ICCID: f.ICCID, Operator: f.Operator,
+			Region: f.Region, Customer: f.Customer, SKU: f.SKU, Bound: f.EID, Cap: f.Cap, Expires: f.Expires,
+			State: StockAvailable,
 		}
 	case ProfileReserved:
 		i.State, i.Unit, i.Run, i.EID, i.Reason = StockReserved, env.Unit, env.Run, f.EID, nil

@@ -179,6 +179,14 @@ type Envelope struct {
 	Unit Serial
 }
 
+// Scope is where and by whom a fact is written: what a journal needs beside it.
+type Scope struct {
+	Slot  int // 0 is the station itself
+	Unit  Serial
+	Run   RunID
+	Actor Actor // empty means the station
+}
+
 // evolve applies a fact of this run.
 func (r *Run) evolve(f Fact) {
 	switch f := f.(type) {
