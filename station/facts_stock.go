@@ -42,10 +42,12 @@ type StockImported struct {
 // ProfileReserved takes a profile out of the stock for a run: the gate before
 // its code leaves the ledger.
 type ProfileReserved struct {
-	Handle string      `json:"handle"`
-	ICCID  ident.ICCID `json:"iccid,omitempty"`
-	SMDP   string      `json:"smdp"`
-	EID    ident.EID   `json:"eid,omitempty"`
+	Handle    string      `json:"handle"`
+	ICCID     ident.ICCID `json:"iccid,omitempty"`
+	SMDP      string      `json:"smdp"`
+	EID       ident.EID   `json:"eid,omitempty"`
+	Cap       int         `json:"cap,omitempty"`       // downloads that the operator allows
+	Downloads int         `json:"downloads,omitempty"` // asked for so far, by earlier runs too
 }
 
 // ProfileCommitted says that the profile is installed on the unit.

@@ -124,7 +124,7 @@ func Settle(r *Run) Fact {
 	if r.Failed != nil && r.Failed.Reason != nil && r.Failed.Reason.Code == CodeSpent {
 		return ProfileSpent{Handle: h, Reason: r.Failed.Reason}
 	}
-	asked, state := false, StateAbsent
+	asked, state := r.Profile.Downloads > 0, StateAbsent // an earlier run of this eUICC may have asked
 	for _, in := range r.Intents {
 		asked = asked || in.Profile == h
 	}
