@@ -47,7 +47,7 @@ type ProfileReserved struct {
 	SMDP      string      `json:"smdp"`
 	EID       ident.EID   `json:"eid,omitempty"`
 	Cap       int         `json:"cap,omitempty"`       // downloads that the operator allows
-	Downloads int         `json:"downloads,omitempty"` // asked for so far, by earlier runs too
+	Downloads int         `json:"downloads,omitempty"` // bound packages that earlier runs asked for; Run.Downloads counts this one's
 }
 
 // ProfileCommitted says that the profile is installed on the unit.
