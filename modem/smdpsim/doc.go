@@ -1,0 +1,2 @@
+// Package smdpsim is a stateful test SM-DP+.
+package smdpsim
