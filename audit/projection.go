@@ -1,0 +1,58 @@
+package audit
+
+import (
+	"errors"
+	"iter"
+)
+
+// ErrStop ends an iteration early without being an error.
+var ErrStop = errors.New("stop")
+
+// A Reader reads one projection's keys.
+type Reader interface {
+	// Get returns a copy of the key's value, and whether the key exists.
+	Get(key []byte) (value []byte, ok bool, err error)
+	// Iterate calls fn for each key with that prefix in ascending byte order.
+	// Key and value are copies. An error from fn ends the iteration and is
+	// returned, except ErrStop, which gives nil.
+	Iterate(prefix []byte, fn func(key, value []byte) error) error
+}
+
+// A Txn reads and writes one projection's keys; each projection has its own
+// namespace. It sees its own writes. A key has at most 1 KB, a value 64 KB.
+type Txn interface {
+	Reader
+	Set(key, value []byte) error
+	Delete(key []byte) error
+}
+
+// A Projection derives state from entries. It is called for every entry in
+// order, exactly once for each state it builds: the writes of a batch of
+// entries are kept together with the number of the last one.
+type Projection interface {
+	// Name is the namespace, for instance "tickets/1". Give it a new version
+	// whenever Apply would derive something else from the same entries: the
+	// store then derives it anew.
+	Name() string
+	// Apply must depend on the transaction's state and the entry only. It
+	// skips types it does not know. An error stops the store.
+	Apply(txn Txn, e Entry) error
+}
+
+// A View is a consistent state of the log and everything derived from it: all
+// projections have applied exactly the entries up to Head().Size.
+type View interface {
+	// Head is the tree head of the current shard.
+	Head() Head
+	// Last is the newest entry's seq, 0 if there is none.
+	Last() uint64
+	// Projection returns the state of a projection; an unknown name is an error.
+	Projection(name string) (Reader, error)
+	// Entry returns one entry.
+	Entry(seq uint64) (Entry, error)
+	// Entries yields the entries from first to last, both included, in order.
+	// An error ends it.
+	Entries(first, last uint64) iter.Seq2[Entry, error]
+	// Unit yields the entries of a unit by serial, in order.
+	Unit(serial string) iter.Seq2[Entry, error]
+}

@@ -1,0 +1,224 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"linefit/audit"
+)
+
+// core is one opened incarnation of the log, from open to the next failure.
+// The appender owns it; readers see db and segments under the store's lock.
+// Nothing in it is repaired after a failed write: it is closed and reopened.
+type core struct {
+	opt    *Options
+	d      *deriver
+	head   header // of the newest segment
+	file   File   // the newest segment
+	off    int64  // its length up to the last whole batch
+	next   uint64 // seq of the next entry
+	tree   *audit.Tree
+	edge   *tileEdge
+	signed []byte // published checkpoint that the next batch carries along
+	clock  drifting
+}
+
+// drifting follows UTC against monotonic time within a boot.
+type drifting struct {
+	known bool
+	drift time.Duration
+}
+
+// A pending is a batch that was encoded and not yet written.
+type pending struct {
+	buf     []byte
+	item    item
+	after   int64
+	answers [][]audit.Entry // entries of each request
+	clock   drifting
+	head    audit.Head
+}
+
+func (c *core) segmentPath(name string) string {
+	return filepath.Join(c.opt.Dir, segmentDir, name)
+}
+
+// encode turns requests into one batch. It changes counters and the tree, so
+// a batch that was encoded and not committed leaves the core unusable.
+func (c *core) encode(reqs []*request) (*pending, error) {
+	p := &pending{clock: c.clock}
+	if len(c.signed) > 0 {
+		p.buf = appendFrame(p.buf, kindSigned, c.signed)
+	}
+	for _, r := range reqs {
+		entries := make([]audit.Entry, 0, len(r.drafts))
+		for _, d := range r.drafts {
+			if step, ok := c.step(p, d); ok {
+				if _, err := c.add(p, step); err != nil {
+					return nil, err
+				}
+			}
+			e, err := c.add(p, d)
+			if err != nil {
+				return nil, err
+			}
+			entries = append(entries, e)
+		}
+		p.answers = append(p.answers, entries)
+	}
+	if len(p.item.entries) == 0 {
+		return p, nil
+	}
+	p.head = c.tree.Head()
+	p.buf = appendCommit(p.buf, p.head)
+	p.after = c.off + int64(len(p.buf))
+	p.item.at = place{c.head.Shard, c.head.First, c.off}
+	p.item.tiles = c.edge.flush()
+	p.item.after = meta{
+		Origin: c.head.Origin, Head: p.head, Applied: c.next - 1, Last: c.next - 1,
+		Shard: c.head.Shard, Base: c.head.Base, Segment: c.head.First, Offset: p.after,
+	}
+	return p, nil
+}
+
+// add completes a draft to the next entry and appends its frame.
+func (c *core) add(p *pending, d stamped) (audit.Entry, error) {
+	e := audit.Entry{
+		Seq: c.next, Type: d.Type, Slot: d.Slot, SlotSeq: c.d.slots[d.Slot] + 1,
+		Unit: d.Unit, Run: d.Run, Actor: d.Actor,
+		Boot: c.opt.Boot, UTC: d.utc, Mono: d.mono, Clock: d.clock,
+		Sim: c.opt.Sim, Data: d.Data,
+	}
+	if e.Unit != "" {
+		last, err := c.d.unitSeq(e.Unit)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		e.UnitSeq = last + 1
+		c.d.setUnitSeq(e.Unit, e.UnitSeq)
+	}
+	c.d.slots[e.Slot] = e.SlotSeq
+	raw := audit.AppendEntry(make([]byte, 0, len(e.Data)+320), e)
+	if len(raw) > audit.MaxEntry {
+		return audit.Entry{}, fmt.Errorf("entry %d has %d bytes", e.Seq, len(raw))
+	}
+	p.buf = appendFrame(p.buf, kindEntry, raw)
+	c.edge.add(c.tree.Size(), c.tree.Append(audit.LeafHash(raw)))
+	p.item.entries = append(p.item.entries, e)
+	c.next++
+	return e, nil
+}
+
+// step returns the entry that must go before d because UTC stepped.
+func (c *core) step(p *pending, d stamped) (stamped, bool) {
+	drift := time.Duration(d.utc.UnixNano() - d.mono)
+	if !p.clock.known {
+		p.clock = drifting{known: true, drift: drift}
+		return stamped{}, false
+	}
+	step := drift - p.clock.drift
+	if step <= audit.MaxClockStep && step >= -audit.MaxClockStep {
+		return stamped{}, false
+	}
+	p.clock.drift = drift
+	data := fmt.Sprintf(`{"step_ms":%d,"expected_utc":%q}`, step.Milliseconds(), d.utc.Add(-step).UTC().Format(time.RFC3339Nano))
+	d.Draft = audit.Draft{Type: audit.TypeClockStep, Actor: "station", Data: []byte(data)}
+	return d, true
+}
+
+// commit makes a batch durable, then derives from it. The error's unknown
+// flag says that the batch may be in the file.
+func (c *core) commit(p *pending) *StateError {
+	if _, err := c.file.WriteAt(p.buf, c.off); err != nil {
+		return writeError("write "+c.segmentName(), err)
+	}
+	if err := c.file.Sync(); err != nil {
+		return writeError("flush "+c.segmentName(), err)
+	}
+	c.off = p.after
+	c.clock = p.clock
+	c.signed = nil
+	if err := c.d.apply([]item{p.item}); err != nil {
+		return &StateError{
+			Health:  Health{State: Stopped, Cause: CauseDerive, Reason: err.Error()},
+			Unknown: true, err: err,
+		}
+	}
+	c.d.trimUnits()
+	return nil
+}
+
+func (c *core) segmentName() string { return segmentName(c.head.Shard, c.head.First) }
+
+func writeError(what string, err error) *StateError {
+	cause := CauseWrite
+	if isFull(err) {
+		cause = CauseDiskFull
+	}
+	return &StateError{
+		Health:  Health{State: Stopped, Cause: cause, Reason: what + ": " + err.Error()},
+		Unknown: true, err: err,
+	}
+}
+
+// roll begins a new segment when the newest is full.
+func (c *core) roll() *StateError {
+	if c.off < c.opt.SegmentSize {
+		return nil
+	}
+	h := c.head
+	h.First, h.Prev = c.next, c.tree.Head()
+	f, off, err := createSegment(c.opt, h)
+	if err != nil {
+		e := writeError("new segment", err)
+		e.Unknown = false // the batch was not begun
+		return e
+	}
+	old := c.file
+	c.head, c.file, c.off = h, f, off
+	if err := old.Close(); err != nil {
+		e := writeError("close segment", err)
+		e.Unknown = false
+		return e
+	}
+	return nil
+}
+
+// createSegment makes a segment with its header durable, name included.
+func createSegment(opt *Options, h header) (File, int64, error) {
+	text, err := h.encode()
+	if err != nil {
+		return nil, 0, err
+	}
+	dir := filepath.Join(opt.Dir, segmentDir)
+	f, err := opt.FS.OpenFile(filepath.Join(dir, segmentName(h.Shard, h.First)), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, 0, err
+	}
+	_, err = f.WriteAt(text, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = opt.FS.SyncDir(dir)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, int64(len(text)), nil
+}
+
+// close ends the incarnation.
+func (c *core) close() error {
+	var errs []error
+	if c.file != nil {
+		errs = append(errs, c.file.Close())
+	}
+	if c.d != nil {
+		errs = append(errs, c.d.db.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"sort"
+
+	"linefit/audit"
+)
+
+// Names in the store's folder.
+const (
+	segmentDir     = "segments"
+	tornDir        = "torn"
+	badgerDir      = "badger"
+	latchFile      = "badger.opening"
+	checkpointFile = "checkpoint"
+	vkeyFile       = "station.vkey"
+)
+
+// A segment is one file of evidence.
+type segment struct {
+	name string
+	head header
+	size int64
+}
+
+// rel is the segment's name relative to the store's folder, for findings.
+func (s segment) rel() string { return path.Join(segmentDir, s.name) }
+
+// listSegments reads the headers of all segments in order. Damage is
+// returned as findings; a segment whose header cannot be read is left out.
+// torn is set when the only damage is a newest segment whose header was cut.
+func listSegments(fsys FS, dir string) (segs []segment, torn string, findings []audit.Finding, err error) {
+	names, err := fsys.ReadDir(filepath.Join(dir, segmentDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil, nil
+	}
+	if err != nil {
+		return nil, "", nil, fmt.Errorf("audit/store: %w", err)
+	}
+	sort.Strings(names)
+	for i, name := range names {
+		rel := path.Join(segmentDir, name)
+		shard, first, ok := parseSegmentName(name)
+		if !ok {
+			findings = append(findings, audit.Finding{Code: audit.FindForeign, File: rel, Detail: "not a segment of this store"})
+			continue
+		}
+		seg, err := readSegmentHeader(fsys, dir, name)
+		var d *damage
+		switch {
+		case errors.As(err, &d) && d.torn && i == len(names)-1:
+			torn = name
+			continue
+		case errors.As(err, &d):
+			findings = append(findings, audit.Finding{Code: audit.FindHeader, File: rel, Offset: d.offset, Seq: first, Detail: d.what})
+			continue
+		case err != nil:
+			return nil, "", nil, fmt.Errorf("audit/store: %w", err)
+		}
+		if seg.head.Shard != shard || seg.head.First != first {
+			findings = append(findings, audit.Finding{
+				Code: audit.FindHeader, File: rel, Offset: int64(len(magic)), Seq: first,
+				Detail: fmt.Sprintf("its header belongs to %s", segmentName(seg.head.Shard, seg.head.First)),
+			})
+			continue
+		}
+		segs = append(segs, seg)
+	}
+	return segs, torn, findings, nil
+}
+
+func readSegmentHeader(fsys FS, dir, name string) (segment, error) {
+	f, size, err := openSegment(fsys, dir, name)
+	if err != nil {
+		return segment{}, err
+	}
+	defer f.Close()
+	_, h, err := openScanner(f, min(size, 16<<10))
+	if err != nil {
+		return segment{}, err
+	}
+	return segment{name: name, head: h, size: size}, nil
+}
+
+func openSegment(fsys FS, dir, name string) (File, int64, error) {
+	f, err := fsys.OpenFile(filepath.Join(dir, segmentDir, name), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, size, nil
+}
+
+// chain checks that segments follow one another by what their headers say:
+// the same log, no shard and no segment left out. Whether a segment's entries
+// reach the next one's first is for whoever reads them.
+func chain(segs []segment) []audit.Finding {
+	var findings []audit.Finding
+	bad := func(s segment, code, format string, args ...any) {
+		findings = append(findings, audit.Finding{Code: code, File: s.rel(), Seq: s.head.First, Detail: fmt.Sprintf(format, args...)})
+	}
+	for i, s := range segs {
+		switch {
+		case i == 0 && s.head.First != s.head.Base:
+			bad(s, audit.FindMissing, "entries %d to %d are missing: the shard begins with entry %d", s.head.Base, s.head.First-1, s.head.Base)
+		case i == 0:
+		case s.head.Shard == segs[i-1].head.Shard:
+			p := segs[i-1].head
+			if s.head.Origin != p.Origin || s.head.VKey != p.VKey || s.head.Base != p.Base {
+				bad(s, audit.FindOrigin, "header is of log %q, the segment before is of log %q", s.head.Origin, p.Origin)
+			}
+		case s.head.Shard != segs[i-1].head.Shard+1:
+			bad(s, audit.FindMissing, "shard %d follows shard %d", s.head.Shard, segs[i-1].head.Shard)
+		case s.head.First != s.head.Base:
+			bad(s, audit.FindMissing, "shard %d begins with entry %d, not %d", s.head.Shard, s.head.Base, s.head.First)
+		}
+		if s.head.Sim != segs[0].head.Sim {
+			bad(s, audit.FindSim, "sim is %t, in the first segment %t", s.head.Sim, segs[0].head.Sim)
+		}
+	}
+	return findings
+}

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"linefit/audit"
+)
+
+// Defaults of [Options].
+const (
+	DefaultSegmentSize  = 64 << 20
+	DefaultPublishEvery = time.Second
+	maxReserve          = 128 << 20
+	minReserve          = 4 << 20
+)
+
+// Options say which log a [Store] keeps, and where.
+type Options struct {
+	// Dir is the store's folder; it is made if it is missing. The store owns
+	// segments, torn, badger*, lock, checkpoint and station.vkey in it and
+	// touches nothing else there.
+	Dir string
+	// Key signs checkpoints. Its name is the log's origin. Its private half
+	// must not lie in Dir.
+	Key audit.Key
+	// Sim marks a simulated station: every entry says so, and a store made
+	// with the other value is refused.
+	Sim bool
+	// Projections are derived from the entries, in this order. When the set
+	// of their names changes, all are derived anew at open.
+	Projections []audit.Projection
+	// Anchors are checkpoints of this log that others kept (MES, QA). The log
+	// must be consistent with each; if it is not, the store opens read-only.
+	Anchors [][]byte
+	// Types says which fact types are known; a draft of another type is
+	// refused. Nil accepts all.
+	Types func(string) bool
+	// Boot identifies this start of the station; empty draws a random one.
+	Boot string
+	// Now returns UTC, nanoseconds since the start named in Boot (never
+	// decreasing), and the state of the system clock. Nil means time.Now and
+	// the kernel's clock state.
+	Now func() (utc time.Time, mono int64, clock string)
+	// Reserve is the free space, in bytes, below which nothing is appended.
+	// Zero means a tenth of the file system, at least 4 MB, at most 128 MB.
+	Reserve uint64
+	// SegmentSize is the size, in bytes, after which a new segment begins;
+	// zero means DefaultSegmentSize.
+	SegmentSize int64
+	// PublishEvery is the longest time that a durable head stays unpublished;
+	// zero means DefaultPublishEvery.
+	PublishEvery time.Duration
+	// FS is the file system under the evidence; nil means OSFS().
+	FS FS
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Dir == "" {
+		return o, errors.New("audit/store: no folder given")
+	}
+	if o.Key == nil {
+		return o, errors.New("audit/store: no key given")
+	}
+	if err := audit.CheckOrigin(o.Key.Name()); err != nil {
+		return o, err
+	}
+	names := map[string]bool{}
+	for _, p := range o.Projections {
+		if name := p.Name(); name == "" || len(name) > 64 || names[name] {
+			return o, fmt.Errorf("audit/store: projection name %q is empty, too long or used twice", name)
+		}
+		names[p.Name()] = true
+	}
+	if o.Boot == "" {
+		var b [4]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return o, fmt.Errorf("audit/store: boot id: %w", err)
+		}
+		o.Boot = hex.EncodeToString(b[:])
+	}
+	if o.Now == nil {
+		o.Now = systemClock()
+	}
+	if o.SegmentSize <= 0 {
+		o.SegmentSize = DefaultSegmentSize
+	}
+	if o.PublishEvery <= 0 {
+		o.PublishEvery = DefaultPublishEvery
+	}
+	if o.FS == nil {
+		o.FS = OSFS()
+	}
+	return o, nil
+}
+
+// systemClock reads time.Now, whose monotonic part counts from this call, and
+// asks the kernel for the clock's state at most once per second.
+func systemClock() func() (time.Time, int64, string) {
+	start := time.Now()
+	state, asked := clockState(), time.Duration(0)
+	return func() (time.Time, int64, string) {
+		now := time.Now()
+		mono := now.Sub(start)
+		if mono-asked >= time.Second {
+			state, asked = clockState(), mono
+		}
+		return now.UTC(), int64(mono), state
+	}
+}

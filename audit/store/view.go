@@ -1,0 +1,206 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"linefit/audit"
+)
+
+// A snapshot is one Badger transaction and what it was derived from. It
+// implements [audit.View].
+type snapshot struct {
+	txn  *badger.Txn
+	meta meta
+	opt  *Options
+}
+
+func (d *deriver) snapshot(opt *Options) (*snapshot, error) {
+	txn := d.db.NewTransaction(false)
+	m, _, err := readMeta(txn)
+	if err != nil {
+		txn.Discard()
+		return nil, err
+	}
+	return &snapshot{txn, m, opt}, nil
+}
+
+// tiles calls fn with the tiles of the derived tree.
+func (d *deriver) tiles(opt *Options, fn func(tileSource) error) error {
+	s, err := d.snapshot(opt)
+	if err != nil {
+		return err
+	}
+	defer s.txn.Discard()
+	return fn(s.tile)
+}
+
+func (s *snapshot) Head() audit.Head {
+	if s.meta.Last == 0 {
+		return (&audit.Tree{}).Head()
+	}
+	return s.meta.Head
+}
+
+func (s *snapshot) Last() uint64 { return s.meta.Last }
+
+func (s *snapshot) Projection(name string) (audit.Reader, error) {
+	for _, p := range s.opt.Projections {
+		if p.Name() == name {
+			return namespace(s.txn, name), nil
+		}
+	}
+	return nil, fmt.Errorf("audit/store: no projection %q", name)
+}
+
+func (s *snapshot) Entry(seq uint64) (audit.Entry, error) {
+	for e, err := range s.Entries(seq, seq) {
+		return e, err
+	}
+	return audit.Entry{}, fmt.Errorf("audit/store: no entry %d, the last is %d", seq, s.meta.Last)
+}
+
+func (s *snapshot) Entries(first, last uint64) iter.Seq2[audit.Entry, error] {
+	return func(yield func(audit.Entry, error) bool) {
+		for raw, err := range s.raw(first, last) {
+			var e audit.Entry
+			if err == nil {
+				e, err = audit.Decode(append([]byte(nil), raw...))
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *snapshot) Unit(serial string) iter.Seq2[audit.Entry, error] {
+	return func(yield func(audit.Entry, error) bool) {
+		var seqs []uint64
+		err := scanPrefix(s.txn, unitPrefix(serial), func(_, v []byte) error {
+			seqs = append(seqs, binary.BigEndian.Uint64(v))
+			return nil
+		})
+		if err != nil {
+			yield(audit.Entry{}, err)
+			return
+		}
+		for _, seq := range seqs {
+			e, err := s.Entry(seq)
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// raw yields the bytes of entries, read from the segments and checked against
+// their frames. They are valid until the next one.
+func (s *snapshot) raw(first, last uint64) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		last = min(last, s.meta.Last)
+		for seq := max(first, 1); seq <= last; {
+			at, start, err := s.find(seq)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			next, err := s.rawSegment(at, start, seq, last, yield)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if next == 0 {
+				return
+			}
+			seq = next
+		}
+	}
+}
+
+// rawSegment yields entries seq to last as far as they stand in one segment,
+// and returns the next seq, or 0 when the caller wants no more.
+func (s *snapshot) rawSegment(at place, start, seq, last uint64, yield func([]byte, error) bool) (uint64, error) {
+	name := segmentName(at.shard, at.segment)
+	f, size, err := openSegment(s.opt.FS, s.opt.Dir, name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	sc := &scanner{r: f, size: size}
+	sc.seek(at.offset, start)
+	began := seq
+	for seq <= last {
+		b, err := sc.next()
+		if err == io.EOF && seq > began {
+			return seq, nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("audit/store: entry %d in %s: %w", seq, name, err)
+		}
+		for i, raw := range b.entries {
+			if n := b.first + uint64(i); n == seq && n <= last {
+				if !yield(raw, nil) {
+					return 0, nil
+				}
+				seq++
+			}
+		}
+	}
+	return seq, nil
+}
+
+// find returns the batch that holds an entry, and the batch's first seq.
+func (s *snapshot) find(seq uint64) (place, uint64, error) {
+	opts := badger.DefaultIteratorOptions
+	opts.Reverse, opts.PrefetchValues, opts.Prefix = true, false, []byte{keyBatch}
+	it := s.txn.NewIterator(opts)
+	defer it.Close()
+	it.Seek(batchKey(seq))
+	if !it.Valid() {
+		return place{}, 0, fmt.Errorf("audit/store: entry %d is not in the index", seq)
+	}
+	v, err := it.Item().ValueCopy(nil)
+	if err != nil || len(v) != 24 {
+		return place{}, 0, fmt.Errorf("audit/store: index of entry %d: %w", seq, errors.Join(err, errIndex))
+	}
+	at := place{binary.BigEndian.Uint32(v), binary.BigEndian.Uint64(v[4:]), int64(binary.BigEndian.Uint64(v[12:]))}
+	return at, binary.BigEndian.Uint64(it.Item().Key()[1:]), nil
+}
+
+var errIndex = errors.New("malformed record")
+
+// tile returns the data of a tile of the current shard's tree.
+func (s *snapshot) tile(level int, index uint64, width int) ([]byte, error) {
+	if level == 0 && width < tileWidth {
+		return s.leaves(index<<tileHeight, width)
+	}
+	item, err := s.txn.Get(tileKey(level, index))
+	if err != nil {
+		return nil, fmt.Errorf("audit/store: tile %d/%d: %w", level, index, err)
+	}
+	return item.ValueCopy(nil)
+}
+
+// leaves hashes entries, for the one tile that is not kept.
+func (s *snapshot) leaves(leaf uint64, n int) ([]byte, error) {
+	first := s.meta.Base + leaf
+	out := make([]byte, 0, n*tlog.HashSize)
+	for raw, err := range s.raw(first, first+uint64(n)-1) {
+		if err != nil {
+			return nil, err
+		}
+		h := audit.LeafHash(raw)
+		out = append(out, h[:]...)
+	}
+	if len(out) != n*tlog.HashSize {
+		return nil, fmt.Errorf("audit/store: entries %d to %d are not all there", first, first+uint64(n)-1)
+	}
+	return out, nil
+}
