@@ -1,0 +1,126 @@
+package euiccsim
+
+import (
+	"bytes"
+
+	"linefit/modem/wire"
+)
+
+const (
+	p1More = 0x11 // STORE DATA: further blocks follow (SGP.22 section 5.7.2)
+	p1Last = 0x91 // the last block
+)
+
+// maxChain bounds what a STORE DATA chain may hold: 256 blocks of 255 bytes.
+const maxChain = 256 * 255
+
+// storeData collects the blocks of one command and runs it on the last one.
+func (c *Card) storeData(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
+	if ch.app != appISDR {
+		return nil, wire.SWInsNotSupported
+	}
+	if c.o.Generation == SGP02 || (c.o.NeedCapability && !c.card.capability) {
+		return nil, wire.SWConditionsNotSatisfied
+	}
+	if cmd.P1 != p1More && cmd.P1 != p1Last || int(cmd.P2) != ch.next {
+		ch.chain, ch.next = nil, 0
+		return nil, wire.SWWrongP1P2
+	}
+	if len(ch.chain)+len(cmd.Data) > maxChain {
+		ch.chain, ch.next = nil, 0
+		return nil, wire.SWNotEnoughMemory
+	}
+	ch.chain = append(ch.chain, cmd.Data...)
+	if cmd.P1 == p1More {
+		ch.next++
+		return nil, c.ok()
+	}
+	data := ch.chain
+	ch.chain, ch.next = nil, 0
+	response, sw := c.function(ch, data)
+	if sw != wire.SWOK {
+		return nil, sw
+	}
+	return c.reply(ch, cmd, response)
+}
+
+// function runs one whole ES10 command, or one segment of a bound profile package.
+func (c *Card) function(ch *channel, data []byte) ([]byte, wire.SW) {
+	tag, _, err := wire.ReadTag(data)
+	if err != nil {
+		return nil, wire.SWWrongData
+	}
+	if tag == 0xBF36 || isSegment(tag) {
+		return c.loadSegment(tag, data)
+	}
+	n, err := wire.Parse(data)
+	if err != nil || n.Check() != nil {
+		return nil, wire.SWWrongData
+	}
+	f, ok := c.functions()[tag]
+	if !ok || !f.allowed(c) {
+		return nil, wire.SWDataNotFound
+	}
+	if f.lpa && c.factoryGate() {
+		return nil, wire.SWConditionsNotSatisfied
+	}
+	if c.card.load != nil {
+		if err := c.abandon(); err != nil {
+			return nil, wire.SWMemoryProblem
+		}
+	}
+	return f.run(c, n)
+}
+
+// es10 is one function of the ISD-R.
+type es10 struct {
+	run  func(*Card, wire.Node) ([]byte, wire.SW)
+	only Generation // "": every generation with an ISD-R for local use
+	lpa  bool       // refused while in-factory one-time keys are left (SGP.41)
+}
+
+func (f es10) allowed(c *Card) bool { return f.only == "" || f.only == c.o.Generation }
+
+func (c *Card) functions() map[wire.Tag]es10 { return es10Functions }
+
+// selectFile is SELECT by application identifier, and otherwise a matter of
+// the enabled profile's file system.
+func (c *Card) selectFile(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
+	if cmd.P1 != 0x04 {
+		return c.selectInProfile(ch, cmd)
+	}
+	switch {
+	case bytes.Equal(cmd.Data, wire.AIDISDR):
+		*ch = channel{app: appISDR}
+		return c.selected(ch, cmd, c.isdrTemplate())
+	case bytes.Equal(cmd.Data, wire.AIDECASD) && c.o.Generation == SGP02:
+		*ch = channel{app: appECASD}
+		return c.selected(ch, cmd, wire.TLV(0x6F, wire.TLV(0x84, wire.AIDECASD)))
+	}
+	return c.selectInProfile(ch, cmd)
+}
+
+// selected answers SELECT; P2 says whether a template is wanted (ISO/IEC
+// 7816-4 section 11.2.2, bits 3 and 4 of P2).
+func (c *Card) selected(ch *channel, cmd wire.Command, template []byte) ([]byte, wire.SW) {
+	switch cmd.P2 & 0x0C {
+	case 0x00, 0x04:
+		return c.reply(ch, cmd, template)
+	case 0x0C:
+		return nil, c.ok()
+	}
+	return nil, wire.SWWrongP1P2
+}
+
+// isdrTemplate is the FCI of the ISD-R (SGP.22 section 5.7.1, annex H
+// ISDRProprietaryApplicationTemplate).
+func (c *Card) isdrTemplate() []byte {
+	svn, err := version(c.o.SVN)
+	if err != nil {
+		svn = []byte{2, 0, 0}
+	}
+	return wire.TLV(0x6F,
+		wire.TLV(0x84, wire.AIDISDR),
+		wire.TLV(0xA5, wire.TLV(0x9F65, []byte{0xFF})),
+		wire.TLV(0xE0, wire.TLV(0x82, svn)))
+}
