@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -114,4 +116,21 @@ func (r *Recipe) Digest() string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
+}
+
+// String is a limit for a person.
+func (l Limit) String() string {
+	switch {
+	case len(l.In) > 0:
+		return fmt.Sprintf("%s is one of %s", l.Measure, strings.Join(l.In, ", "))
+	case len(l.Prefix) > 0:
+		return fmt.Sprintf("%s begins with %s", l.Measure, strings.Join(l.Prefix, " or "))
+	case l.Min != nil && l.Max != nil:
+		return fmt.Sprintf("%d <= %s <= %d", *l.Min, l.Measure, *l.Max)
+	case l.Min != nil:
+		return fmt.Sprintf("%s >= %d", l.Measure, *l.Min)
+	case l.Max != nil:
+		return fmt.Sprintf("%s <= %d", l.Measure, *l.Max)
+	}
+	return l.Measure
 }

@@ -40,6 +40,7 @@ type (
 		Unit    Serial
 		Recipe  *Recipe
 		Started RunStarted
+		Before  []Fact // facts of the same decision, such as a ticket's retest
 	}
 	// Proceed asks what comes next.
 	Proceed struct{}
@@ -47,17 +48,16 @@ type (
 	StepDone struct{ Result StepResult }
 	// Resume goes on with an interrupted run after a start.
 	Resume struct{}
-	// Dispose carries the policy's choice and, where it opens one, the ticket.
+	// Dispose carries the policy's choice and the ticket facts that belong to it.
 	Dispose struct {
 		Disposition UnitDisposed
-		Ticket      *TicketOpened
+		Before      []Fact
 	}
-	// Accept carries the MES's answer; Hold and Ticket replace the disposition
-	// where the MES refuses the unit.
+	// Accept carries the MES's answer; Then are the facts that replace the
+	// disposition where the MES refuses the unit.
 	Accept struct {
 		Answer RunAccepted
-		Hold   *UnitDisposed
-		Ticket *TicketOpened
+		Then   []Fact
 	}
 	// Acknowledge says that a person has seen FAIL or HOLD.
 	Acknowledge struct{ Bin string }

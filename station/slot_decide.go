@@ -1,6 +1,9 @@
 package station
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Decide says which facts follow from an event and what is to be done once
 // they are in the log. It changes nothing. The error is a *Refusal.
@@ -56,7 +59,7 @@ func (s *Slot) admit(ev Admit) ([]Fact, []Effect, error) {
 	}
 	started := ev.Started
 	started.Recipe, started.Version, started.Digest = ev.Recipe.Name, ev.Recipe.Version, ev.Recipe.Digest()
-	return []Fact{started}, []Effect{ShowLamp{LampBusy}, Continue{}}, nil
+	return append(slices.Clone(ev.Before), started), []Effect{ShowLamp{LampBusy}, Continue{}}, nil
 }
 
 func (s *Slot) switchTo(ev Switch) ([]Fact, []Effect, error) {
@@ -140,23 +143,12 @@ func (s *Slot) dispose(ev Dispose) ([]Fact, []Effect, error) {
 	if s.Run.Phase != PhaseVerdict {
 		return nil, nil, Refuse(SlotNotReady, "slot %d has no verdict to dispose of", s.ID)
 	}
-	facts := []Fact{ev.Disposition}
-	if ev.Ticket != nil {
-		facts = []Fact{*ev.Ticket, ev.Disposition} // the gate comes last and covers the ticket
-	}
-	return facts, []Effect{Continue{}}, nil
+	return append(slices.Clone(ev.Before), ev.Disposition), []Effect{Continue{}}, nil // the gate comes last and covers the others
 }
 
 func (s *Slot) accept(ev Accept) ([]Fact, []Effect, error) {
 	if s.Run.Phase != PhaseDisposed {
 		return nil, nil, Refuse(SlotNotReady, "slot %d waits for no answer of the MES", s.ID)
 	}
-	facts := []Fact{ev.Answer}
-	if ev.Ticket != nil {
-		facts = append(facts, *ev.Ticket)
-	}
-	if ev.Hold != nil {
-		facts = append(facts, *ev.Hold)
-	}
-	return facts, []Effect{Continue{}}, nil
+	return append([]Fact{ev.Answer}, ev.Then...), []Effect{Continue{}}, nil
 }

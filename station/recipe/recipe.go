@@ -125,7 +125,7 @@ func Show(r *station.Recipe) string {
 			fmt.Fprintf(&b, "   %s: %s\n", name, strings.Join(s.Params[name], ", "))
 		}
 		for _, l := range s.Limits {
-			fmt.Fprintf(&b, "   limit %s\n", LimitText(l))
+			fmt.Fprintf(&b, "   limit %s\n", l)
 		}
 	}
 	return b.String()
@@ -162,19 +162,4 @@ func sorted(m map[string][]string) []string {
 	}
 	sort.Strings(names)
 	return names
-}
-
-// LimitText is a limit for a person.
-func LimitText(l station.Limit) string {
-	switch {
-	case len(l.In) > 0:
-		return fmt.Sprintf("%s is one of %s", l.Measure, strings.Join(l.In, ", "))
-	case len(l.Prefix) > 0:
-		return fmt.Sprintf("%s begins with %s", l.Measure, strings.Join(l.Prefix, " or "))
-	case l.Min != nil && l.Max != nil:
-		return fmt.Sprintf("%d <= %s <= %d", *l.Min, l.Measure, *l.Max)
-	case l.Min != nil:
-		return fmt.Sprintf("%s >= %d", l.Measure, *l.Min)
-	}
-	return fmt.Sprintf("%s <= %d", l.Measure, *l.Max)
 }

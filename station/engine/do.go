@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+
+	"linefit/station"
+)
+
+// Do carries out a command. A refusal is a *station.Refusal; it is in the log
+// and nothing else has changed.
+func (e *Engine) Do(ctx context.Context, cmd station.Command) (station.Reply, error) {
+	if cmd.Operator == "" {
+		cmd.Operator = "operator"
+	}
+	reply, err := e.dispatch(ctx, cmd)
+	var refusal *station.Refusal
+	if errors.As(err, &refusal) {
+		e.logRefusal(ctx, cmd, refusal)
+	}
+	return reply, err
+}
+
+// logRefusal keeps what was refused. The scanned text is kept only where it is
+// a label or a command barcode: what else a scanner can read may be a secret.
+func (e *Engine) logRefusal(ctx context.Context, cmd station.Command, refusal *station.Refusal) {
+	f := station.ScanRefused{Reason: *refusal.Reason}
+	if _, err := station.ParseBarcode(cmd.Text); err == nil && !strings.Contains(cmd.Text, "$") {
+		f.Text = cmd.Text
+	} else if cmd.Unit != "" {
+		f.Text = string(cmd.Unit)
+	}
+	_ = e.append(ctx, nil, f) // where the log is stopped the refusal stands all the same
+}
+
+func (e *Engine) dispatch(ctx context.Context, cmd station.Command) (station.Reply, error) {
+	switch cmd.Kind {
+	case station.CmdScan:
+		return e.scan(ctx, cmd)
+	case station.CmdStart:
+		return e.start(ctx, cmd)
+	case station.CmdAbort:
+		return e.abort(cmd)
+	case station.CmdAck:
+		return e.event(ctx, cmd, station.Acknowledge{Bin: cmd.Text})
+	case station.CmdDisable:
+		return e.event(ctx, cmd, station.Switch{To: station.SlotDisabled, Why: cmd.Why})
+	case station.CmdEnable:
+		return e.event(ctx, cmd, station.Switch{To: station.SlotEmpty, Why: cmd.Why})
+	case station.CmdClear:
+		return e.event(ctx, cmd, station.Cleared{Why: cmd.Why})
+	case station.CmdHalt:
+		return e.halt(cmd)
+	case station.CmdResume:
+		return e.rearm()
+	}
+	return station.Reply{}, station.Refuse(station.ScanInvalid, "command %q is not known", cmd.Kind)
+}
+
+// runner finds a slot's owner; there is none while the log is stopped.
+func (e *Engine) runner(slot int) (*runner, station.SlotView, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.opt.Fixtures[slot]; !ok {
+		return nil, station.SlotView{}, station.Refuse(station.ScanInvalid, "there is no slot %d", slot)
+	}
+	r := e.runners[slot]
+	if r == nil {
+		return nil, station.SlotView{}, station.Refuse(station.LogStopped, "%s", e.detail)
+	}
+	return r, e.views[slot], nil
+}
+
+// event sends an event to a slot and waits for its answer.
+func (e *Engine) event(ctx context.Context, cmd station.Command, ev station.Event) (station.Reply, error) {
+	r, view, err := e.runner(cmd.Slot)
+	if err != nil {
+		return station.Reply{}, err
+	}
+	if view.State == station.SlotRunning || view.State == station.SlotArmed {
+		return station.Reply{}, station.Refuse(station.SlotNotReady, "slot %d is %s", cmd.Slot, view.State)
+	}
+	return station.Reply{Slot: cmd.Slot}, r.send(ctx, request{event: ev, actor: cmd.Operator})
+}
+
+// send hands a request to the slot's goroutine.
+func (r *runner) send(ctx context.Context, req request) error {
+	req.reply = make(chan error, 1)
+	select {
+	case r.inbox <- req:
+	case <-ctx.Done():
+		return station.Refuse(station.SlotNotReady, "slot %d is busy", r.id)
+	}
+	select {
+	case err := <-req.reply:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("slot %d: no answer: %w", r.id, ctx.Err())
+	}
+}
+
+// start admits a unit to a slot.
+func (e *Engine) start(ctx context.Context, cmd station.Command) (station.Reply, error) {
+	r, view, err := e.runner(cmd.Slot)
+	if err != nil {
+		return station.Reply{}, err
+	}
+	if view.State != station.SlotEmpty {
+		return station.Reply{}, station.Refuse(station.SlotNotReady, "slot %d is %s", cmd.Slot, view.State)
+	}
+	if err := e.claim(cmd.Unit, cmd.Slot); err != nil {
+		return station.Reply{}, err
+	}
+	defer e.unclaim(cmd.Unit)
+	id := newRunID()
+	grant, err := e.opt.Admission.Admit(ctx, id, Ask{Unit: cmd.Unit, Slot: cmd.Slot, Operator: cmd.Operator, Expect: cmd.Expect})
+	if err != nil {
+		return station.Reply{}, err
+	}
+	err = r.send(ctx, request{
+		event: station.Admit{Run: id, Unit: cmd.Unit, Recipe: grant.Recipe, Started: grant.Started, Before: grant.Before},
+		env:   station.Envelope{Run: id, Unit: cmd.Unit}, actor: cmd.Operator,
+	})
+	if err != nil {
+		return station.Reply{}, err
+	}
+	return station.Reply{Slot: cmd.Slot, Run: id, Text: "scan.started"}, nil
+}
+
+// claim keeps one serial from being admitted twice at the same time.
+func (e *Engine) claim(unit station.Serial, slot int) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.health != station.HealthOK {
+		return station.Refuse(station.LogStopped, "%s", e.detail)
+	}
+	if at, ok := e.admitting[unit]; ok {
+		return station.Refuse(station.UnitDuplicate, "unit is being admitted to slot %d", at)
+	}
+	for id, v := range e.views {
+		if v.Unit == unit && v.State != station.SlotEmpty {
+			return station.Refuse(station.UnitDuplicate, "unit is in slot %d", id)
+		}
+	}
+	e.admitting[unit] = slot
+	return nil
+}
+
+func (e *Engine) unclaim(unit station.Serial) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.admitting, unit)
+}
+
+// newRunID draws a run's name: 16 characters, 80 random bits.
+func newRunID() station.RunID {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return station.RunID(strings.ToLower(base32.StdEncoding.EncodeToString(b[:])))
+}
+
+func (e *Engine) abort(cmd station.Command) (station.Reply, error) {
+	r, view, err := e.runner(cmd.Slot)
+	if err != nil {
+		return station.Reply{}, err
+	}
+	if view.State != station.SlotRunning && view.State != station.SlotArmed {
+		return station.Reply{}, station.Refuse(station.SlotNotReady, "slot %d is %s", cmd.Slot, view.State)
+	}
+	r.abort(station.NewReason(station.OperatorAbort, "by %s %s", cmd.Operator, cmd.Why))
+	return station.Reply{Slot: cmd.Slot, Text: "scan.aborted"}, nil
+}
+
+// halt is the emergency stop: every supply off at once, then the runs end.
+func (e *Engine) halt(cmd station.Command) (station.Reply, error) {
+	var errs []error
+	for _, id := range e.ids {
+		errs = append(errs, e.opt.Fixtures[id].Halt())
+		if r, view, err := e.runner(id); err == nil && (view.State == station.SlotRunning || view.State == station.SlotArmed) {
+			r.abort(station.NewReason(station.EmergencyStop, "by %s", cmd.Operator))
+		}
+	}
+	return station.Reply{Text: "scan.halted"}, errors.Join(errs...)
+}
+
+// rearm lets the fixtures work again after an emergency stop.
+func (e *Engine) rearm() (station.Reply, error) {
+	var errs []error
+	for _, id := range e.ids {
+		errs = append(errs, e.opt.Fixtures[id].Rearm())
+	}
+	return station.Reply{Text: "scan.resumed"}, errors.Join(errs...)
+}

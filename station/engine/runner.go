@@ -1,0 +1,311 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"linefit/station"
+	"linefit/station/fixture"
+)
+
+// request is an event for a slot with a place for its answer.
+type request struct {
+	event station.Event
+	env   station.Envelope // of an Admit
+	actor station.Actor
+	reply chan error // holds one
+}
+
+// runner is the owner of one slot for one session. Fields without a note
+// belong to the goroutine that runs run.
+type runner struct {
+	e     *Engine
+	id    int
+	fx    fixture.Fixture
+	slot  *station.Slot
+	env   station.Envelope // of the run
+	actor station.Actor    // who caused what is being appended
+	inbox chan request
+
+	lamp    station.Lamp
+	waiting station.Waiting
+	open    bool // the clamp was opened for the unit to leave
+	started time.Time
+
+	mu       sync.Mutex // guards what follows
+	cancel   context.CancelCauseFunc
+	aborting *station.Reason
+	step     stepView
+}
+
+// stepView is what the screen shows of a running step.
+type stepView struct {
+	index, attempt, progress int
+	step                     station.Step
+	running                  bool
+}
+
+func newRunner(e *Engine, id int, fx fixture.Fixture, s *station.Slot) *runner {
+	r := &runner{e: e, id: id, fx: fx, slot: s, actor: station.ActorStation, inbox: make(chan request), lamp: station.LampOff, started: time.Now()}
+	if s.Run != nil {
+		r.env = station.Envelope{Run: s.Run.ID, Unit: s.Run.Unit}
+	}
+	return r
+}
+
+// run works on the slot until ctx is done or the log stops.
+func (r *runner) run(ctx context.Context) error {
+	if err := r.begin(ctx); err != nil {
+		return r.end(ctx, err)
+	}
+	for {
+		if err := r.settle(ctx); err != nil {
+			return r.end(ctx, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case req := <-r.inbox:
+			err := r.serve(ctx, req)
+			if err != nil && !refused(err) {
+				return r.end(ctx, err)
+			}
+		case <-r.fx.Edges():
+			r.arrived(ctx)
+		}
+	}
+}
+
+// arrived passes a unit that was put into an empty slot on to the binding.
+func (r *runner) arrived(ctx context.Context) {
+	if r.slot.State != station.SlotEmpty {
+		return
+	}
+	if present, err := r.fx.Present(ctx); err == nil && present {
+		select {
+		case r.e.arrivals <- r.id:
+		default: // one hand puts in one unit at a time; more are a mistake that no scan answers
+		}
+	}
+}
+
+// end turns a failure of the slot's own goroutine into the session's.
+func (r *runner) end(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("slot %d: %w", r.id, err)
+}
+
+func refused(err error) bool {
+	var refusal *station.Refusal
+	return errors.As(err, &refusal)
+}
+
+// begin brings the fixture and the machine to where the log says they are.
+func (r *runner) begin(ctx context.Context) error {
+	if err := r.fx.Rearm(); err != nil {
+		return r.fault(ctx, station.NewReason(station.FixtureFault, "%v", err))
+	}
+	if fault := r.e.opt.Faults[r.id]; fault != nil && r.slot.Fault == nil {
+		if err := r.fault(ctx, fault); err != nil {
+			return err
+		}
+	}
+	if r.slot.Run == nil {
+		return r.do(ctx, station.ShowLamp{Lamp: restingLamp(r.slot.State)})
+	}
+	return r.handle(ctx, station.Resume{})
+}
+
+func restingLamp(s station.SlotState) station.Lamp {
+	if s == station.SlotFault {
+		return station.LampFail
+	}
+	return station.LampOff
+}
+
+// settle looks whether the unit that may leave has left.
+func (r *runner) settle(ctx context.Context) error {
+	if !r.open {
+		return nil
+	}
+	if r.fx.Edges() != nil {
+		present, err := r.fx.Present(ctx)
+		if err != nil {
+			return r.fault(ctx, station.NewReason(station.FixtureFault, "%v", err))
+		}
+		if present {
+			return nil
+		}
+	}
+	r.open = false
+	return r.handle(ctx, station.Left{})
+}
+
+// serve answers one request.
+func (r *runner) serve(ctx context.Context, req request) error {
+	if req.env.Run != "" {
+		if r.slot.State != station.SlotEmpty {
+			err := station.Refuse(station.SlotNotReady, "slot %d is %s", r.id, r.slot.State)
+			req.reply <- err
+			return err
+		}
+		r.env, r.started = req.env, time.Now()
+	}
+	r.actor = req.actor
+	effects, err := r.decide(ctx, req.event)
+	r.actor = station.ActorStation
+	req.reply <- err
+	if err != nil {
+		return err
+	}
+	return r.do(ctx, effects...)
+}
+
+// handle decides on an event and carries out what follows.
+func (r *runner) handle(ctx context.Context, ev station.Event) error {
+	effects, err := r.decide(ctx, ev)
+	if err != nil {
+		return err
+	}
+	return r.do(ctx, effects...)
+}
+
+// decide is decide, append, evolve.
+func (r *runner) decide(ctx context.Context, ev station.Event) ([]station.Effect, error) {
+	facts, effects, err := r.slot.Decide(ev)
+	if err != nil {
+		return nil, err
+	}
+	return effects, r.record(ctx, facts...)
+}
+
+// record appends facts of this slot and evolves after the acknowledgement.
+func (r *runner) record(ctx context.Context, facts ...station.Fact) error {
+	if len(facts) == 0 {
+		return nil
+	}
+	if err := r.e.append(ctx, r, facts...); err != nil {
+		return err
+	}
+	for _, f := range facts {
+		r.slot.Evolve(r.env, f)
+	}
+	r.publish()
+	return nil
+}
+
+// fault takes the slot out of work; a run that is open goes to its end first.
+func (r *runner) fault(ctx context.Context, reason *station.Reason) error {
+	if r.slot.Fault != nil {
+		return nil
+	}
+	return r.handle(ctx, station.Faulted{Reason: reason})
+}
+
+// do carries out effects in order. A Continue goes on with the machine, in a
+// loop and not by recursion, since a run has many steps.
+func (r *runner) do(ctx context.Context, effects ...station.Effect) error {
+	for len(effects) > 0 {
+		effect := effects[0]
+		more, err := r.perform(ctx, effect)
+		if err != nil {
+			return err
+		}
+		effects = append(more, effects[1:]...)
+	}
+	r.publish()
+	return nil
+}
+
+// perform carries out one effect and returns those that follow from it.
+func (r *runner) perform(ctx context.Context, effect station.Effect) ([]station.Effect, error) {
+	switch effect := effect.(type) {
+	case station.Continue:
+		if r.slot.Run == nil {
+			return nil, nil
+		}
+		return r.decide(ctx, station.Proceed{})
+	case station.ExecStep:
+		res, err := r.exec(ctx, effect)
+		if err != nil {
+			return nil, err
+		}
+		return r.decide(ctx, station.StepDone{Result: res})
+	case station.SettleProfile:
+		return nil, r.record(ctx, station.Settle(r.slot.Run))
+	case station.ChooseDisposition:
+		ev, err := r.e.opt.Policy.Dispose(ctx, r.slot.Run)
+		if err != nil {
+			return nil, err
+		}
+		return r.decide(ctx, ev)
+	case station.AwaitAcceptance:
+		return r.accept(ctx)
+	case station.ShowLamp:
+		return nil, r.show(ctx, effect.Lamp)
+	case station.OpenClamp:
+		return nil, r.unclamp(ctx)
+	}
+	return nil, fmt.Errorf("effect %T is not known", effect)
+}
+
+func (r *runner) accept(ctx context.Context) ([]station.Effect, error) {
+	r.wait(station.WaitMES)
+	ev, err := r.e.opt.Acceptance.Accept(ctx, r.slot.Run)
+	if err != nil {
+		return nil, err
+	}
+	r.wait(station.WaitNothing)
+	return r.decide(ctx, ev)
+}
+
+func (r *runner) show(ctx context.Context, lamp station.Lamp) error {
+	if err := r.fx.Lamp(ctx, lamp); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.lamp = station.LampOff
+		return r.recordFault(ctx, err)
+	}
+	r.lamp = lamp
+	switch {
+	case r.slot.Run == nil || r.slot.State != station.SlotDone:
+		r.wait(station.WaitNothing)
+	case lamp == station.LampPass || r.slot.Run.Phase == station.PhaseAcknowledged:
+		r.wait(station.WaitRemoval)
+	default:
+		r.wait(station.WaitBin)
+	}
+	return nil
+}
+
+// recordFault notes a fixture fault without showing another lamp.
+func (r *runner) recordFault(ctx context.Context, err error) error {
+	if r.slot.Fault != nil {
+		return nil
+	}
+	return r.record(ctx, station.SlotFaulted{Reason: *station.NewReason(station.FixtureFault, "%v", err)})
+}
+
+func (r *runner) unclamp(ctx context.Context) error {
+	r.e.opt.Bench.Forget(r.id)
+	if err := r.fx.Clamp(ctx, false); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return r.recordFault(ctx, err)
+	}
+	r.open = true
+	r.wait(station.WaitRemoval)
+	return nil
+}
+
+func (r *runner) wait(w station.Waiting) {
+	r.waiting = w
+	r.publish()
+}

@@ -1,0 +1,316 @@
+package stock
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"linefit/audit"
+	"linefit/station"
+)
+
+// ProjectionName is the name of the ledger's projection. Its number changes
+// whenever the same entries would give another state.
+const ProjectionName = "stock/1"
+
+// Projection derives the ledger from the log. Its keys:
+//
+//	i/<handle>            record
+//	s/<state>/<order>     handle, by state
+//	t/<batch>\x00<order>  handle, by batch
+//	e/<eid>/<order>       handle, of the eUICC that it is bound to or that has it
+//	c/<iccid>/<order>     handle
+//	r/<run>\x00           handle, reserved by that run
+//	a/<class>\x00<order>  handle that any eUICC may get
+//	k/<class>             how many of these
+//	m/<batch>             terms of the batch
+//	n                     counts
+//	z/<order>             a fact that does not fit
+//
+// order is the sequence number of the import's entry, eight bytes big-endian:
+// the order in which profiles are given out.
+type Projection struct{}
+
+// Name implements audit.Projection.
+func (Projection) Name() string { return ProjectionName }
+
+// record is an item in the ledger with what only the ledger needs.
+type record struct {
+	station.StockItem
+	Order uint64 `json:"order"`
+	// Prior is how many bound packages were asked for before the run that has
+	// it reserved.
+	Prior int    `json:"prior,omitempty"`
+	Since string `json:"since"` // UTC of the last change of state, RFC 3339
+}
+
+// class is what items have in common that are offered alike. It is written as
+// a JSON array, so that no text in it can be taken for another one's.
+type class struct{ Customer, SKU, Operator, Region, Batch, Expires string }
+
+func (c class) key() string {
+	b, err := json.Marshal([6]string{c.Customer, c.SKU, c.Operator, c.Region, c.Batch, c.Expires})
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return string(b)
+}
+
+func parseClass(key []byte) (class, error) {
+	var f [6]string
+	if err := json.Unmarshal(key, &f); err != nil {
+		return class{}, fmt.Errorf("stock: class %q: %w", key, err)
+	}
+	return class{f[0], f[1], f[2], f[3], f[4], f[5]}, nil
+}
+
+func (r record) class() class {
+	return class{r.Customer, r.SKU, r.Operator, r.Region, r.Batch, r.Expires}
+}
+
+// offered reports whether any eUICC may get the item.
+func (r record) offered() bool {
+	return r.State == station.StockAvailable && r.Bound == "" && r.EID == "" && (r.Cap == 0 || r.Downloads < r.Cap)
+}
+
+// Anomaly is a fact that does not fit the ledger. The ledger follows the log
+// all the same; a reconciliation shows it.
+type Anomaly struct {
+	Seq    uint64 `json:"seq"`
+	Type   string `json:"type"`
+	Handle string `json:"handle,omitempty"`
+	What   string `json:"what"`
+}
+
+// Apply implements audit.Projection.
+func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
+	if !speaksOfStock(e.Type) {
+		return nil
+	}
+	f, err := station.Decode(e.Type, e.Data)
+	if err != nil {
+		return anomaly(txn, e, "", "it cannot be read: "+err.Error())
+	}
+	if b, ok := f.(station.StockBatch); ok {
+		return put(txn, "m/"+b.Batch, b)
+	}
+	handle, ok := station.StockHandle(f)
+	if !ok {
+		return nil
+	}
+	old, known, err := getRecord(txn, handle)
+	if err != nil {
+		return err
+	}
+	if what := misfit(old, known, e, f); what != "" {
+		if err := anomaly(txn, e, handle, what); err != nil {
+			return err
+		}
+		if _, imports := f.(station.StockImported); !known || imports {
+			return nil // nothing is made up, and nothing replaces a known item
+		}
+	}
+	return change(txn, old, known, next(old, e, f), f)
+}
+
+var stockTypes = func() map[string]bool {
+	m := map[string]bool{}
+	for _, f := range []station.Fact{
+		station.StockBatch{}, station.StockImported{}, station.Intent{}, station.ProfileReserved{},
+		station.ProfileCommitted{}, station.ProfileReleased{}, station.ProfileQuarantined{}, station.ProfileSpent{},
+	} {
+		m[f.FactType()] = true
+	}
+	return m
+}()
+
+func speaksOfStock(factType string) bool { return stockTypes[factType] }
+
+// next is the record after a fact.
+func next(old record, e audit.Entry, f station.Fact) record {
+	r := old
+	r.StockItem = old.Evolve(station.Envelope{Run: station.RunID(e.Run), Unit: station.Serial(e.Unit)}, f)
+	switch f.(type) {
+	case station.StockImported:
+		r.Order = e.Seq
+	case station.ProfileReserved:
+		if old.State != station.StockReserved || old.Run != r.Run {
+			r.Prior = old.Downloads
+		}
+	}
+	if r.State != old.State {
+		r.Since = e.UTC.UTC().Format(time.RFC3339)
+	}
+	return r
+}
+
+// misfit says what is wrong with a fact in the state in which it comes.
+func misfit(old record, known bool, e audit.Entry, f station.Fact) string {
+	_, imports := f.(station.StockImported)
+	switch {
+	case imports && known:
+		return "imported twice"
+	case !imports && !known:
+		return "no such profile was imported"
+	}
+	switch f := f.(type) {
+	case station.ProfileReserved:
+		mine := old.State == station.StockReserved && old.Run == station.RunID(e.Run)
+		if !mine && !old.Usable(f.EID) {
+			return fmt.Sprintf("reserved while %s (unit %s, run %s)", old.State, old.Unit, old.Run)
+		}
+	case station.ProfileCommitted:
+		if old.ICCID != "" && f.ICCID != "" && old.ICCID != f.ICCID {
+			return fmt.Sprintf("installed as ICCID %s, imported as %s", f.ICCID, old.ICCID)
+		}
+	case station.ProfileReleased:
+		if old.State == station.StockInstalled {
+			return "released although installed"
+		}
+	}
+	return ""
+}
+
+// change replaces a record and everything that points to it.
+func change(txn audit.Txn, old record, known bool, r record, f station.Fact) error {
+	if err := put(txn, "i/"+r.Handle, r); err != nil {
+		return err
+	}
+	var before []string
+	if known {
+		before = old.indexes()
+	}
+	after := r.indexes()
+	for _, key := range before {
+		if !slices.Contains(after, key) {
+			if err := txn.Delete([]byte(key)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, key := range after {
+		if !slices.Contains(before, key) {
+			if err := txn.Set([]byte(key), []byte(r.Handle)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := countOffered(txn, old, known, r); err != nil {
+		return err
+	}
+	return count(txn, old, known, r, f)
+}
+
+// indexes are the keys under which a record's handle stands.
+func (r record) indexes() []string {
+	o := order(r.Order)
+	keys := []string{"s/" + string(r.State) + "/" + o, "t/" + r.Batch + "\x00" + o}
+	if r.ICCID != "" {
+		keys = append(keys, "c/"+string(r.ICCID)+"/"+o)
+	}
+	if r.EID != "" {
+		keys = append(keys, "e/"+string(r.EID)+"/"+o)
+	}
+	if r.Bound != "" && r.Bound != r.EID {
+		keys = append(keys, "e/"+string(r.Bound)+"/"+o)
+	}
+	if r.State == station.StockReserved {
+		keys = append(keys, runKey(r.Run))
+	}
+	if r.offered() {
+		keys = append(keys, "a/"+r.class().key()+"\x00"+o)
+	}
+	return keys
+}
+
+func runKey(run station.RunID) string { return "r/" + string(run) + "\x00" }
+
+func order(seq uint64) string { return string(binary.BigEndian.AppendUint64(nil, seq)) }
+
+func countOffered(txn audit.Txn, old record, known bool, r record) error {
+	was, is := known && old.offered(), r.offered()
+	if was == is { // the class of an item never changes
+		return nil
+	}
+	key := "k/" + r.class().key()
+	var n int
+	if _, err := get(txn, key, &n); err != nil {
+		return err
+	}
+	if is {
+		n++
+	} else {
+		n--
+	}
+	if n == 0 {
+		return txn.Delete([]byte(key))
+	}
+	return put(txn, key, n)
+}
+
+func count(txn audit.Txn, old record, known bool, r record, f station.Fact) error {
+	_, released := f.(station.ProfileReleased)
+	if known && old.State == r.State && !released {
+		return nil
+	}
+	var n station.StockCount
+	if _, err := get(txn, "n", &n); err != nil {
+		return err
+	}
+	if known {
+		*counter(&n, old.State)--
+	} else {
+		n.Total++
+	}
+	*counter(&n, r.State)++
+	if released {
+		n.Released++
+	}
+	return put(txn, "n", n)
+}
+
+func counter(n *station.StockCount, s station.StockState) *int {
+	switch s {
+	case station.StockReserved:
+		return &n.Reserved
+	case station.StockInstalled:
+		return &n.Installed
+	case station.StockQuarantined:
+		return &n.Quarantined
+	case station.StockSpent:
+		return &n.Spent
+	}
+	return &n.Available
+}
+
+func anomaly(txn audit.Txn, e audit.Entry, handle, what string) error {
+	return put(txn, "z/"+order(e.Seq), Anomaly{Seq: e.Seq, Type: e.Type, Handle: handle, What: strings.ToValidUTF8(what, "?")})
+}
+
+func put(txn audit.Txn, key string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("stock: %w", err)
+	}
+	return txn.Set([]byte(key), b)
+}
+
+func get(r audit.Reader, key string, v any) (bool, error) {
+	b, ok, err := r.Get([]byte(key))
+	if err != nil || !ok {
+		return false, err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return false, fmt.Errorf("stock: key %q: %w", key, err)
+	}
+	return true, nil
+}
+
+func getRecord(r audit.Reader, handle string) (record, bool, error) {
+	var rec record
+	ok, err := get(r, "i/"+handle, &rec)
+	return rec, ok, err
+}

@@ -1,0 +1,346 @@
+package stock
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Kind says what a vault item is. It stands in the file's name.
+type Kind string
+
+// Kinds of items.
+const (
+	KindCode         Kind = "code"         // an activation code, with its confirmation code
+	KindConfirmation Kind = "confirmation" // a confirmation code that came by itself
+	KindPackage      Kind = "package"      // a bound profile package
+	KindNotification Kind = "notification" // a pending notification, signed by an eUICC
+	KindResult       Kind = "result"       // a signed installation result
+	KindImport       Kind = "import"       // an import that is not finished
+	KindSeen         Kind = "seen"         // fingerprint of an erased code, so that it is not taken in again
+)
+
+// kinds is the closed list.
+var kinds = map[Kind]bool{
+	KindCode: true, KindConfirmation: true, KindPackage: true, KindNotification: true,
+	KindResult: true, KindImport: true, KindSeen: true,
+}
+
+// MaxItem bounds an item, in bytes.
+const MaxItem = 32 << 20
+
+// Errors of a vault.
+var (
+	// ErrNoItem says that there is no such item: never written, or erased.
+	ErrNoItem = errors.New("no such item in the vault")
+	// ErrDamaged says that an item, or the vault's head, is not what was
+	// written: torn, altered, or moved from another item or vault.
+	ErrDamaged = errors.New("vault item is damaged")
+)
+
+// ItemError is a fault of one item.
+type ItemError struct {
+	Kind   Kind
+	Handle string
+	Err    error // ErrNoItem, ErrDamaged or the file system's
+}
+
+func (e *ItemError) Error() string { return fmt.Sprintf("vault: %s %s: %v", e.Kind, e.Handle, e.Err) }
+func (e *ItemError) Unwrap() error { return e.Err }
+
+const (
+	headName  = "HEAD"
+	headMagic = "linefit vault/1"
+	itemMagic = "LFV1"
+	saltSize  = 32
+)
+
+// Vault keeps secrets as sealed files in one folder, which it owns while the
+// process holds the store's lock. Its methods may be called at the same time.
+// doc.go has the format.
+type Vault struct {
+	dir string
+	id  string
+	key Secret
+}
+
+// OpenVault opens the vault in dir, or makes it where the folder is missing or
+// empty. Files that a crash left unfinished are removed.
+func OpenVault(ctx context.Context, dir string, source KeySource) (*Vault, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("vault: %w", err)
+	}
+	if err := sweepUnfinished(dir); err != nil {
+		return nil, fmt.Errorf("vault: %w", err)
+	}
+	head, err := readLimited(filepath.Join(dir, headName), 1024)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !fresh {
+		return nil, fmt.Errorf("vault: %w", err)
+	}
+	if fresh {
+		if names, err := os.ReadDir(dir); err != nil || len(names) > 0 {
+			return nil, errors.Join(fmt.Errorf("vault: %s has items but no %s: %w", dir, headName, ErrDamaged), err)
+		}
+	}
+	key, err := source.Key(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	if key.Len() != KeySize {
+		return nil, fmt.Errorf("vault: the key has %d bytes, not %d", key.Len(), KeySize)
+	}
+	v := &Vault{dir: dir, key: key}
+	if fresh {
+		return v, v.create()
+	}
+	return v, v.check(string(head))
+}
+
+func (v *Vault) create() error {
+	v.id = newHandle()
+	if err := writeNew(v.dir, headName, []byte(v.head())); err != nil {
+		return fmt.Errorf("vault: %w", err)
+	}
+	if err := errors.Join(syncDir(v.dir), syncDir(filepath.Dir(v.dir))); err != nil {
+		return fmt.Errorf("vault: %w", err)
+	}
+	return nil
+}
+
+// head is the text of the vault's head: its id and a value that only the right
+// key gives.
+func (v *Vault) head() string {
+	return fmt.Sprintf("%s\n%s\n%s\n", headMagic, v.id, hex.EncodeToString(v.derive("check", []byte(v.id))))
+}
+
+func (v *Vault) check(head string) error {
+	lines := strings.Split(head, "\n")
+	if len(lines) != 4 || lines[0] != headMagic || !validHandle(lines[1]) || len(lines[2]) != 2*sha256.Size {
+		return fmt.Errorf("vault: %s: %w", headName, ErrDamaged)
+	}
+	v.id = lines[1]
+	if subtle.ConstantTimeCompare([]byte(head), []byte(v.head())) != 1 {
+		return fmt.Errorf("vault %s: %w", v.dir, ErrWrongKey)
+	}
+	return nil
+}
+
+// derive makes a key of its own for one purpose.
+func (v *Vault) derive(purpose string, salt []byte) []byte {
+	key, err := hkdf.Key(sha256.New, v.key.Reveal(), salt, headMagic+" "+purpose, 32)
+	if err != nil { // 32 bytes are always to be had
+		panic(err)
+	}
+	return key
+}
+
+// mac is a keyed hash for one purpose; it stays inside the vault.
+func (v *Vault) mac(purpose, text string) []byte {
+	m := hmac.New(sha256.New, v.derive(purpose, []byte(v.id)))
+	m.Write([]byte(text))
+	return m.Sum(nil)
+}
+
+func (v *Vault) aead(salt []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(v.derive("item", salt))
+	if err != nil {
+		return nil, fmt.Errorf("vault: %w", err)
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// bound is what an item's seal covers beside the item.
+func (v *Vault) bound(kind Kind, handle string) []byte {
+	return []byte(headMagic + "\n" + v.id + "\n" + itemName(kind, handle))
+}
+
+// Put seals one item. It is durable, and its handle may be written down, when
+// Put returns without an error.
+func (v *Vault) Put(kind Kind, secret Secret) (handle string, err error) {
+	handles, err := v.PutAll(kind, []Secret{secret})
+	if err != nil {
+		return "", err
+	}
+	return handles[0], nil
+}
+
+// PutAll seals several items of one kind with few flushes. After an error none
+// of them is there, but for those whose removal failed too; nothing refers to
+// these, and [Ledger.Recover] removes them.
+func (v *Vault) PutAll(kind Kind, secrets []Secret) (handles []string, err error) {
+	handles = make([]string, len(secrets))
+	for i := range handles {
+		handles[i] = newHandle()
+	}
+	var g errgroup.Group
+	g.SetLimit(16) // flushes of several files share the journal's commits
+	for i, s := range secrets {
+		g.Go(func() error { return v.write(kind, handles[i], s) })
+	}
+	err = g.Wait()
+	if err == nil {
+		err = syncDir(v.dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("vault: %w", errors.Join(err, v.removeAll(kind, handles)))
+	}
+	return handles, nil
+}
+
+func (v *Vault) write(kind Kind, handle string, s Secret) error {
+	if !kinds[kind] || s.Len() > MaxItem {
+		return fmt.Errorf("item of kind %q with %d bytes", kind, s.Len())
+	}
+	salt := make([]byte, saltSize)
+	_, _ = rand.Read(salt) // never fails (crypto/rand)
+	aead, err := v.aead(salt)
+	if err != nil {
+		return err
+	}
+	data := append([]byte(itemMagic), salt...)
+	data = aead.Seal(data, nil, s.Reveal(), v.bound(kind, handle))
+	return writeNew(v.dir, itemName(kind, handle), data)
+}
+
+func (v *Vault) removeAll(kind Kind, handles []string) error {
+	var errs []error
+	for _, h := range handles {
+		if err := os.Remove(v.path(kind, h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Get opens an item. The error is an *ItemError.
+func (v *Vault) Get(kind Kind, handle string) (Secret, error) {
+	fail := func(err error) (Secret, error) { return Secret{}, &ItemError{Kind: kind, Handle: handle, Err: err} }
+	if !kinds[kind] || !validHandle(handle) {
+		return fail(ErrNoItem)
+	}
+	data, err := readLimited(v.path(kind, handle), MaxItem+1024)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail(ErrNoItem)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	head := len(itemMagic) + saltSize
+	if len(data) < head || string(data[:len(itemMagic)]) != itemMagic {
+		return fail(ErrDamaged)
+	}
+	aead, err := v.aead(data[len(itemMagic):head])
+	if err != nil {
+		return fail(err)
+	}
+	clear, err := aead.Open(nil, nil, data[head:], v.bound(kind, handle))
+	if err != nil {
+		return fail(ErrDamaged)
+	}
+	return NewSecret(clear), nil
+}
+
+// Delete erases an item: overwritten as far as the file system allows (a copy
+// on write one, or flash, may keep old blocks: these stay sealed), removed, and
+// the removal durable. It is done when there is no such item.
+func (v *Vault) Delete(kind Kind, handle string) error {
+	if !kinds[kind] || !validHandle(handle) {
+		return nil
+	}
+	if err := errors.Join(erase(v.path(kind, handle)), syncDir(v.dir)); err != nil {
+		return &ItemError{Kind: kind, Handle: handle, Err: err}
+	}
+	return nil
+}
+
+// Item names an item without opening it.
+type Item struct {
+	Kind   Kind   `json:"kind"`
+	Handle string `json:"handle"`
+}
+
+// List names the items of the given kinds, of all kinds where none is given,
+// in the order of kind and handle.
+func (v *Vault) List(only ...Kind) ([]Item, error) {
+	entries, err := os.ReadDir(v.dir)
+	if err != nil {
+		return nil, fmt.Errorf("vault: %w", err)
+	}
+	wanted := map[Kind]bool{}
+	for _, k := range only {
+		wanted[k] = true
+	}
+	var items []Item
+	for _, e := range entries {
+		handle, kind, ok := strings.Cut(e.Name(), ".")
+		if !ok || !validHandle(handle) || !kinds[Kind(kind)] || len(only) > 0 && !wanted[Kind(kind)] {
+			continue
+		}
+		items = append(items, Item{Kind: Kind(kind), Handle: handle})
+	}
+	sort.Slice(items, func(i, j int) bool {
+		a, b := items[i], items[j]
+		return a.Kind < b.Kind || a.Kind == b.Kind && a.Handle < b.Handle
+	})
+	return items, nil
+}
+
+func (v *Vault) path(kind Kind, handle string) string {
+	return filepath.Join(v.dir, itemName(kind, handle))
+}
+
+func itemName(kind Kind, handle string) string { return handle + "." + string(kind) }
+
+// handleText is lower-case base 32 (RFC 4648) without padding.
+var handleText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// newHandle is 128 random bits as text.
+func newHandle() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return handleText.EncodeToString(b[:])
+}
+
+func validHandle(h string) bool {
+	if len(h) != handleText.EncodedLen(16) {
+		return false
+	}
+	for i := range len(h) {
+		if c := h[i]; (c < 'a' || c > 'z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}
+
+func sweepUnfinished(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), tmpPrefix) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
