@@ -1,0 +1,126 @@
+package modemsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// PTYOptions place a module on a pseudo terminal.
+type PTYOptions struct {
+	// Link is the path of a symbolic link to the terminal, for a port name
+	// that stays when the port vanishes and returns; "" for none.
+	Link string
+	// Baud is the speed that the terminal is preset to; 0 takes the module's
+	// rate, or 115200. Some clients never set one.
+	Baud int
+}
+
+// PTY is the port of a module on a pseudo terminal. The terminal is raw before
+// the module says its first word, and stays open here, so that boot text
+// survives until a client opens it. When the module's port vanishes the
+// terminal is closed; when it returns there is a new one, as a rule under
+// another name, and the symbolic link shows there. Both file descriptors lie
+// above 1023, out of the way of clients in this process that select().
+type PTY struct {
+	m    *Module
+	opt  PTYOptions
+	mu   sync.Mutex
+	path string
+	pair *ptyPair // opened and not yet served
+}
+
+// NewPTY opens the terminal, if the module's port is there, and makes the
+// link. Run serves it and closes it.
+func NewPTY(m *Module, opt PTYOptions) (*PTY, error) {
+	if opt.Baud == 0 {
+		opt.Baud = m.opt.Baud
+	}
+	if opt.Baud == 0 {
+		opt.Baud = 115200
+	}
+	p := &PTY{m: m, opt: opt}
+	m.lock()
+	up := m.portUp
+	m.unlock()
+	if !up {
+		return p, nil
+	}
+	return p, p.open()
+}
+
+// Path is the terminal's device file now; "" while the port is gone.
+func (p *PTY) Path() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.path
+}
+
+func (p *PTY) open() error {
+	pair, err := openPTY(p.opt.Baud)
+	if err != nil {
+		return fmt.Errorf("open a pseudo terminal: %w", err)
+	}
+	if p.opt.Link != "" {
+		if err := relink(pair.path, p.opt.Link); err != nil {
+			return errors.Join(err, pair.Close())
+		}
+	}
+	p.mu.Lock()
+	p.path, p.pair = pair.path, pair
+	p.mu.Unlock()
+	return nil
+}
+
+// Run serves the module on its terminal until ctx ends, then removes the link.
+func (p *PTY) Run(ctx context.Context) error {
+	for {
+		p.mu.Lock()
+		pair := p.pair
+		p.pair = nil
+		p.mu.Unlock()
+		if pair == nil {
+			if err := p.m.WaitPort(ctx); err != nil {
+				return nil //nolint:nilerr // only ctx ends it
+			}
+			if err := p.open(); err != nil {
+				return err
+			}
+			continue
+		}
+		err := p.m.Serve(ctx, pair)
+		p.gone()
+		if err != nil && !errors.Is(err, ErrPortGone) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+func (p *PTY) gone() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.path = ""
+	if p.opt.Link != "" {
+		os.Remove(p.opt.Link) //nolint:errcheck // it may be gone already
+	}
+}
+
+// relink makes or replaces a symbolic link in one step. Anything else of that
+// name is left alone.
+func relink(target, link string) error {
+	if fi, err := os.Lstat(link); err == nil && fi.Mode()&os.ModeSymlink == 0 {
+		return fmt.Errorf("%s is there and is no symbolic link", link)
+	}
+	tmp := filepath.Join(filepath.Dir(link), "."+filepath.Base(link)+".new")
+	os.Remove(tmp) //nolint:errcheck // left over from an interrupted run
+	if err := os.Symlink(target, tmp); err != nil {
+		return err
+	}
+	return os.Rename(tmp, link)
+}
