@@ -52,6 +52,9 @@ func ParseBarcode(text string) (Barcode, error) {
 	if len(text) > 512 {
 		return Barcode{}, Refuse(ScanInvalid, "%d characters", len(text))
 	}
+	if len(text) >= 4 && strings.EqualFold(text[:4], "LPA:") { // a secret: it becomes no serial
+		return Barcode{}, Refuse(ScanInvalid, "an activation code; profiles come from the stock")
+	}
 	if strings.HasPrefix(text, BarcodePrefix) {
 		return parseCommand(strings.TrimPrefix(text, BarcodePrefix))
 	}

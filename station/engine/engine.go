@@ -158,7 +158,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		err := e.session(ctx)
 		switch {
 		case ctx.Err() != nil:
-			e.close()
+			e.close(ctx)
 			return nil
 		case !errors.Is(err, errLog):
 			return err
@@ -224,10 +224,8 @@ func (e *Engine) open(ctx context.Context) error {
 }
 
 // close writes the last one; a log that takes it no more has its own say.
-func (e *Engine) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_ = e.append(ctx, nil, station.StationClosed{})
+func (e *Engine) close(ctx context.Context) {
+	_ = e.append(context.WithoutCancel(ctx), nil, station.StationClosed{})
 }
 
 // replay rebuilds every slot from the log.
@@ -249,22 +247,33 @@ func (e *Engine) replay() (map[int]*station.Slot, error) {
 	return slots, nil
 }
 
-// append records facts of the station (r nil) or of a slot.
+// logDeadline bounds how long one append may hang before the log counts as stopped.
+const logDeadline = time.Minute
+
+// append records facts of the station (r nil) or of a slot. An append that has
+// begun is never given up because a step was aborted: what is in the log and
+// what the machine knows would part.
 func (e *Engine) append(ctx context.Context, r *runner, facts ...station.Fact) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	drafts, gate, err := draft(r, facts)
 	if err != nil {
 		return err
 	}
+	lctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logDeadline)
+	defer cancel()
 	if gate {
-		_, err = e.opt.Log.Gate(ctx, drafts...)
+		_, err = e.opt.Log.Gate(lctx, drafts...)
 	} else {
-		err = e.opt.Log.Queue(ctx, drafts...)
+		err = e.opt.Log.Queue(lctx, drafts...)
 	}
+	var draftErr *audit.DraftError
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
+	case errors.As(err, &draftErr): // a fault of linefit: nothing was recorded
+		return fmt.Errorf("engine: %w", err)
 	}
 	return fmt.Errorf("%w: %w", errLog, err)
 }
