@@ -89,6 +89,9 @@ func NewChecker(first uint64, sim bool) *Checker {
 	}
 }
 
+// Size returns the number of entries added.
+func (c *Checker) Size() uint64 { return c.tree.Size() }
+
 // Head returns the head of the tree of all entries added.
 func (c *Checker) Head() Head { return c.tree.Head() }
 

@@ -116,7 +116,7 @@ func chain(segs []segment) []audit.Finding {
 		case s.head.Shard == segs[i-1].head.Shard:
 			p := segs[i-1].head
 			if s.head.Origin != p.Origin || s.head.VKey != p.VKey || s.head.Base != p.Base {
-				bad(s, audit.FindOrigin, "header is of log %q, the segment before is of log %q", s.head.Origin, p.Origin)
+				bad(s, audit.FindOrigin, "header is of log %q with key %s, the segment before is of log %q with key %s", s.head.Origin, s.head.VKey, p.Origin, p.VKey)
 			}
 		case s.head.Shard != segs[i-1].head.Shard+1:
 			bad(s, audit.FindMissing, "shard %d follows shard %d", s.head.Shard, segs[i-1].head.Shard)

@@ -12,6 +12,7 @@ import (
 // damage says where a segment stops being readable.
 type damage struct {
 	offset int64  // of the first frame that is not valid
+	seq    uint64 // of the entry that begins there, if it is one
 	what   string // in words
 	// torn: it can be the rest of a batch that was being written when the
 	// machine or the program stopped. Only the end of the newest segment may
@@ -201,10 +202,12 @@ func (s *scanner) next() (batch, error) {
 			err = &damage{offset: begin, what: "batch without its end", torn: true}
 		}
 		if err != nil {
-			if d, ok := err.(*damage); !ok || !d.torn {
-				return batch{}, err
+			if d, ok := err.(*damage); ok {
+				d.seq = b.first + uint64(len(ends))
+				if d.torn {
+					s.off = begin
+				}
 			}
-			s.off = begin
 			return batch{}, err
 		}
 		at := s.off
@@ -227,7 +230,7 @@ func (s *scanner) next() (batch, error) {
 			return b, nil
 		default:
 			s.off = at
-			return batch{}, &damage{offset: at, what: fmt.Sprintf("frame of kind %q does not belong here", kind)}
+			return batch{}, &damage{offset: at, seq: b.first + uint64(len(ends)), what: fmt.Sprintf("frame of kind %q does not belong here", kind)}
 		}
 	}
 }

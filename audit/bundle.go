@@ -1,0 +1,174 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A Bundle is one file with every entry of a unit (or of units that share an
+// identifier), each with its inclusion proof under a signed checkpoint. It
+// verifies offline with the station's verifier key alone. The counters
+// unit_seq in the entries show that none is left out up to the newest; that
+// there is no newer one in the checkpointed log, a bundle cannot show.
+type Bundle struct {
+	Format string        `json:"format"` // BundleFormat
+	ID     string        `json:"id"`     // what was asked for
+	Units  []string      `json:"units"`  // serials, sorted
+	Shards []BundleShard `json:"shards"` // in order
+}
+
+// BundleFormat is the value of a bundle's format field.
+const BundleFormat = "linefit-unit-bundle/1"
+
+// A BundleShard is the part of a bundle from one shard of the log.
+type BundleShard struct {
+	Origin     string        `json:"origin"`
+	VKey       string        `json:"vkey"`
+	First      uint64        `json:"first"` // seq of the shard's first entry
+	Sim        bool          `json:"sim"`
+	Checkpoint string        `json:"checkpoint"` // signed note
+	Entries    []BundleEntry `json:"entries"`
+}
+
+// A BundleEntry is an entry's exact bytes, as a JSON string, and its proof.
+type BundleEntry struct {
+	Entry string           `json:"entry"`
+	Index uint64           `json:"index"`
+	Proof tlog.RecordProof `json:"proof"`
+}
+
+// maxBundle bounds a bundle, in bytes.
+const maxBundle = 64 << 20
+
+// Marshal encodes the bundle, one line for each entry.
+func (b Bundle) Marshal() ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(b); err != nil {
+		return nil, fmt.Errorf("audit: bundle: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+// ParseBundle reads a bundle in exactly the form that Marshal writes.
+func ParseBundle(data []byte) (Bundle, error) {
+	bad := func(what string) (Bundle, error) {
+		return Bundle{}, &FindingError{Finding{Code: FindEntry, Detail: "bundle: " + what}}
+	}
+	if len(data) > maxBundle {
+		return bad("too long")
+	}
+	var b Bundle
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&b); err != nil {
+		return bad(err.Error())
+	}
+	if b.Format != BundleFormat {
+		return bad(fmt.Sprintf("format %q is not %q", b.Format, BundleFormat))
+	}
+	again, err := b.Marshal()
+	if err != nil || !bytes.Equal(again, data) {
+		return bad("not in the form in which it was written: it was edited")
+	}
+	return b, nil
+}
+
+// Verify checks every entry of the bundle against its checkpoint and the
+// checkpoint against the key. v is the station's key; without it the bundle's
+// own is used, which shows only that the bundle fits together. All that is
+// wrong is returned; no findings means that the bundle is good.
+func (b Bundle) Verify(v note.Verifier) ([]Entry, []Finding) {
+	var entries []Entry
+	var findings []Finding
+	add := func(err error) {
+		var f *FindingError
+		var c *CheckpointError
+		switch {
+		case errors.As(err, &f):
+			findings = append(findings, f.Finding)
+		case errors.As(err, &c) && (c.Kind == ErrCheckpointKey || c.Kind == ErrCheckpointOrigin):
+			findings = append(findings, Finding{Code: FindKey, Detail: err.Error()})
+		default:
+			findings = append(findings, Finding{Code: FindCheckpoint, Detail: err.Error()})
+		}
+	}
+	for i, s := range b.Shards {
+		es, err := s.verify(v, i == len(b.Shards)-1)
+		entries = append(entries, es...)
+		if err != nil {
+			add(err)
+		}
+	}
+	units := map[string]bool{}
+	for _, u := range b.Units {
+		units[u] = true
+	}
+	counters := map[string]uint64{}
+	for _, e := range entries {
+		if !units[e.Unit] {
+			findings = append(findings, Finding{Code: FindIncomplete, Seq: e.Seq, Detail: fmt.Sprintf("entry of unit %q, which the bundle does not name", e.Unit)})
+			continue
+		}
+		if counters[e.Unit]++; e.UnitSeq != counters[e.Unit] {
+			findings = append(findings, Finding{Code: FindIncomplete, Seq: e.Seq, Detail: fmt.Sprintf("unit %q counts %d where %d belongs: entries were left out", e.Unit, e.UnitSeq, counters[e.Unit])})
+			counters[e.Unit] = e.UnitSeq
+		}
+	}
+	for _, u := range b.Units {
+		if counters[u] == 0 {
+			findings = append(findings, Finding{Code: FindIncomplete, Detail: fmt.Sprintf("no entry of unit %q", u)})
+		}
+	}
+	return entries, findings
+}
+
+// verify checks one shard's part. newest says that v must be its key.
+func (s BundleShard) verify(v note.Verifier, newest bool) ([]Entry, error) {
+	own, err := ParseVKey(s.VKey)
+	if err != nil {
+		return nil, err
+	}
+	if v != nil && newest && (own.Name() != v.Name() || own.KeyHash() != v.KeyHash()) {
+		return nil, &CheckpointError{Kind: ErrCheckpointKey, Detail: fmt.Sprintf("the bundle names key %s+%08x, the given key is %s+%08x", own.Name(), own.KeyHash(), v.Name(), v.KeyHash())}
+	}
+	if v != nil && newest {
+		own = v
+	}
+	c, err := OpenCheckpoint([]byte(s.Checkpoint), own)
+	if err != nil {
+		return nil, err
+	}
+	if c.Origin != s.Origin {
+		return nil, &CheckpointError{Kind: ErrCheckpointOrigin, Detail: fmt.Sprintf("origin %q, the bundle says %q", c.Origin, s.Origin)}
+	}
+	var entries []Entry
+	last := uint64(0)
+	for _, be := range s.Entries {
+		bad := func(what string) error {
+			return &FindingError{Finding{Code: FindProof, Seq: s.First + be.Index, Detail: what}}
+		}
+		e, err := Decode([]byte(be.Entry))
+		switch {
+		case err != nil:
+			return entries, bad(err.Error())
+		case e.Seq != s.First+be.Index || e.Seq <= last:
+			return entries, bad(fmt.Sprintf("entry says seq %d", e.Seq))
+		case e.Sim != s.Sim:
+			return entries, bad("simulated and real entries are mixed")
+		}
+		if err := checkInclusion(c.Head, be.Index, []byte(be.Entry), be.Proof); err != nil {
+			return entries, err
+		}
+		last = e.Seq
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
