@@ -9,8 +9,9 @@ import (
 	"linefit/atcmd"
 )
 
-// bringUp waits until the module answers and sends the init commands. booting
-// says that its start has just begun.
+// bringUp waits until the module answers, sends the init commands and switches
+// the radio off where that is wanted. booting says that its start has just
+// begun.
 func (m *Module) bringUp(ctx context.Context, booting bool) error {
 	limited, cancel := context.WithTimeout(ctx, m.quirks.Boot.Limit)
 	defer cancel()
@@ -18,12 +19,15 @@ func (m *Module) bringUp(ctx context.Context, booting bool) error {
 	if err == nil && m.quirks.Boot.Settle > 0 {
 		err = m.wait(limited, m.quirks.Boot.Settle)
 	}
-	m.lost, m.down = false, false
+	m.lost, m.down, m.hushed = false, false, nil
 	for _, text := range m.quirks.Init.Commands[1:] { // the first one has just been answered
 		if err != nil {
 			break
 		}
-		_, err = m.do(limited, atcmd.Command{Text: text, Numeric: true})
+		_, err = m.Do(limited, atcmd.Command{Text: text, Numeric: true})
+	}
+	if err == nil && m.opt.RadioOff {
+		err = m.hush(limited)
 	}
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
 		return fmt.Errorf("%w within %v: %w", ErrSilent, m.quirks.Boot.Limit, err)

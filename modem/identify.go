@@ -60,7 +60,7 @@ func (m *Module) query(ask Ask, shape func(string) bool) atcmd.Command {
 func (m *Module) ask(ctx context.Context, what string, asks []Ask, shape func(string) bool, accept func(atcmd.Response) error) error {
 	var last error
 	for _, a := range asks {
-		resp, err := m.do(ctx, m.query(a, shape))
+		resp, err := m.Do(ctx, m.query(a, shape))
 		if err == nil {
 			err = accept(resp)
 		}

@@ -26,6 +26,7 @@ type Module struct {
 
 	id      Identity
 	quirks  Quirks
+	hushed  []string  // radio-off commands answered since the last start
 	started time.Time // of the start under way or last seen
 	armed   bool      // a restart line means a restart; false while the lines of a known start may still come
 	lost    bool      // restarted by itself, not yet recovered
@@ -129,13 +130,12 @@ func (m *Module) attach(ctx context.Context) error {
 // settleIn applies the family's quirks after identification.
 func (m *Module) settleIn(ctx context.Context) error {
 	m.port.Configure(m.portOptions(true))
-	if err := m.optionalInit(ctx); err != nil {
-		return err
-	}
 	if m.opt.RadioOff {
-		return m.RadioOff(ctx)
+		if err := m.proveRadioOff(ctx); err != nil {
+			return err
+		}
 	}
-	return nil
+	return m.optionalInit(ctx)
 }
 
 // portOptions are the line's properties from the quirks. Before the module is
@@ -160,8 +160,8 @@ func (m *Module) Identity() Identity { return m.id }
 // Quirks are the quirks in force; their Names tell which entries made them.
 func (m *Module) Quirks() Quirks { return m.quirks }
 
-// AT is the module's port, for the transport of APDUs. Its URCs are the
-// module's.
+// AT is the module's port. Its URCs are the module's; commands are better sent
+// by [Module.Do].
 func (m *Module) AT() *atcmd.Port { return m.port }
 
 // Restarts counts the starts that nobody asked for.
@@ -224,8 +224,10 @@ func (m *Module) arm() {
 	}
 }
 
-// do sends one command with its deadline from the quirks.
-func (m *Module) do(ctx context.Context, cmd atcmd.Command) (atcmd.Response, error) {
+// Do sends one command, by default with its deadline from the quirks, and notices
+// a restart of the module before or during it: it is the executor for the
+// transport of APDUs, and for commands that this package has no word for.
+func (m *Module) Do(ctx context.Context, cmd atcmd.Command) (atcmd.Response, error) {
 	m.absorb()
 	if m.lost {
 		return atcmd.Response{}, ErrRestarted
@@ -246,7 +248,7 @@ func (m *Module) do(ctx context.Context, cmd atcmd.Command) (atcmd.Response, err
 
 // command sends a command without an answer of its own.
 func (m *Module) command(ctx context.Context, text string) error {
-	_, err := m.do(ctx, atcmd.Command{Text: text})
+	_, err := m.Do(ctx, atcmd.Command{Text: text})
 	return err
 }
 

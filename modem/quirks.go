@@ -142,10 +142,14 @@ type APDU struct {
 	Block       int      `yaml:"block"`        // data bytes of one STORE DATA, 1 to 255; 120 is the proven cautious value
 	Quoted      bool     `yaml:"quoted"`       // the command in +CGLA and +CSIM stands in quotes
 	ChannelBits string   `yaml:"channel_bits"` // who puts the channel into CLA on +CGLA: "module" (TS 27.007 section 8.43) or "host"
-	Length      string   `yaml:"length"`       // the length parameter counts "chars" (hexadecimal characters, TS 27.007) or "bytes"
-	BareHandle  bool     `yaml:"bare_handle"`  // +CCHO answers the session id without a prefix
-	GetResponse string   `yaml:"get_response"` // CLA of GET RESPONSE: "interindustry" (0X) or "same" as the command's
-	Unlock      Unlock   `yaml:"unlock"`
+	GetResponse string   `yaml:"get_response"` // CLA of GET RESPONSE, tried first: "interindustry" (0X) or "proprietary" (8X)
+	OmitLe      bool     `yaml:"omit_le"`      // commands go without Le, and the answer is fetched
+
+	// TerminalCapability is sent before the application is selected over +CSIM.
+	TerminalCapability bool `yaml:"terminal_capability"`
+
+	MaxChannels int    `yaml:"max_channels"` // highest logical channel that may be a leftover
+	Unlock      Unlock `yaml:"unlock"`
 }
 
 // Unlock takes the ISD-R away from a local profile assistant inside the module.

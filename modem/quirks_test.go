@@ -73,7 +73,7 @@ func TestOverlay(t *testing.T) {
 	tbl, err := modem.LoadQuirks(modem.VirtualOverlay(), fstest.MapFS{"own.yaml": {Data: []byte(`
 entries:
   - name: our-line
-    match: {model: [EG25], firmware: [EG25GGBR07A08]}
+    match: {model: [EG25], firmware: [DEMO-EG25GGBR07A08]}
     quirks:
       line: {baud: 921600}
       urcs: ["+OURS"]
@@ -82,11 +82,11 @@ entries:
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := tbl.For("Quectel", "EG25", "EG25GGBR07A08M2G")
+	q, err := tbl.For("Quectel", "EG25", "DEMO-EG25GGBR07A08M2G")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Join(q.Names, " ") != "generic quectel quectel-eg25 virtual our-line" {
+	if strings.Join(q.Names, " ") != "generic quectel quectel-eg25 virtual virtual-demo our-line" {
 		t.Errorf("%v", q.Names)
 	}
 	if q.Deadline("AT+CGLA") != 2*time.Second || q.Deadline("AT+CRSM") != 20*time.Second || q.Line.Baud != 921600 || q.Line.Quiet == 0 {

@@ -14,7 +14,7 @@ import (
 
 // FunctionalityLevel reads the level of +CFUN (3GPP TS 27.007 section 8.2).
 func (m *Module) FunctionalityLevel(ctx context.Context) (int, error) {
-	resp, err := m.do(ctx, m.query(m.quirks.Radio.Query, nil))
+	resp, err := m.Do(ctx, m.query(m.quirks.Radio.Query, nil))
 	if err != nil {
 		return 0, err
 	}
@@ -35,26 +35,59 @@ func (m *Module) RadioIsOff(ctx context.Context) (bool, error) {
 // RadioOff switches the radio off, with the card still in reach, and returns
 // when that was read back; a *RadioError otherwise.
 func (m *Module) RadioOff(ctx context.Context) error {
-	return m.setRadio(ctx, m.quirks.Radio.Off, m.quirks.Radio.OffLevels, 0)
+	for _, text := range m.quirks.Radio.Off {
+		if err := m.command(ctx, text); err != nil {
+			return err
+		}
+	}
+	return m.proveLevel(ctx, m.quirks.Radio.OffLevels)
 }
 
 // RadioOn switches the radio on and returns when that was read back and the
 // family's settle time has passed.
 func (m *Module) RadioOn(ctx context.Context) error {
-	return m.setRadio(ctx, m.quirks.Radio.On, m.quirks.Radio.OnLevels, m.quirks.Radio.OnSettle)
-}
-
-func (m *Module) setRadio(ctx context.Context, commands []string, levels []int, settle time.Duration) error {
-	for _, text := range commands {
+	for _, text := range m.quirks.Radio.On {
 		if err := m.command(ctx, text); err != nil {
 			return err
 		}
 	}
-	if settle > 0 {
-		if err := m.wait(ctx, settle); err != nil {
+	if m.quirks.Radio.OnSettle > 0 {
+		if err := m.wait(ctx, m.quirks.Radio.OnSettle); err != nil {
 			return err
 		}
 	}
+	return m.proveLevel(ctx, m.quirks.Radio.OnLevels)
+}
+
+// hush switches the radio off as soon as the module answers, before it is known
+// which family it is: it would register while it is being identified.
+func (m *Module) hush(ctx context.Context) error {
+	for _, text := range m.quirks.Radio.Off {
+		if err := m.command(ctx, text); err != nil && !answered(err) {
+			return err
+		}
+		m.hushed = append(m.hushed, text)
+	}
+	return nil
+}
+
+// proveRadioOff is [Module.RadioOff] after hush: once the family is known, its
+// own commands are sent if they are others, and the level is read back.
+func (m *Module) proveRadioOff(ctx context.Context) error {
+	rest := m.quirks.Radio.Off
+	if len(m.hushed) <= len(rest) && slices.Equal(m.hushed, rest[:len(m.hushed)]) {
+		rest = rest[len(m.hushed):]
+	}
+	for _, text := range rest {
+		if err := m.command(ctx, text); err != nil {
+			return err
+		}
+	}
+	return m.proveLevel(ctx, m.quirks.Radio.OffLevels)
+}
+
+// proveLevel reads the level until it is one of those wanted.
+func (m *Module) proveLevel(ctx context.Context, levels []int) error {
 	for until := time.Now().Add(m.quirks.Radio.Limit); ; {
 		level, err := m.FunctionalityLevel(ctx)
 		if err != nil {

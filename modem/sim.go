@@ -41,12 +41,12 @@ type SIMStatus struct {
 
 // SIM asks for the state of the card once.
 func (m *Module) SIM(ctx context.Context) (SIMStatus, error) {
-	resp, err := m.do(ctx, atcmd.Command{Text: "AT+CPIN?", Prefix: "+CPIN", Require: true})
+	resp, err := m.Do(ctx, atcmd.Command{Text: "AT+CPIN?", Prefix: "+CPIN", Require: true})
 	s, err := simStatus(resp, err)
 	if err != nil || s.State != SIMAbsent && s.State != SIMFailure || m.quirks.SIM.Detect.Query.Command == "" {
 		return s, err
 	}
-	detect, err := m.do(ctx, m.query(m.quirks.SIM.Detect.Query, nil))
+	detect, err := m.Do(ctx, m.query(m.quirks.SIM.Detect.Query, nil))
 	if err != nil && !answered(err) {
 		return s, err
 	}
@@ -145,16 +145,16 @@ func (m *Module) readICCID(ctx context.Context) (ident.ICCID, error) {
 
 func (m *Module) readICCIDFrom(ctx context.Context, source ICCIDSource) (ident.ICCID, error) {
 	if source.Form == "crsm" {
-		resp, err := m.do(ctx, m.query(source.Ask, nil))
+		resp, err := m.Do(ctx, m.query(source.Ask, nil))
 		if err == nil && strings.HasPrefix(resp.Value(), "106,134") { // once, on some, right after a start
-			resp, err = m.do(ctx, m.query(source.Ask, nil))
+			resp, err = m.Do(ctx, m.query(source.Ask, nil))
 		}
 		if err != nil {
 			return "", err
 		}
 		return iccidFromCRSM(resp.Value())
 	}
-	resp, err := m.do(ctx, m.query(source.Ask, looksLikeICCID))
+	resp, err := m.Do(ctx, m.query(source.Ask, looksLikeICCID))
 	if err != nil {
 		return "", err
 	}
@@ -210,7 +210,7 @@ func (m *Module) IMSI(ctx context.Context) (ident.IMSI, error) {
 		return len(s) >= 6 && len(s) <= 15 && strings.Trim(s, "0123456789") == ""
 	})
 	cmd.Secret = true
-	resp, err := m.do(ctx, cmd)
+	resp, err := m.Do(ctx, cmd)
 	if err != nil {
 		return "", err
 	}

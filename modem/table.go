@@ -227,7 +227,7 @@ func (q *Quirks) complete() error {
 	need(len(q.Radio.On) > 0 && len(q.Radio.OnLevels) > 0 && q.Radio.Limit > 0, "radio.on, radio.on_levels or radio.limit")
 	need(q.Power.Reset != "", "power.reset")
 	need(len(q.APDU.Routes) > 0 && q.APDU.Block > 0, "apdu.routes or apdu.block")
-	need(q.APDU.ChannelBits != "" && q.APDU.Length != "" && q.APDU.GetResponse != "", "apdu.channel_bits, apdu.length or apdu.get_response")
+	need(q.APDU.ChannelBits != "" && q.APDU.GetResponse != "" && q.APDU.MaxChannels > 0, "apdu.channel_bits, apdu.get_response or apdu.max_channels")
 	return errors.Join(errs...)
 }
 
