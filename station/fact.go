@@ -35,7 +35,7 @@ var factTypes = func() map[string]reflect.Type {
 		StockBatch{}, StockImported{}, ProfileReserved{}, ProfileCommitted{}, ProfileReleased{}, ProfileQuarantined{}, ProfileSpent{},
 		NotificationKept{}, NotificationDelivered{},
 		TicketOpened{}, TicketClaimed{}, TicketRepaired{}, TicketRetested{}, TicketClosed{},
-		OutboxDelivered{}, OutboxRejected{},
+		OutboxDelivered{}, OutboxRejected{}, OutboxReplayed{},
 	}
 	m := make(map[string]reflect.Type, len(list))
 	for _, f := range list {

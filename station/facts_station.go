@@ -65,11 +65,14 @@ type LotCleared struct {
 	Why string `json:"why,omitempty"`
 }
 
-// OutboxDelivered says that the MES has taken a result.
+// OutboxDelivered says that the MES has taken a result, and what it answered.
 type OutboxDelivered struct {
 	Event   string `json:"event"`  // CloudEvents id
 	Status  int    `json:"status"` // HTTP status
 	Attempt int    `json:"attempt"`
+	Answer  string `json:"answer,omitempty"` // confirmed, rejected_hold, rejected_pass, deferred
+	Ref     string `json:"ref,omitempty"`    // the MES's reference
+	Detail  string `json:"detail,omitempty"` // its reason
 }
 
 // OutboxRejected says that the MES has refused a result for good; it is parked.
@@ -77,6 +80,12 @@ type OutboxRejected struct {
 	Event  string `json:"event"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
+}
+
+// OutboxReplayed sends a parked result to the MES again, by a person's decision.
+type OutboxReplayed struct {
+	Event string `json:"event"`
+	Why   string `json:"why,omitempty"`
 }
 
 // Fact types.
@@ -92,3 +101,4 @@ func (LotHalted) FactType() string       { return "lot.halted/1" }
 func (LotCleared) FactType() string      { return "lot.cleared/1" }
 func (OutboxDelivered) FactType() string { return "outbox.delivered/1" }
 func (OutboxRejected) FactType() string  { return "outbox.rejected/1" }
+func (OutboxReplayed) FactType() string  { return "outbox.replayed/1" }
