@@ -28,6 +28,7 @@ type volatile struct {
 	capability bool       // TERMINAL CAPABILITY announced an LPA
 	session    *session   // RSP session
 	load       *loader    // bound profile package in work
+	result     []byte     // installation result written last
 	proactive  []byte     // command that waits for FETCH
 	fetched    bool       // a proactive command waits for TERMINAL RESPONSE
 	fs         *fileSystem

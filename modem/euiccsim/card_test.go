@@ -19,12 +19,19 @@ const testEID = "89049032123451234512345678901235"
 
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	return hexBytes(s)
+}
+
+func hexBytes(s string) []byte {
+	b, err := hex.DecodeString(s)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return b
 }
+
+// clock stands in the middle of the test certificates' validity.
+func clock() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 func authority(t testing.TB) *testpki.Authority {
 	t.Helper()

@@ -12,6 +12,10 @@ var es10Functions = map[wire.Tag]es10{
 	0xBF20: {run: (*Card).euiccInfo1},
 	0xBF22: {run: (*Card).euiccInfo2Response},
 	0xBF2E: {run: (*Card).getChallenge, lpa: true},
+	0xBF38: {run: (*Card).authenticateServer, lpa: true},
+	0xBF21: {run: (*Card).prepareDownload, lpa: true},
+	0xBF41: {run: (*Card).cancelSession, lpa: true},
+	0xBF35: {run: (*Card).loadCRL},
 	0xBF3C: {run: (*Card).configuredAddresses, lpa: true},
 	0xBF3F: {run: (*Card).setDefaultDP, only: SGP22, lpa: true},
 	0xBF3E: {run: (*Card).getEID},
@@ -128,6 +132,11 @@ func (c *Card) getChallenge(wire.Node) ([]byte, wire.SW) {
 	}
 	c.card.session = s
 	return wire.TLV(0xBF2E, wire.TLV(0x80, s.challenge[:])), wire.SWOK
+}
+
+// loadCRL refuses: rspCapability says that the card keeps no CRLs.
+func (c *Card) loadCRL(n wire.Node) ([]byte, wire.SW) {
+	return wire.TLV(n.Tag, wire.Integer(0x81, resultUndefined)), wire.SWOK
 }
 
 func (c *Card) configuredAddresses(wire.Node) ([]byte, wire.SW) {
