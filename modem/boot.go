@@ -129,7 +129,7 @@ func (m *Module) Reset(ctx context.Context) error {
 	if _, err := m.port.Do(ctx, cmd); err != nil && (!errors.Is(err, atcmd.ErrUnknown) || ctx.Err() != nil) {
 		return err
 	}
-	if len(m.quirks.Boot.Ready) == 0 {
+	if len(m.quirks.Boot.Ready) == 0 { // else the ready line is waited for
 		if err := m.wait(ctx, m.quirks.Power.ResetWait); err != nil {
 			return err
 		}

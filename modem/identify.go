@@ -25,7 +25,9 @@ func (m *Module) identify(ctx context.Context) error {
 	if m.quirks, err = m.table.For(id.Maker, id.Model, ""); err != nil {
 		return err
 	}
-	m.port.Configure(m.portOptions(false))
+	opt := m.portOptions(false)
+	opt.Gap = max(opt.Gap, m.port.Options().Gap)
+	m.port.Configure(opt)
 	if id.Firmware, err = m.askName(ctx, "firmware", m.quirks.Identify.Firmware); err != nil {
 		return err
 	}

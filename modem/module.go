@@ -106,25 +106,27 @@ func (t *Table) start(name string) (Quirks, error) {
 func (m *Module) attach(ctx context.Context) error {
 	m.busy = true
 	defer func() { m.busy = false }()
-	if err := m.bringUp(ctx, m.opt.Booting); err != nil {
-		return err
-	}
-	err := m.identify(ctx)
-	if err != nil && errors.Is(err, atcmd.ErrUnknown) && ctx.Err() == nil && m.port.Err() != nil {
+	err := m.introduce(ctx, m.opt.Booting)
+	if err != nil && errors.Is(err, atcmd.ErrUnknown) && !errors.Is(err, ErrSilent) && ctx.Err() == nil && m.port.Err() != nil {
 		opt := m.port.Options()
 		opt.Gap = max(opt.Gap, m.quirks.Line.SlowGap)
 		m.port.Configure(opt)
 		if _, err := m.port.Resync(ctx, m.alignment()); err != nil && !errors.Is(err, atcmd.ErrNoSync) {
 			return err
 		}
-		if err = m.bringUp(ctx, false); err == nil {
-			err = m.identify(ctx)
-		}
+		err = m.introduce(ctx, false)
 	}
 	if err != nil {
 		return err
 	}
 	return m.settleIn(ctx)
+}
+
+func (m *Module) introduce(ctx context.Context, booting bool) error {
+	if err := m.bringUp(ctx, booting); err != nil {
+		return err
+	}
+	return m.identify(ctx)
 }
 
 // settleIn applies the family's quirks after identification.
@@ -148,6 +150,9 @@ func (m *Module) portOptions(identified bool) atcmd.Options {
 	}
 	if !identified {
 		o.URCs = m.table.allURCs
+		if m.opt.Quirk == "" {
+			o.Gap = max(o.Gap, q.Line.UnknownGap)
+		}
 	} else if m.armed {
 		o.Restarts = q.Boot.Restart
 	}

@@ -35,11 +35,12 @@ type Quirks struct {
 
 // Line is the serial line.
 type Line struct {
-	Baud    int           `yaml:"baud"`     // bits per second, 8N1; a USB port ignores it
-	Gap     time.Duration `yaml:"gap"`      // least time between a final result and the next command
-	ByteGap time.Duration `yaml:"byte_gap"` // time between two characters of a command
-	Quiet   time.Duration `yaml:"quiet"`    // silence after which nothing more is expected from the module
-	SlowGap time.Duration `yaml:"slow_gap"` // gap used while the family is not known and a command went unanswered
+	Baud       int           `yaml:"baud"`        // bits per second, 8N1; a USB port ignores it
+	Gap        time.Duration `yaml:"gap"`         // least time between a final result and the next command
+	ByteGap    time.Duration `yaml:"byte_gap"`    // time between two characters of a command
+	Quiet      time.Duration `yaml:"quiet"`       // silence after which nothing more is expected from the module
+	UnknownGap time.Duration `yaml:"unknown_gap"` // least gap while the family is not known
+	SlowGap    time.Duration `yaml:"slow_gap"`    // least gap once a command went unanswered then
 }
 
 // USB helps to find the module's port (see [Discover]).

@@ -29,8 +29,9 @@ func (q *Quirks) Routes() []apdu.Route {
 }
 
 // UnlockISDR takes the ISD-R away from a local profile assistant inside the
-// module, where the family has one, and restarts the module if that is what it
-// takes. It reports whether there was anything to do.
+// module, where the family has one; if that takes a restart of the module, it
+// returns when the card is no longer busy. It reports whether there was
+// anything to do.
 func (m *Module) UnlockISDR(ctx context.Context) (bool, error) {
 	u := m.quirks.APDU.Unlock
 	for _, text := range u.Commands {
@@ -38,8 +39,12 @@ func (m *Module) UnlockISDR(ctx context.Context) (bool, error) {
 			return true, err
 		}
 	}
-	if len(u.Commands) > 0 && u.Reset {
-		return true, m.Reset(ctx)
+	if len(u.Commands) == 0 || !u.Reset {
+		return len(u.Commands) > 0, nil
 	}
-	return len(u.Commands) > 0, nil
+	if err := m.Reset(ctx); err != nil {
+		return true, err
+	}
+	_, err := m.AwaitSIM(ctx)
+	return true, err
 }

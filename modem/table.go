@@ -222,6 +222,7 @@ func (q *Quirks) complete() error {
 	need(len(q.Identify.Maker) > 0 && len(q.Identify.Model) > 0 && len(q.Identify.Firmware) > 0 && len(q.Identify.IMEI) > 0, "a query of identify")
 	need(q.Deadlines["default"] > 0, "deadlines.default")
 	need(q.Boot.Limit > 0 && q.Boot.Probe > 0, "boot.limit or boot.probe")
+	need(q.Boot.Expect > 0 || len(q.Boot.Ready) == 0, "boot.expect, the time for a line of boot.ready,")
 	need(q.SIM.Limit > 0 && q.SIM.Poll > 0 && len(q.SIM.ICCID) > 0, "sim.limit, sim.poll or sim.iccid")
 	need(q.Radio.Query.Command != "" && len(q.Radio.Off) > 0 && len(q.Radio.OffLevels) > 0, "radio.query, radio.off or radio.off_levels")
 	need(len(q.Radio.On) > 0 && len(q.Radio.OnLevels) > 0 && q.Radio.Limit > 0, "radio.on, radio.on_levels or radio.limit")
