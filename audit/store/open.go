@@ -172,7 +172,8 @@ func (c *core) continueFrom(ctx context.Context, segs []segment, o *opened) erro
 	before := c.d.meta
 	from, err := c.start(segs)
 	if err != nil {
-		return err
+		o.findings = append(o.findings, audit.Finding{Code: audit.FindDerived, Seq: segs[from].head.First, Detail: err.Error()})
+		return nil
 	}
 	t, findings, err := c.replay(ctx, segs, from)
 	if err != nil {
@@ -213,13 +214,13 @@ func (c *core) start(segs []segment) (int, error) {
 			continue
 		}
 		err := c.d.tiles(c.opt, func(read tileSource) (err error) {
-			if c.tree, err = audit.LoadTree(s.head.Prev.Size, hashReader(m.Head.Size, read)); err == nil {
+			if c.tree, err = audit.LoadTree(s.head.Prev.Size, hashReader(s.head.Prev.Size, read)); err == nil {
 				c.edge, err = loadEdge(s.head.Prev.Size, read)
 			}
 			return err
 		})
 		if err != nil {
-			return 0, fmt.Errorf("audit/store: derived tree: %w", err)
+			return i, fmt.Errorf("derived tree: %w", err)
 		}
 		c.head.Shard, c.next = s.head.Shard, s.head.First
 		return i, nil

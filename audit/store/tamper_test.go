@@ -99,7 +99,7 @@ func TestVerifyFindsEveryFlippedBit(t *testing.T) {
 					continue
 				}
 				bits = []int{rng.IntN(8)}
-			} else if rng.IntN(4) != 0 {
+			} else if rng.IntN(8) != 0 {
 				bits = []int{rng.IntN(8)}
 			}
 			for _, bit := range bits {
