@@ -125,7 +125,7 @@ type Intent struct {
 // reconciled with the eUICC.
 type Result struct {
 	Effect   EffectName  `json:"effect"`
-	Number   int         `json:"number"`          // that of the intent
+	Number   int         `json:"number"`          // that of the intent; 0: found by reading the eUICC
 	Outcome  Outcome     `json:"outcome"`         // ok, fail, or timeout where it stays unknown
 	State    string      `json:"state,omitempty"` // installed, absent, unknown
 	By       string      `json:"by,omitempty"`    // answer, or reconcile

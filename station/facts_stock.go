@@ -48,6 +48,7 @@ type ProfileReserved struct {
 	EID       ident.EID   `json:"eid,omitempty"`
 	Cap       int         `json:"cap,omitempty"`       // downloads that the operator allows
 	Downloads int         `json:"downloads,omitempty"` // bound packages that earlier runs asked for; Run.Downloads counts this one's
+	Was       string      `json:"was,omitempty"`       // what earlier runs left on this eUICC: installed, absent, unknown
 }
 
 // ProfileCommitted says that the profile is installed on the unit.

@@ -68,8 +68,8 @@ func Kinds() []Kind {
 		{Name: KindAttach, Power: "on", Doc: "Switch the radio on and wait for registration; only for recipes with a connectivity test.", Measures: []string{"attach_ms", "registration"}},
 		{Name: KindIdentify, Power: "on", Doc: "Read maker, model, firmware and IMEI.", Measures: []string{"maker", "model", "firmware", "imei", "tac"}},
 		{Name: KindBind, Power: "on", Doc: "Show that the unit on the port is the unit that was scanned.", Params: []Param{
-			{Name: "source", Type: ParamText, Values: []string{"pairing", "label", "scan", "presence", "none"}, Required: true,
-				Doc: "pairing: EID and IMEI equal the pairing list; label: the scanned label carries them; scan: slot label then unit label were scanned; presence: the next presence edge after the scan; none: single-slot engineering only."},
+			{Name: "require", Type: ParamText, Values: []string{"identity", "scan", "none"}, Required: true,
+				Doc: "identity: IMEI or EID are known from the pairing list or the label, and equal; scan: where they are not known, a slot label or a presence edge tied the scan to the slot; none: engineering only. What is known must be equal in every case."},
 		}},
 		{Name: KindEUICC, Power: "on", Doc: "Open the eUICC; read EID, generation, platform and memory.",
 			Measures: []string{"eid", "eum", "generation", "svn", "euicc_firmware", "free_nvm", "sas", "pp_version", "profiles"}},

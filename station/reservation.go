@@ -1,6 +1,10 @@
 package station
 
-import "linefit/modem/ident"
+import (
+	"slices"
+
+	"linefit/modem/ident"
+)
 
 // StockState is the state of one profile in the ledger.
 type StockState string
@@ -39,20 +43,22 @@ type StockItem struct {
 }
 
 // Usable reports whether the item may be reserved for an eUICC: available, or
-// quarantined for this very eUICC after a download that left no profile behind
-// (the server then knows this EID and no other one may try).
+// one that this very eUICC has or may have. An earlier run of the unit then
+// installed it, or left it unknown, or asked for it in vain (the server knows
+// this EID and no other one may try); the download step finds out by reading
+// the eUICC before it asks for anything.
 func (i StockItem) Usable(eid ident.EID) bool {
 	if i.Bound != "" && i.Bound != eid {
 		return false
 	}
-	if i.Cap > 0 && i.Downloads >= i.Cap {
-		return false
-	}
+	own := eid != "" && i.EID == eid
 	switch i.State {
-	case StockAvailable:
-		return i.EID == "" || i.EID == eid
+	case StockInstalled:
+		return own
 	case StockQuarantined:
-		return eid != "" && i.EID == eid && i.Reason != nil && i.Reason.Code == SameEUICCOnly
+		return own && i.Reason != nil && (i.Reason.Code == SameEUICCOnly || i.Reason.Code == ProfileUnknown)
+	case StockAvailable:
+		return (i.EID == "" || own) && (i.Cap == 0 || i.Downloads < i.Cap)
 	}
 	return false
 }
@@ -110,45 +116,69 @@ func StockHandle(f Fact) (string, bool) {
 	return "", false
 }
 
+// Left says what earlier runs left of this profile on the eUICC that has it
+// now: the Was of its next reservation.
+func (i StockItem) Left() string {
+	switch {
+	case i.State == StockInstalled:
+		return StateInstalled
+	case i.State == StockQuarantined && i.Reason != nil && i.Reason.Code == ProfileUnknown:
+		return StateUnknown
+	case i.Downloads > 0:
+		return StateAbsent
+	}
+	return ""
+}
+
 // Settle says what becomes of a reservation at the end of a run. Nothing is
 // put back into the stock of which the server or the eUICC may know something.
 func Settle(r *Run) Fact {
 	h := r.Profile.Handle
-	if res, ok := r.Installed(); ok {
-		iccid := res.ICCID
-		if iccid == "" {
-			iccid = r.Profile.ICCID
-		}
-		return ProfileCommitted{Handle: h, ICCID: iccid, EID: r.Identity.EID}
-	}
-	if r.Failed != nil && r.Failed.Reason != nil && r.Failed.Reason.Code == CodeSpent {
-		return ProfileSpent{Handle: h, Reason: r.Failed.Reason}
-	}
-	asked, state := r.Profile.Downloads > 0, StateAbsent // an earlier run of this eUICC may have asked
-	for _, in := range r.Intents {
-		asked = asked || in.Profile == h
-	}
-	if len(r.OpenIntents()) > 0 {
-		state = StateUnknown
-	}
-	for _, res := range r.Results {
-		if res.Effect == EffectLoad {
-			state = res.State
-		}
-	}
+	state, iccid := r.left()
 	var cause *Reason
 	if r.Failed != nil {
 		cause = r.Failed.Reason
 	}
+	is := func(c Code) bool { return cause != nil && cause.Code == c }
 	switch {
-	case cause != nil && cause.Code == CodeRefused:
-		return ProfileQuarantined{Handle: h, Reason: cause}
-	case !asked:
-		return ProfileReleased{Handle: h, Why: "nothing was asked of the server"}
-	case state == StateAbsent && (cause == nil || cause.Code != ProfileRefused):
-		return ProfileQuarantined{Handle: h, Reason: NewReason(SameEUICCOnly, "asked for by this eUICC, not installed")}
-	case state == StateAbsent:
+	case state == StateInstalled:
+		return ProfileCommitted{Handle: h, ICCID: iccid, EID: r.Identity.EID}
+	case state == StateUnknown:
+		return ProfileQuarantined{Handle: h, Reason: NewReason(ProfileUnknown, "the eUICC has not said whether the profile is installed")}
+	case is(CodeSpent) || is(ProfileRefused):
 		return ProfileSpent{Handle: h, Reason: cause}
+	case is(CodeRefused) || is(ProfileMismatch):
+		return ProfileQuarantined{Handle: h, Reason: cause}
+	case !r.asked():
+		return ProfileReleased{Handle: h, Why: "nothing was asked of the server"}
 	}
-	return ProfileQuarantined{Handle: h, Reason: NewReason(ProfileUnknown, "the eUICC does not say whether the profile is installed")}
+	return ProfileQuarantined{Handle: h, Reason: NewReason(SameEUICCOnly, "asked for by this eUICC, not installed")}
+}
+
+// asked reports whether the server may know this eUICC for the reserved profile.
+func (r *Run) asked() bool {
+	if r.Profile.Downloads > 0 || r.Profile.Was != "" {
+		return true
+	}
+	return slices.ContainsFunc(r.Intents, func(in Intent) bool { return in.Profile == r.Profile.Handle })
+}
+
+// left is what is known of the reserved profile on the eUICC: the last load's
+// result, or what earlier runs left.
+func (r *Run) left() (state string, iccid ident.ICCID) {
+	state, iccid = r.Profile.Was, r.Profile.ICCID
+	for _, res := range r.Results {
+		if res.Effect == EffectLoad {
+			state = res.State
+			if res.ICCID != "" {
+				iccid = res.ICCID
+			}
+		}
+	}
+	for _, in := range r.OpenIntents() {
+		if in.Effect == EffectLoad {
+			return StateUnknown, iccid
+		}
+	}
+	return state, iccid
 }

@@ -57,11 +57,21 @@ type Run struct {
 func (r *Run) OpenIntents() []Intent {
 	var open []Intent
 	for _, in := range r.Intents {
-		if !slices.ContainsFunc(r.Results, func(res Result) bool { return res.Number == in.Number }) {
+		if _, closed := r.ResultOf(in.Number); !closed {
 			open = append(open, in)
 		}
 	}
 	return open
+}
+
+// ResultOf is the last result of an intent.
+func (r *Run) ResultOf(number int) (Result, bool) {
+	for _, res := range slices.Backward(r.Results) {
+		if res.Number == number {
+			return res, true
+		}
+	}
+	return Result{}, false
 }
 
 // NextIntent is the number of the next intent.
@@ -79,15 +89,13 @@ func (r *Run) Downloads() int {
 	return n
 }
 
-// Installed reports whether the reserved profile is known to be installed, and
-// with which result.
-func (r *Run) Installed() (Result, bool) {
-	for _, res := range slices.Backward(r.Results) {
-		if res.Effect == EffectLoad && res.State == StateInstalled {
-			return res, true
-		}
+// Installed reports whether the reserved profile is known to be installed.
+func (r *Run) Installed() (ident.ICCID, bool) {
+	if r.Profile == nil {
+		return "", false
 	}
-	return Result{}, false
+	state, iccid := r.left()
+	return iccid, state == StateInstalled
 }
 
 // States of a profile after a load, in Result.State.
@@ -136,10 +144,8 @@ func (r *Run) ended(s Step, res StepResult) string {
 // and, where the recipe touches profiles, what was read back.
 func (r *Run) verdict() RunVerdict {
 	v := RunVerdict{Verdict: Pass, IMEI: r.Identity.IMEI, EID: r.Identity.EID, Evidence: r.Evidence, Millis: r.Millis}
-	for _, res := range r.Results {
-		if res.Effect == EffectLoad && res.State == StateInstalled && res.ICCID != "" && !slices.Contains(v.ICCIDs, res.ICCID) {
-			v.ICCIDs = append(v.ICCIDs, res.ICCID)
-		}
+	if iccid, ok := r.Installed(); ok && iccid != "" {
+		v.ICCIDs = append(v.ICCIDs, iccid)
 	}
 	fail := r.Failed
 	if fail == nil {

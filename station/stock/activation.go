@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"linefit/modem/ident"
 )
 
 // maxCode bounds an activation code, in characters (SGP.22 section 4.1).
@@ -115,37 +117,39 @@ type sealedCode struct {
 	Version      int    `json:"v"`
 	Code         string `json:"code"`
 	Confirmation string `json:"confirmation,omitempty"`
+	EID          string `json:"eid,omitempty"` // that the profile is bound to
 }
 
 // seal is the activation as a vault item of [KindCode].
-func (a Activation) seal() (Secret, error) {
-	b, err := json.Marshal(sealedCode{Version: 1, Code: a.Text.RevealText(), Confirmation: a.Confirmation.RevealText()})
+func (a Activation) seal(bound ident.EID) (Secret, error) {
+	b, err := json.Marshal(sealedCode{Version: 1, Code: a.Text.RevealText(), Confirmation: a.Confirmation.RevealText(), EID: string(bound)})
 	if err != nil {
 		return Secret{}, fmt.Errorf("activation code: %w", err)
 	}
 	return NewSecret(b), nil
 }
 
-// unsealActivation reads a vault item of [KindCode].
-func unsealActivation(s Secret) (Activation, error) {
+// unsealActivation reads a vault item of [KindCode]. Its errors are ErrDamaged
+// alone: another text could show the code.
+func unsealActivation(s Secret) (Activation, ident.EID, error) {
 	var c sealedCode
 	if err := json.Unmarshal(s.Reveal(), &c); err != nil || c.Version != 1 {
-		return Activation{}, ErrDamaged // the text of err could show the code
+		return Activation{}, "", ErrDamaged
 	}
 	a, err := ParseActivationCode(c.Code)
 	if err != nil {
-		return Activation{}, ErrDamaged
+		return Activation{}, "", ErrDamaged
 	}
 	a.Confirmation = NewSecret([]byte(c.Confirmation))
-	return a, nil
+	a.NeedsConfirmation = a.NeedsConfirmation || c.Confirmation != ""
+	return a, ident.EID(c.EID), nil
 }
 
-// fingerprint tells two activations apart without showing them. It is keyed by
-// the vault and never leaves it.
-func (v *Vault) fingerprint(a Activation, eid string) string {
-	text := a.SMDP + "\x00" + a.MatchingID.RevealText() + "\x00"
+// codeKey tells codes apart; it has the code in clear and stays in memory.
+func codeKey(a Activation, eid ident.EID) string {
+	key := a.SMDP + "\x00" + a.MatchingID.RevealText() + "\x00"
 	if a.MatchingID.Empty() {
-		text += eid // the order is found by the EID
+		key += string(eid) // the order is found by the EID
 	}
-	return string(v.mac("fingerprint", text))
+	return key
 }

@@ -23,7 +23,7 @@ const ProjectionName = "stock/1"
 //	t/<batch>\x00<order>  handle, by batch
 //	e/<eid>/<order>       handle, of the eUICC that it is bound to or that has it
 //	c/<iccid>/<order>     handle
-//	r/<run>\x00           handle, reserved by that run
+//	r/<run>\x00<order>    handle, reserved by that run
 //	a/<class>\x00<order>  handle that any eUICC may get
 //	k/<class>             how many of these
 //	m/<batch>             terms of the batch
@@ -218,7 +218,7 @@ func (r record) indexes() []string {
 		keys = append(keys, "e/"+string(r.Bound)+"/"+o)
 	}
 	if r.State == station.StockReserved {
-		keys = append(keys, runKey(r.Run))
+		keys = append(keys, runKey(r.Run)+o)
 	}
 	if r.offered() {
 		keys = append(keys, "a/"+r.class().key()+"\x00"+o)

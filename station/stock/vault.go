@@ -32,14 +32,15 @@ const (
 	KindPackage      Kind = "package"      // a bound profile package
 	KindNotification Kind = "notification" // a pending notification, signed by an eUICC
 	KindResult       Kind = "result"       // a signed installation result
-	KindImport       Kind = "import"       // an import that is not finished
+	KindStaging      Kind = "staging"      // an import whose codes are not all sealed
+	KindImport       Kind = "import"       // an import that is not all in the log
 	KindSeen         Kind = "seen"         // fingerprint of an erased code, so that it is not taken in again
 )
 
 // kinds is the closed list.
 var kinds = map[Kind]bool{
 	KindCode: true, KindConfirmation: true, KindPackage: true, KindNotification: true,
-	KindResult: true, KindImport: true, KindSeen: true,
+	KindResult: true, KindStaging: true, KindImport: true, KindSeen: true,
 }
 
 // MaxItem bounds an item, in bytes.
@@ -151,11 +152,12 @@ func (v *Vault) derive(purpose string, salt []byte) []byte {
 	return key
 }
 
-// mac is a keyed hash for one purpose; it stays inside the vault.
-func (v *Vault) mac(purpose, text string) []byte {
-	m := hmac.New(sha256.New, v.derive(purpose, []byte(v.id)))
+// fingerprint tells secrets apart without showing them: a keyed hash, which
+// leaves the process sealed only.
+func (v *Vault) fingerprint(text string) string {
+	m := hmac.New(sha256.New, v.derive("fingerprint", []byte(v.id)))
 	m.Write([]byte(text))
-	return m.Sum(nil)
+	return hex.EncodeToString(m.Sum(nil))
 }
 
 func (v *Vault) aead(salt []byte) (cipher.AEAD, error) {
@@ -182,26 +184,33 @@ func (v *Vault) Put(kind Kind, secret Secret) (handle string, err error) {
 }
 
 // PutAll seals several items of one kind with few flushes. After an error none
-// of them is there, but for those whose removal failed too; nothing refers to
-// these, and [Ledger.Recover] removes them.
+// of them is there.
 func (v *Vault) PutAll(kind Kind, secrets []Secret) (handles []string, err error) {
 	handles = make([]string, len(secrets))
 	for i := range handles {
 		handles[i] = newHandle()
 	}
+	if err := v.putAs(kind, handles, secrets); err != nil {
+		return nil, err
+	}
+	return handles, nil
+}
+
+// putAs seals items under new handles that the caller made.
+func (v *Vault) putAs(kind Kind, handles []string, secrets []Secret) error {
 	var g errgroup.Group
 	g.SetLimit(16) // flushes of several files share the journal's commits
 	for i, s := range secrets {
 		g.Go(func() error { return v.write(kind, handles[i], s) })
 	}
-	err = g.Wait()
+	err := g.Wait()
 	if err == nil {
 		err = syncDir(v.dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("vault: %w", errors.Join(err, v.removeAll(kind, handles)))
+		return fmt.Errorf("vault: %w", errors.Join(err, v.removeAll(kind, handles)))
 	}
-	return handles, nil
+	return nil
 }
 
 func (v *Vault) write(kind Kind, handle string, s Secret) error {
