@@ -50,7 +50,7 @@ type Fault struct {
 }
 
 // Faults decides what goes wrong. Draw is asked at each point with the number
-// of times that the point was passed since power-on, from 0. Points are "boot",
+// of times that the point was passed since PowerOn, from 0. Points are "boot",
 // "refresh", and for each command its name, and its name with ".done". Draw
 // runs on the module's own goroutine and must not call the module.
 type Faults interface {
@@ -64,7 +64,7 @@ type FaultFunc func(point string, n int) (Fault, bool)
 func (f FaultFunc) Draw(point string, n int) (Fault, bool) { return f(point, n) }
 
 // draw asks for a fault at a point. A point's own counter starts again with
-// each power-on, so that a seed means the same in every attempt.
+// each PowerOn, so that a seed means the same in every attempt.
 func (m *Module) draw(point string) Fault {
 	n := m.drawn[point]
 	m.drawn[point] = n + 1

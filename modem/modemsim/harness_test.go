@@ -123,6 +123,7 @@ func (h *host) ask(line string) string {
 
 // boot powers the module and waits until all is quiet.
 func (h *host) boot() string {
+	synctest.Wait() // the port is open
 	h.m.PowerOn()
 	return h.after(30 * time.Second)
 }
@@ -152,4 +153,8 @@ func inBubble(t *testing.T, o modemsim.Options, test func(t *testing.T, h *host)
 		defer h.end()
 		test(t, h)
 	})
+}
+
+func contextIn(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithCancel(t.Context())
 }

@@ -65,7 +65,7 @@ type Module struct {
 	since    time.Time     // of the present power state
 	port     *port         // nil while nobody serves
 	portUp   bool          // the port can be opened
-	changed  chan struct{} // closed and replaced when portUp changes
+	changed  chan struct{} // closed and replaced when portUp or the future changes
 	counters Counters
 	drawn    map[string]int
 	dead     bool // FaultDead
@@ -154,8 +154,10 @@ func (m *Module) Alive() bool {
 func (m *Module) Ready() bool {
 	m.lock()
 	defer m.unlock()
-	return m.power == powerOn && !m.dead && m.simSettled()
+	return m.ready()
 }
+
+func (m *Module) ready() bool { return m.power == powerOn && !m.dead && m.simSettled() }
 
 // lock brings the module up to date and keeps others out.
 func (m *Module) lock() {
@@ -163,13 +165,20 @@ func (m *Module) lock() {
 	m.line.run(time.Now())
 }
 
-// unlock wakes the serving goroutine, for the next event may have changed.
+// unlock wakes whoever drives the module, for the next event may have changed.
 func (m *Module) unlock() {
 	p := m.port
+	m.signal()
 	m.mu.Unlock()
 	if p != nil {
 		p.wake()
 	}
+}
+
+// signal wakes who waits for the module to reach a state.
+func (m *Module) signal() {
+	close(m.changed)
+	m.changed = make(chan struct{})
 }
 
 func (m *Module) charge(start, due time.Time) {

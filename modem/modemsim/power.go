@@ -12,6 +12,7 @@ func (m *Module) PowerOn() {
 	defer m.unlock()
 	if m.power == powerOff {
 		m.cold = true
+		clear(m.drawn)
 		m.boot(time.Now())
 	}
 }
@@ -111,9 +112,6 @@ func (m *Module) shutDown(at time.Time) {
 func (m *Module) boot(at time.Time) {
 	m.power, m.since = powerBoot, at
 	m.counters.Boots++
-	if m.cold {
-		clear(m.drawn)
-	}
 	b := m.persona.Boot
 	switch f := m.draw("boot"); f.Kind {
 	case FaultNoise:
@@ -174,8 +172,7 @@ func (m *Module) setPort(at time.Time, up bool) {
 		return
 	}
 	m.portUp = up
-	close(m.changed)
-	m.changed = make(chan struct{})
+	m.signal()
 	if !up && m.port != nil {
 		m.port.gone()
 	}

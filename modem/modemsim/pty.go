@@ -30,7 +30,8 @@ type PTY struct {
 	opt  PTYOptions
 	mu   sync.Mutex
 	path string
-	pair *ptyPair // opened and not yet served
+	pair *ptyPair      // opened and not yet served
+	came chan struct{} // closed and replaced when the terminal opens
 }
 
 // NewPTY opens the terminal, if the module's port is there, and makes the
@@ -42,7 +43,7 @@ func NewPTY(m *Module, opt PTYOptions) (*PTY, error) {
 	if opt.Baud == 0 {
 		opt.Baud = 115200
 	}
-	p := &PTY{m: m, opt: opt}
+	p := &PTY{m: m, opt: opt, came: make(chan struct{})}
 	m.lock()
 	up := m.portUp
 	m.unlock()
@@ -71,8 +72,27 @@ func (p *PTY) open() error {
 	}
 	p.mu.Lock()
 	p.path, p.pair = pair.path, pair
+	close(p.came)
+	p.came = make(chan struct{})
 	p.mu.Unlock()
 	return nil
+}
+
+// Wait waits until there is a terminal and returns its device file.
+func (p *PTY) Wait(ctx context.Context) (string, error) {
+	for {
+		p.mu.Lock()
+		path, came := p.path, p.came
+		p.mu.Unlock()
+		if path != "" {
+			return path, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-came:
+		}
+	}
 }
 
 // Run serves the module on its terminal until ctx ends, then removes the link.
@@ -91,8 +111,7 @@ func (p *PTY) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		err := p.m.Serve(ctx, pair)
-		p.gone()
+		err := p.m.Serve(ctx, goneFirst{pair, p})
 		if err != nil && !errors.Is(err, ErrPortGone) {
 			return err
 		}
@@ -100,6 +119,18 @@ func (p *PTY) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// goneFirst takes the name away before the terminal hangs up, so that who
+// sees the hang-up never finds the old name.
+type goneFirst struct {
+	*ptyPair
+	p *PTY
+}
+
+func (g goneFirst) Close() error {
+	g.p.gone()
+	return g.ptyPair.Close()
 }
 
 func (p *PTY) gone() {

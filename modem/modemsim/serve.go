@@ -101,23 +101,36 @@ func (m *Module) attach(p *port) error {
 
 // WaitPort waits until the module's port can be opened.
 func (m *Module) WaitPort(ctx context.Context) error {
+	return m.wait(ctx, func() bool { return m.portUp })
+}
+
+// WaitReady waits until the module has booted and read its card, or found none.
+func (m *Module) WaitReady(ctx context.Context) error {
+	return m.wait(ctx, m.ready)
+}
+
+// wait waits for a state of the module, which goes on meanwhile.
+func (m *Module) wait(ctx context.Context, reached func() bool) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
 		m.lock()
-		up, changed := m.portUp, m.changed
+		ok, changed := reached(), m.changed
 		next, any := m.line.next()
-		m.unlock()
-		if up {
+		m.mu.Unlock() // not unlock: it would wake this very loop
+		if ok {
 			return nil
 		}
-		var timer <-chan time.Time
 		if any {
-			timer = time.After(time.Until(next))
+			timer.Reset(time.Until(next))
+		} else {
+			timer.Stop()
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
-		case <-timer:
+		case <-timer.C:
 		}
 	}
 }

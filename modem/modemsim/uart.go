@@ -58,14 +58,15 @@ func (m *Module) input(data []byte, start, at time.Time) {
 
 // tooNear is how many of n characters came before the module listens again.
 func (m *Module) tooNear(n int, start, at time.Time) int {
-	if !at.Before(m.accept) {
-		if m.rx.baud == 0 || !start.Before(m.accept) {
-			return 0
-		}
-		span := at.Sub(start) / time.Duration(n)
-		return min(n, int(m.accept.Sub(start)/max(span, 1)))
+	if at.Before(m.accept) {
+		return n
 	}
-	return n
+	early := m.accept.Sub(start)
+	if m.rx.baud == 0 || early <= 0 {
+		return 0
+	}
+	each := max(at.Sub(start)/time.Duration(n), 1) // the i-th one is through at start + i x each
+	return min(n, int((early-1)/each))
 }
 
 // inputBusy is input during a command.

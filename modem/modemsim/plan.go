@@ -1,0 +1,152 @@
+package modemsim
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+//go:embed plans/*.yaml
+var planFiles embed.FS
+
+// Plan is a list of rules that say how often which fault strikes where.
+type Plan struct {
+	Name  string `yaml:"name"`
+	About string `yaml:"about"`
+	Rules []Rule `yaml:"rules"`
+}
+
+// Rule is one kind of accident. In an attempt it happens at most once: with
+// probability Chance, at one passing of the point between From and To.
+type Rule struct {
+	Point  string  `yaml:"point"`  // "boot", "refresh", a command's name, or that with ".done"
+	Chance float64 `yaml:"chance"` // 0 to 1
+	From   int     `yaml:"from"`   // number of the passing since power-on, from 0
+	To     int     `yaml:"to"`
+	Fault  Fault   `yaml:"fault"`
+}
+
+// Plans are the names of the plans that come with the package.
+func Plans() []string { return []string{"harsh", "none", "typical"} }
+
+// BuiltinPlan is a plan that comes with the package: "none", "typical" or
+// "harsh".
+func BuiltinPlan(name string) (Plan, error) {
+	if name == "none" {
+		return Plan{Name: name}, nil
+	}
+	file := path.Join("plans", name+".yaml")
+	data, err := planFiles.ReadFile(file)
+	if err != nil {
+		return Plan{}, fmt.Errorf("no plan of faults %q; there are %q", name, Plans())
+	}
+	return ParsePlan(file, data)
+}
+
+// ParsePlan reads a plan strictly. All mistakes come back together, as
+// [*FileError] values joined.
+func ParsePlan(file string, data []byte) (Plan, error) {
+	var p Plan
+	if err := yaml.UnmarshalWithOptions(data, &p, yaml.Strict()); err != nil {
+		return Plan{}, yamlError(file, err)
+	}
+	tree, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return Plan{}, yamlError(file, err)
+	}
+	lines := ruleLines(tree)
+	var errs []error
+	for i, r := range p.Rules {
+		line := 1
+		if i < len(lines) {
+			line = lines[i]
+		}
+		for _, text := range r.check() {
+			errs = append(errs, &FileError{file, line, fmt.Errorf("rule %d: %s", i+1, text)})
+		}
+	}
+	if len(errs) > 0 {
+		return Plan{}, errors.Join(errs...)
+	}
+	return p, nil
+}
+
+func ruleLines(tree *ast.File) (lines []int) {
+	if len(tree.Docs) == 0 {
+		return nil
+	}
+	for _, v := range mapping(tree.Docs[0].Body) {
+		if seq, ok := v.Value.(*ast.SequenceNode); ok && v.Key.String() == "rules" {
+			for _, item := range seq.Values {
+				lines = append(lines, item.GetToken().Position.Line)
+			}
+		}
+	}
+	return lines
+}
+
+func (r Rule) check() (texts []string) {
+	say := func(format string, args ...any) { texts = append(texts, fmt.Sprintf(format, args...)) }
+	if r.Point == "" {
+		say("no point")
+	}
+	if !(r.Chance >= 0 && r.Chance <= 1) {
+		say("chance %v is not between 0 and 1", r.Chance)
+	}
+	if r.From < 0 || r.To < r.From {
+		say("passings from %d to %d", r.From, r.To)
+	}
+	if !slices.Contains(faultKinds, r.Fault.Kind) {
+		say("fault kind %q is not one of %q", r.Fault.Kind, faultKinds)
+	}
+	if r.Fault.Delay < 0 || r.Fault.Delay > time.Hour {
+		say("delay %v is not between 0 and 1h", r.Fault.Delay)
+	}
+	if r.Fault.Code < 0 || r.Fault.Code > 0xFFFF {
+		say("code %d is not between 0 and 65535", r.Fault.Code)
+	}
+	return texts
+}
+
+// Faults are the accidents of one attempt of one unit. They follow from seed,
+// unit and attempt alone, whatever the order or speed of drawing.
+func (p Plan) Faults(seed uint64, unit string, attempt int) Faults {
+	type strike struct {
+		point string
+		n     int
+	}
+	strikes := map[strike]Fault{}
+	for i, r := range p.Rules {
+		h := sha256.New()
+		fmt.Fprintf(h, "%d\x00%s\x00%d\x00%s\x00%d", seed, unit, attempt, r.Point, i)
+		sum := h.Sum(nil)
+		chance := float64(binary.BigEndian.Uint64(sum)>>11) / (1 << 53)
+		if chance >= r.Chance {
+			continue
+		}
+		n := r.From + int(binary.BigEndian.Uint64(sum[8:])%uint64(r.To-r.From+1))
+		if at := (strike{r.Point, n}); strikes[at].Kind == "" {
+			strikes[at] = r.Fault
+		}
+	}
+	return FaultFunc(func(point string, n int) (Fault, bool) {
+		f, ok := strikes[strike{point, n}]
+		return f, ok
+	})
+}
+
+// SetFaults replaces what decides about faults, as a new attempt does.
+func (m *Module) SetFaults(f Faults) {
+	m.lock()
+	defer m.unlock()
+	m.opt.Faults = f
+}
