@@ -1,0 +1,88 @@
+package modem
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"linefit/atcmd"
+	"linefit/modem/ident"
+)
+
+// An ICCID survives every form in which modules print it.
+func TestICCIDForms(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := ident.ICCID("89" + rapid.StringMatching(`[0-9]{16,18}`).Draw(t, "iccid"))
+		digits := string(want)
+		hex := strings.ToUpper(hexOf(want.Bytes()))
+		for form, text := range map[string]string{
+			"plain": digits, "quoted": `"` + digits + `"`, "padded": digits + strings.Repeat("F", 20-len(digits)),
+			"two fields": `"` + digits + `","0"`,
+		} {
+			if got, err := iccidFromText(text); err != nil || got != want {
+				t.Errorf("%s %q: %q, %v", form, text, got, err)
+			}
+		}
+		for form, text := range map[string]string{
+			"quoted": `144,0,"` + hex + `"`, "bare": "144,0," + hex, "lower": "144,0," + strings.ToLower(hex), "more waiting": `145,8,"` + hex + `"`,
+		} {
+			if got, err := iccidFromCRSM(text); err != nil || got != want {
+				t.Errorf("CRSM %s %q: %q, %v", form, text, got, err)
+			}
+		}
+	})
+}
+
+func hexOf(b []byte) string {
+	const digits = "0123456789abcdef"
+	var s strings.Builder
+	for _, c := range b {
+		s.WriteByte(digits[c>>4])
+		s.WriteByte(digits[c&15])
+	}
+	return s.String()
+}
+
+func FuzzAnswers(f *testing.F) {
+	for _, s := range []string{
+		"144,0,\"98103254769810325476\"", "106,134", "144,0", "89012345678901234567F", "+CGSN: \"867698040000013\"", "READY", "SIM PIN", "1,0",
+		"Quectel", "+CREG: 1", "\"\"", "144,0,\"9\"", ",,,", "F", "Manufacturer: X",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		check := func(what string, value string, err error) {
+			if err != nil && !errors.Is(err, errShape) {
+				t.Errorf("%s: an error without its kind: %v", what, err)
+			}
+			if err == nil && value == "" {
+				t.Errorf("%s: empty and no error", what)
+			}
+		}
+		iccid, err := iccidFromText(line)
+		check("ICCID", string(iccid), err)
+		iccid, err = iccidFromCRSM(line)
+		check("CRSM", string(iccid), err)
+		imei, err := parseIMEI(atcmd.Response{Lines: []string{line}})
+		check("IMEI", string(imei), err)
+		status, err := simStatus(atcmd.Response{Lines: []string{line}}, nil)
+		check("CPIN", string(status.State), err)
+		if looksLikeName(line) && len(line) > 128 {
+			t.Error("a name without bounds")
+		}
+	})
+}
+
+func TestNamesHaveAShape(t *testing.T) {
+	for line, want := range map[string]bool{
+		"Quectel": true, "u-blox": true, "EG25": true, "25.30.244": true, "SWIX55C_01.07.04.00 r10101 JENKINS 2021/05/20 00:00:00": true,
+		"+CREG: 1": false, "^SYSSTART:": false, "*ATREADY: 1": false, "#QSS: 1": false, "%XSIM: 1": false, "AT+CGMI": false, "": false, ">": false,
+		"--": false, strings.Repeat("x", 129): false,
+	} {
+		if looksLikeName(line) != want {
+			t.Errorf("%q: %v", line, !want)
+		}
+	}
+}
