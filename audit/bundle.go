@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -122,12 +123,21 @@ func (b Bundle) Verify(v note.Verifier) ([]Entry, []Finding) {
 			counters[e.Unit] = e.UnitSeq
 		}
 	}
-	for _, u := range b.Units {
-		if counters[u] == 0 {
-			findings = append(findings, Finding{Code: FindIncomplete, Detail: fmt.Sprintf("no entry of unit %q", u)})
-		}
+	if found := b.resolve(entries); !slices.Equal(found, b.Units) {
+		findings = append(findings, Finding{Code: FindIncomplete, Detail: fmt.Sprintf("its entries say that %q is units %q, the bundle says %q", b.ID, found, b.Units)})
 	}
 	return entries, findings
+}
+
+// resolve returns the units that the bundle's own entries give for its ID.
+func (b Bundle) resolve(entries []Entry) []string {
+	r := NewResolver(b.ID)
+	for again := true; again; again = r.Again() {
+		for _, e := range entries {
+			r.See(e)
+		}
+	}
+	return r.Units()
 }
 
 // verify checks one shard's part. newest says that v must be its key.

@@ -96,22 +96,22 @@ func (e Entry) check() error {
 // decoder reads the envelope's fields in order; the first error stays.
 type decoder struct {
 	scanner
-	opened bool
-	err    error
-	seen   []string
-}
-
-// key returns what introduces field name here.
-func (d *decoder) key(name string) string {
-	if !d.opened {
-		return `{"` + name + `":`
-	}
-	return `,"` + name + `":`
+	err  error
+	seen [14]string
+	n    int
 }
 
 // has reports whether field name stands here.
 func (d *decoder) has(name string) bool {
-	return d.err == nil && bytes.HasPrefix(d.src[d.pos:], []byte(d.key(name)))
+	if d.err != nil || len(d.src)-d.pos < len(name)+4 {
+		return false
+	}
+	open := byte(',')
+	if d.n == 0 {
+		open = '{'
+	}
+	b := d.src[d.pos : d.pos+len(name)+4]
+	return b[0] == open && b[1] == '"' && string(b[2:2+len(name)]) == name && b[len(b)-2] == '"' && b[len(b)-1] == ':'
 }
 
 // field consumes the introduction of field name.
@@ -123,9 +123,9 @@ func (d *decoder) field(name string) bool {
 		d.err = &DecodeError{Offset: d.pos, Field: name, What: d.foreign(name)}
 		return false
 	}
-	d.pos += len(d.key(name))
-	d.opened = true
-	d.seen = append(d.seen, name)
+	d.pos += len(name) + 4
+	d.seen[d.n] = name
+	d.n++
 	return true
 }
 
@@ -139,7 +139,7 @@ func (d *decoder) foreign(want string) string {
 	if !ok || len(name) > maxType {
 		return "missing"
 	}
-	for _, s := range d.seen {
+	for _, s := range d.seen[:d.n] {
 		if s == string(name) {
 			return "duplicate field " + strconv.Quote(s)
 		}
@@ -246,12 +246,37 @@ func (d *decoder) time(name string, v *time.Time) {
 	if d.err != nil {
 		return
 	}
-	t, err := time.Parse(utcLayout, text)
-	if err != nil || t.Format(utcLayout) != text {
+	t, ok := parseUTC(text)
+	if !ok {
 		d.bad(name, start, "not RFC 3339 with nine fractional digits in UTC")
 		return
 	}
 	*v = t
+}
+
+// parseUTC reads utcLayout and nothing else.
+func parseUTC(s string) (time.Time, bool) {
+	if len(s) != len(utcLayout) {
+		return time.Time{}, false
+	}
+	for i := range len(s) {
+		digit := s[i] >= '0' && s[i] <= '9'
+		if want := utcLayout[i] >= '0' && utcLayout[i] <= '9'; digit != want || !want && s[i] != utcLayout[i] {
+			return time.Time{}, false
+		}
+	}
+	num := func(from, to int) (n int) {
+		for _, c := range []byte(s[from:to]) {
+			n = 10*n + int(c-'0')
+		}
+		return n
+	}
+	year, month, day := num(0, 4), num(5, 7), num(8, 10)
+	hour, minute, second := num(11, 13), num(14, 16), num(17, 19)
+	t := time.Date(year, time.Month(month), day, hour, minute, second, num(20, 29), time.UTC)
+	// Date carries over what does not exist, such as 30 February.
+	y, m, d := t.Date()
+	return t, y == year && int(m) == month && d == day && hour < 24 && minute < 60 && second < 60
 }
 
 func (d *decoder) literal(name, text string) {
