@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,23 +34,39 @@ func hexBytes(s string) []byte {
 // clock stands in the middle of the test certificates' validity.
 func clock() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }
 
+// testAuthority and testCard are made once: they are the same every time.
+var testAuthority = sync.OnceValues(func() (*testpki.Authority, error) { return testpki.New([]byte("euiccsim")) })
+
+var testCard = sync.OnceValues(func() (*testpki.Card, error) {
+	a, err := testAuthority()
+	if err != nil {
+		return nil, err
+	}
+	return a.Card(testEID)
+})
+
 func authority(t testing.TB) *testpki.Authority {
 	t.Helper()
-	a, err := testpki.New([]byte("euiccsim"))
+	a, err := testAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-// newCard is a powered card on memory; change may set more options.
-func newCard(t testing.TB, change func(*euiccsim.Options)) *euiccsim.Card {
+func credentials(t testing.TB) *testpki.Card {
 	t.Helper()
-	credentials, err := authority(t).Card(testEID)
+	c, err := testCard()
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := euiccsim.Options{PKI: credentials, Image: &euiccsim.MemoryImage{}}
+	return c
+}
+
+// newCard is a powered card on memory; change may set more options.
+func newCard(t testing.TB, change func(*euiccsim.Options)) *euiccsim.Card {
+	t.Helper()
+	o := euiccsim.Options{PKI: credentials(t), Image: &euiccsim.MemoryImage{}}
 	if change != nil {
 		change(&o)
 	}

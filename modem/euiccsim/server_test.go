@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"crypto/rand"
+	"sync"
 	"testing"
 
 	"linefit/modem/euiccsim"
@@ -42,12 +43,21 @@ type dp struct {
 
 var transactions byte
 
+var testServer = sync.OnceValues(func() (*testpki.Server, error) {
+	a, err := testAuthority()
+	if err != nil {
+		return nil, err
+	}
+	return a.Server()
+})
+
 func newDP(t testing.TB, card *euiccsim.Card) *dp {
 	t.Helper()
-	keys, err := authority(t).Server()
+	made, err := testServer()
 	if err != nil {
 		t.Fatal(err)
 	}
+	keys := new(*made) // tests exchange its parts
 	transactions++
 	return &dp{
 		t: t, card: card, keys: keys, id: bytes.Repeat([]byte{transactions}, 16),
@@ -389,4 +399,8 @@ func (d *dp) download() outcome {
 	d.t.Helper()
 	d.ready()
 	return d.load(d.segments())
+}
+
+func verified(d *dp, signature []byte, parts ...[]byte) bool {
+	return testpki.Verify(d.chain.CardKey, signature, parts...)
 }
