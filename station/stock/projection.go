@@ -41,9 +41,9 @@ func (Projection) Name() string { return ProjectionName }
 type record struct {
 	station.StockItem
 	Order uint64 `json:"order"`
-	// Prior is how many bound packages were asked for before the run that has
-	// it reserved.
+	// Prior and Was are the Downloads and the Was of the last reservation.
 	Prior int    `json:"prior,omitempty"`
+	Was   string `json:"was,omitempty"`
 	Since string `json:"since"` // UTC of the last change of state, RFC 3339
 }
 
@@ -133,13 +133,11 @@ func speaksOfStock(factType string) bool { return stockTypes[factType] }
 func next(old record, e audit.Entry, f station.Fact) record {
 	r := old
 	r.StockItem = old.Evolve(station.Envelope{Run: station.RunID(e.Run), Unit: station.Serial(e.Unit)}, f)
-	switch f.(type) {
+	switch f := f.(type) {
 	case station.StockImported:
 		r.Order = e.Seq
 	case station.ProfileReserved:
-		if old.State != station.StockReserved || old.Run != r.Run {
-			r.Prior = old.Downloads
-		}
+		r.Prior, r.Was = f.Downloads, f.Was
 	}
 	if r.State != old.State {
 		r.Since = e.UTC.UTC().Format(time.RFC3339)
