@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"linefit/audit"
+	"linefit/modem/ident"
 	"linefit/station"
 )
 
@@ -159,6 +160,16 @@ func (l *Ledger) cleared(ctx context.Context) bool {
 	defer l.mu.Unlock()
 	l.clear(number)
 	return true
+}
+
+// OfEUICC lists the profiles that an eUICC has, may have, or that are bound to
+// it, in import order.
+func (l *Ledger) OfEUICC(eid ident.EID) (items []station.StockItem, err error) {
+	err = l.views(func(v audit.View) error {
+		items, err = ByEID(v, eid)
+		return err
+	})
+	return items, err
 }
 
 // Code opens the activation code of a profile that a run has reserved. A
