@@ -222,8 +222,8 @@ func TestMetadata(t *testing.T) {
 	if got := find(t, n, 0xB6, 0x30, 0x81); string(got) != address {
 		t.Errorf("notifications go to %s", got)
 	}
-	if _, ok := n.Find(0x95); ok {
-		t.Error("the default class is coded")
+	if class := find(t, n, 0x95); !bytes.Equal(class, []byte{2}) {
+		t.Errorf("class %x", class)
 	}
 }
 

@@ -12,9 +12,9 @@ func storeMetadata(iccid ident.ICCID, m Metadata, own string) []byte {
 		wire.TLV(0x91, []byte(m.ServiceProvider)),
 		wire.TLV(0x92, []byte(m.Name)),
 	}
-	if m.Class != ClassOperational { // the default
-		parts = append(parts, wire.Integer(0x95, m.Class.code()))
-	}
+	// The class is named although operational is the default: there are LPAs
+	// that take an absent one for another.
+	parts = append(parts, wire.Integer(0x95, m.Class.code()))
 	recipients := m.Recipients
 	if recipients == nil {
 		recipients = []Recipient{{Address: own, Events: []ProfileEvent{EventEnable, EventDisable, EventDelete}}}
