@@ -10,7 +10,7 @@ type RunStarted struct {
 	Digest    string `json:"digest"`
 	WorkOrder string `json:"work_order,omitempty"`
 	SKU       string `json:"sku,omitempty"`
-	Customer  string `json:"customer,omitempty"` // whose order: another customer's profiles are not for it
+	Customer  string `json:"customer,omitempty"`  // whose order: another customer's profiles are not for it
 	Route     string `json:"route"`               // confirmed, or "none" without an MES
 	RouteRef  string `json:"route_ref,omitempty"` // the MES's reference
 	Number    int    `json:"number"`              // 1 for a unit's first run here
