@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -148,6 +149,9 @@ func conform(t *testing.T, persona, entry, hint string) {
 	}
 	if m.Identity().IMEI != imei || !slices.Contains(m.Quirks().Names, entry) {
 		t.Errorf("%+v, %v", m.Identity(), m.Quirks().Names)
+	}
+	if strings.HasPrefix(persona, "demo-") != slices.Contains(m.Quirks().Names, "virtual-demo") {
+		t.Errorf("%s with %v", persona, m.Quirks().Names)
 	}
 	check := func(when string) {
 		t.Helper()

@@ -38,6 +38,9 @@ func (m *Module) identify(ctx context.Context) error {
 	if err != nil && !(m.opt.AllowNoIMEI && isIdentity(err)) {
 		return err
 	}
+	if m.opt.IMEI != "" && id.IMEI != m.opt.IMEI {
+		return &OtherModuleError{Want: m.opt.IMEI, Got: id.IMEI}
+	}
 	m.id = id
 	return nil
 }

@@ -52,6 +52,10 @@ type Options struct {
 	// anything else, so that nothing registers by accident.
 	RadioOff bool
 
+	// IMEI, if set, is who must answer: another module is an *OtherModuleError.
+	// It is for ports that are opened again.
+	IMEI ident.IMEI
+
 	// AllowNoIMEI accepts a module that has no valid IMEI yet; its Identity then
 	// has none.
 	AllowNoIMEI bool
@@ -77,7 +81,8 @@ type Identity struct {
 // the module and chooses its quirks. On error the port is closed.
 //
 // The error matches [ErrSilent] when nothing answers, is an *IdentityError when
-// what answers is no module, or is one of the AT engine's.
+// what answers is no module, an *OtherModuleError when it is not the one that
+// was asked for, or one of the AT engine's.
 func Attach(ctx context.Context, rwc io.ReadWriteCloser, table *Table, opt Options) (*Module, error) {
 	q, err := table.start(opt.Quirk)
 	if err != nil {

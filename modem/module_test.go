@@ -147,6 +147,10 @@ func TestAttachFails(t *testing.T) {
 		if !errors.As(err, &id) || id.What != "IMEI" {
 			t.Error(err)
 		}
+		var other *modem.OtherModuleError
+		if _, err = attach(t, eg25(), modem.Options{IMEI: "867698040000021"}); !errors.As(err, &other) || other.Got != imei {
+			t.Error(err)
+		}
 		if _, err = attach(t, "> ATE0\n* hangup\n", modem.Options{}); !errors.Is(err, atcmd.ErrGone) {
 			t.Error(err)
 		}
