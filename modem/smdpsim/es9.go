@@ -63,6 +63,10 @@ type reply map[string]string
 // notification that is refused; 404, 405, 413 and 415 for requests that name no
 // function; 500 when the state cannot be kept.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.ops != nil && strings.HasPrefix(r.URL.Path, adminPrefix) {
+		s.ops.ServeHTTP(w, r)
+		return
+	}
 	c := &call{at: time.Now()}
 	if status, err := c.accept(w, r); err != nil {
 		s.refuse(w, c, status, err)

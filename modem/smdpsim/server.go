@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -32,6 +33,8 @@ type Config struct {
 	Fault func(FaultPoint) Fault
 	// Observe is told of every request when its reply is ready.
 	Observe func(Event)
+	// Operator serves [Server.Admin] beside ES9+.
+	Operator bool
 }
 
 // Event is one request and what became of it. It names no secret.
@@ -57,6 +60,7 @@ type Server struct {
 	cfg Config
 	cis []*x509.Certificate
 	oid string
+	ops http.Handler // nil: the operator's side is not served
 
 	mu    sync.Mutex
 	store *store
@@ -78,10 +82,14 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{
+	s := &Server{
 		cfg: cfg, cis: []*x509.Certificate{cfg.PKI.CI.Cert}, oid: cfg.PKI.OID(),
 		store: st, early: map[string]interval{},
-	}, nil
+	}
+	if cfg.Operator {
+		s.ops = s.Admin()
+	}
+	return s, nil
 }
 
 // Address is the SM-DP+ address.
