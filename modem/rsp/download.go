@@ -1,0 +1,521 @@
+package rsp
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"linefit/modem/apdu"
+	"linefit/modem/euicc"
+	"linefit/modem/ident"
+	"linefit/modem/wire"
+)
+
+// Params are what a download needs.
+type Params struct {
+	Card         *euicc.Card
+	Client       *Client
+	Code         ActivationCode
+	Address      string // SM-DP+ address in place of the code's, where not empty
+	Confirmation Secret
+	Device       euicc.Device // the unit's own
+	Consent      Consent
+	Policy       Policy
+
+	// EID that was read from this eUICC; its certificate must name it.
+	EID []byte
+
+	// Info1 and Info2 of this eUICC, where they were read before. They save
+	// APDUs and let the device tell capabilities added since SGP.22 v2.2.2.
+	Info1 *euicc.Info1
+	Info2 *euicc.Info2
+
+	// Recorder makes each intent durable before its effect. It is required.
+	Recorder Recorder
+
+	// KeepPackage makes the package durable before its first block is sent.
+	KeepPackage func(ctx context.Context, p *euicc.BoundPackage, d Detail) error
+
+	// KeepResult makes the installation result durable before it is delivered.
+	KeepResult func(ctx context.Context, r *euicc.InstallationResult) error
+
+	// Deliver sends the installation result to its server and removes it from
+	// the eUICC. Without it the notification stays there for an outbox.
+	Deliver bool
+
+	// Progress, if set, is told what goes on, from the caller's goroutine.
+	Progress func(Progress)
+
+	// CancelTimeout bounds cancelling a session after the context has ended;
+	// 20 s when 0.
+	CancelTimeout time.Duration
+}
+
+// Consent declares that the customer agrees to profile policy rules.
+type Consent struct {
+	Contract string // names where that is written; recorded
+	PPRs     []int  // rules agreed to: 1, 2
+}
+
+// Policy are checks made before the order is touched.
+type Policy struct {
+	ICCID   ident.ICCID         // the profile expected; any when empty
+	MinFree int64               // bytes of non-volatile memory that must be free
+	Issuers []*x509.Certificate // if any, one of them must have signed the EUM's certificate
+}
+
+// Progress is a step that begins, or bytes of a load.
+type Progress struct {
+	Step        string
+	Done, Total int // bytes, while a package is loaded
+}
+
+// Timing is how long a step took.
+type Timing struct {
+	Step string
+	Took time.Duration
+}
+
+// Result is what a download did. It comes with an error too, as far as it got.
+type Result struct {
+	Detail   Detail // transaction id, ICCID and what was there before
+	ICCID    ident.ICCID
+	Metadata euicc.Metadata
+	Info1    euicc.Info1
+	Info2    euicc.Info2 // as the eUICC signed it in this session
+
+	Before  []euicc.Profile      // profiles there before
+	Pending []euicc.Notification // notifications there before
+
+	Installation *euicc.InstallationResult // nil when none came
+	Proof        Proof
+	Delivery     Delivery
+
+	BlockSize  int
+	APDUs      apdu.Counters
+	RoundTrips int
+	Timings    []Timing
+}
+
+// Proof is what this station checked of the eUICC's signatures.
+type Proof struct {
+	Certificate []byte // the eUICC's, DER
+	EUM         []byte
+	Identity    bool  // certificate chain and euiccSignature1 verify
+	Result      bool  // the installation result's signature verifies
+	Err         error // the first thing that does not, or cannot be checked
+}
+
+// Download installs the profile of an activation code. It is one sequential
+// function: what overlaps inside (server calls with reads of the card) is over
+// when it returns. The error is a [*Failure]; see the package's comment for
+// what it promises.
+func Download(ctx context.Context, p Params) (*Result, error) {
+	d := &download{p: p, card: p.Card}
+	d.res.Detail.HighWater = -1
+	if err := d.prepare(); err != nil {
+		return &d.res, d.fail("parameters", RowNone, err)
+	}
+	before := p.Card.Counters()
+	err := d.run(ctx)
+	after := p.Card.Counters()
+	d.res.APDUs = apdu.Counters{
+		APDUs: after.APDUs - before.APDUs, GetResponses: after.GetResponses - before.GetResponses,
+		BytesOut: after.BytesOut - before.BytesOut, BytesIn: after.BytesIn - before.BytesIn, Time: after.Time - before.Time,
+	}
+	d.res.RoundTrips, d.res.BlockSize = d.server.RoundTrips(), d.card.BlockSize()
+	return &d.res, err
+}
+
+// download is one session.
+type download struct {
+	p      Params
+	card   *euicc.Card
+	server *Server
+	res    Result
+
+	challenge []byte
+	ctxParams []byte
+	in        initiated
+	offer     euicc.DownloadOffer
+	cert      *x509.Certificate // the eUICC's, once verified
+	open      bool              // the eUICC and the server have a session that can be cancelled
+}
+
+func (d *download) prepare() (err error) {
+	p := &d.p
+	if p.Card == nil || p.Client == nil || p.Recorder == nil {
+		return errors.New("card, client and recorder are required")
+	}
+	if p.CancelTimeout == 0 {
+		p.CancelTimeout = 20 * time.Second
+	}
+	address := p.Address
+	if address == "" {
+		address = p.Code.Address
+	}
+	if d.server, err = p.Client.Server(address, p.Code.MatchingID, p.Confirmation); err != nil {
+		return err
+	}
+	d.res.Detail.SMDP = address
+	extensible := p.Info2 != nil && slices.Contains(p.Info2.RSPCapability, euicc.CapabilityDeviceExtensibility)
+	d.ctxParams, err = euicc.CtxParams1(p.Code.MatchingID.Reveal(), p.Device, extensible)
+	return err
+}
+
+func (d *download) run(ctx context.Context) error {
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	if err := d.authenticate(ctx); err != nil {
+		return err
+	}
+	prepared, err := d.agree(ctx)
+	if err != nil {
+		return err
+	}
+	pkg, err := d.fetch(ctx, prepared)
+	if err != nil {
+		return err
+	}
+	return d.load(ctx, pkg)
+}
+
+// step runs one step and notes how long it took.
+func (d *download) step(name string, run func() error) error {
+	if d.p.Progress != nil {
+		d.p.Progress(Progress{Step: name})
+	}
+	start := time.Now()
+	err := run()
+	d.res.Timings = append(d.res.Timings, Timing{name, time.Since(start)})
+	return err
+}
+
+// overlap runs a server call beside work on the card and joins them. When the
+// card fails, the call is given up.
+func overlap(ctx context.Context, remote, local func(context.Context) error) (remoteErr, localErr error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- remote(ctx) }()
+	if localErr = local(ctx); localErr != nil {
+		cancel()
+	}
+	return <-done, localErr
+}
+
+// begin asks the eUICC for a challenge and the server for its identity, and
+// meanwhile reads what is on the eUICC.
+func (d *download) begin(ctx context.Context) error {
+	err := d.step("GetEUICCChallenge", func() (err error) {
+		if d.p.Info1 != nil {
+			d.res.Info1 = *d.p.Info1
+		} else if d.res.Info1, err = d.card.Info1(ctx); err != nil {
+			return err
+		}
+		d.challenge, err = d.card.Challenge(ctx)
+		return err
+	})
+	if err != nil {
+		return d.fail("GetEUICCChallenge", RowNone, err)
+	}
+	var remote, local error
+	_ = d.step(string(InitiateAuthentication), func() error {
+		remote, local = overlap(ctx, func(ctx context.Context) (err error) {
+			d.in, err = d.server.initiate(ctx, d.challenge, d.res.Info1.Raw)
+			return err
+		}, d.survey)
+		return nil
+	})
+	if local != nil {
+		return d.fail("survey", RowNone, local)
+	}
+	if remote != nil {
+		return d.fail(string(InitiateAuthentication), rowOf(InitiateAuthentication, remote), remote)
+	}
+	d.res.Detail.TransactionID = TransactionID(d.in.rawID)
+	if !d.issuerTrusted() {
+		return d.fail("issuer", RowServerRefused, ErrIssuer)
+	}
+	return nil
+}
+
+// survey reads profiles and notifications, so that the outcome can be told from
+// what was there before.
+func (d *download) survey(ctx context.Context) (err error) {
+	if d.res.Before, err = d.card.ProfilesBrief(ctx); err != nil {
+		return err
+	}
+	if d.res.Pending, err = d.card.Notifications(ctx); err != nil {
+		return err
+	}
+	for _, n := range d.res.Pending {
+		d.res.Detail.HighWater = max(d.res.Detail.HighWater, n.Sequence)
+	}
+	return nil
+}
+
+// issuerTrusted holds the server's choice of issuer against the eUICC's list.
+func (d *download) issuerTrusted() bool {
+	n, err := wire.ParseTag(d.in.server.CIPKID, 0x04)
+	if err != nil || len(n.Value) == 0 {
+		return true // a v3 server may leave the choice to the eUICC
+	}
+	return slices.ContainsFunc(d.res.Info1.Verification, func(id euicc.PKID) bool { return bytes.Equal(id, n.Value) })
+}
+
+// authenticate lets eUICC and server prove themselves to each other.
+func (d *download) authenticate(ctx context.Context) error {
+	var auth euicc.Authentication
+	err := d.step("AuthenticateServer", func() (err error) {
+		auth, err = d.authenticateServer(ctx)
+		return err
+	})
+	if err != nil {
+		row := RowNone
+		var refused *euicc.FunctionError
+		if errors.As(err, &refused) {
+			row = RowServerRefused
+		}
+		return d.fail("AuthenticateServer", row, err)
+	}
+	d.res.Info2 = auth.Info2
+	d.res.Proof.Certificate, d.res.Proof.EUM = auth.Certificate, auth.EUM
+	if free := auth.Info2.FreeNonVolatile; d.p.Policy.MinFree > 0 && free >= 0 && free < d.p.Policy.MinFree {
+		return d.fail("memory", RowOrderNotReady, fmt.Errorf("%w: %d bytes, %d needed", ErrMemory, free, d.p.Policy.MinFree))
+	}
+	var remote, identity error
+	_ = d.step(string(AuthenticateClient), func() error {
+		remote, identity = overlap(ctx, func(ctx context.Context) (err error) {
+			d.res.Metadata, d.offer, err = d.server.authenticate(ctx, d.in, auth.Raw)
+			return err
+		}, func(context.Context) error {
+			d.verifyIdentity(auth)
+			return nil
+		})
+		return nil
+	})
+	if remote != nil {
+		return d.fail(string(AuthenticateClient), rowOf(AuthenticateClient, remote), remote)
+	}
+	d.open = true
+	if identity = d.res.Proof.Err; identity != nil && len(d.p.Policy.Issuers) > 0 {
+		return d.cancelled(ctx, "identity", RowServerRefused, euicc.CancelPostponed, fmt.Errorf("%w: %w", ErrEUICC, identity))
+	}
+	return nil
+}
+
+// smallBlock is what every module seen takes (250 characters of hexadecimal).
+const smallBlock = 120
+
+// authenticateServer sends the first long message of the session. A module that
+// refuses a command of that length gets it once more in small blocks: the chain
+// begins anew at its first block, and nothing has changed on the eUICC yet.
+func (d *download) authenticateServer(ctx context.Context) (euicc.Authentication, error) {
+	auth, err := d.card.AuthenticateServer(ctx, d.in.server, d.ctxParams)
+	var status *euicc.StatusError
+	tooLong := apdu.RefusedByModule(err) || errors.As(err, &status) && status.SW == wire.SWWrongLength
+	if err == nil || !tooLong || d.card.BlockSize() <= smallBlock {
+		return auth, err
+	}
+	d.card.SetBlockSize(smallBlock)
+	return d.card.AuthenticateServer(ctx, d.in.server, d.ctxParams)
+}
+
+// verifyIdentity checks what the eUICC signed, as evidence. Where the curve is
+// not ours to check, the SM-DP+ still does.
+func (d *download) verifyIdentity(auth euicc.Authentication) {
+	cert, err := auth.Verify(d.p.Policy.Issuers, d.p.EID, time.Now())
+	d.res.Proof.Err = err
+	if err == nil {
+		d.cert, d.res.Proof.Identity = cert, true
+	}
+}
+
+// agree checks the offer and lets the eUICC prepare for it.
+func (d *download) agree(ctx context.Context) ([]byte, error) {
+	m := d.res.Metadata
+	d.res.ICCID = m.ICCID
+	det := &d.res.Detail
+	det.ICCID, det.RawICCID, det.Class = m.ICCID, m.RawICCID, m.Class
+	det.WasPresent = slices.ContainsFunc(d.res.Before, func(p euicc.Profile) bool { return bytes.Equal(p.RawICCID, m.RawICCID) })
+	if row, err := d.checkOffer(ctx); err != nil {
+		return nil, d.cancelled(ctx, "offer", row, euicc.CancelPostponed, err)
+	}
+	hash, err := d.confirmation()
+	if err != nil {
+		return nil, d.cancelled(ctx, "confirmation", RowConfirmation, euicc.CancelPostponed, err)
+	}
+	var prepared []byte
+	err = d.step("PrepareDownload", func() (err error) {
+		prepared, err = d.card.PrepareDownload(ctx, d.offer, hash)
+		return err
+	})
+	if err != nil {
+		row := RowNone
+		var refused *euicc.FunctionError
+		if errors.As(err, &refused) {
+			row = RowPrepare
+		}
+		return nil, d.cancelled(ctx, "PrepareDownload", row, euicc.CancelTimeout, err)
+	}
+	return prepared, nil
+}
+
+func (d *download) confirmation() ([]byte, error) {
+	required, err := d.offer.ConfirmationCodeRequired()
+	if err != nil {
+		return nil, &ReplyError{AuthenticateClient, err}
+	}
+	if !required {
+		return nil, nil
+	}
+	if d.p.Confirmation == "" {
+		return nil, ErrConfirmation
+	}
+	return euicc.ConfirmationHash(d.p.Confirmation.Reveal(), d.in.rawID), nil
+}
+
+// fetch gets the package. From the recorded intent on, an attempt is counted.
+func (d *download) fetch(ctx context.Context, prepared []byte) (*euicc.BoundPackage, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, d.cancelled(ctx, string(GetBoundProfilePackage), RowNone, euicc.CancelPostponed, err)
+	}
+	if err := d.record(ctx, PhaseGetPackage, d.res.Detail); err != nil {
+		return nil, d.cancelled(ctx, "record", RowNone, euicc.CancelPostponed, err)
+	}
+	var pkg *euicc.BoundPackage
+	err := d.step(string(GetBoundProfilePackage), func() (err error) {
+		pkg, err = d.server.getPackage(ctx, d.in, prepared)
+		return err
+	})
+	if err != nil {
+		return nil, d.fail(string(GetBoundProfilePackage), rowOf(GetBoundProfilePackage, err), err)
+	}
+	d.res.Detail.PackageBytes = pkg.Size()
+	if m, ok := pkg.Metadata(); ok && !m.SameProfile(d.res.Metadata) {
+		return nil, d.cancelled(ctx, "package", RowPackageLost, euicc.CancelPostponed, ErrPackageDiffers)
+	}
+	if d.p.KeepPackage != nil {
+		if err := d.p.KeepPackage(ctx, pkg, d.res.Detail); err != nil {
+			return nil, d.cancelled(ctx, "keep", RowStationDied, euicc.CancelPostponed, fmt.Errorf("%w: %w", ErrKeep, err))
+		}
+	}
+	if err := d.record(ctx, PhaseLoad, d.res.Detail); err != nil {
+		return nil, d.cancelled(ctx, "record", RowStationDied, euicc.CancelPostponed, err)
+	}
+	return pkg, nil
+}
+
+// load sends the package to the eUICC. After its first block nothing is
+// cancelled and nothing is sent again.
+func (d *download) load(ctx context.Context, pkg *euicc.BoundPackage) error {
+	const name = "LoadBoundProfilePackage"
+	var r *euicc.InstallationResult
+	err := d.step(name, func() (err error) {
+		r, err = d.card.Load(ctx, pkg, func(sent, total int) {
+			if d.p.Progress != nil {
+				d.p.Progress(Progress{Step: name, Done: sent, Total: total})
+			}
+		})
+		return err
+	})
+	if err != nil {
+		var load *euicc.LoadError
+		if errors.As(err, &load) && !load.Started {
+			return d.cancelled(ctx, name, RowStationDied, euicc.CancelPostponed, err)
+		}
+		f := d.fail(name, RowLoadUnknown, err)
+		f.Unknown = true
+		return f
+	}
+	d.open = false
+	d.settle(ctx, r)
+	if r.Failure != nil {
+		return d.fail(name, rowOfResult(r.Failure), r.Failure)
+	}
+	return nil
+}
+
+// settle keeps the eUICC's word and passes it on.
+func (d *download) settle(ctx context.Context, r *euicc.InstallationResult) {
+	d.res.Installation = r
+	if d.cert != nil {
+		if err := r.Verify(d.cert); err != nil {
+			d.res.Proof.Err = err
+		} else {
+			d.res.Proof.Result = true
+		}
+	}
+	d.res.Delivery = Delivery{Sequence: r.Notification.Sequence, Address: r.Notification.Address, Event: euicc.EventInstall}
+	if d.p.KeepResult != nil {
+		if err := d.p.KeepResult(ctx, r); err != nil {
+			d.res.Delivery.Err = fmt.Errorf("%w: %w", ErrKeep, err)
+			return // it stays on the eUICC, which keeps it better
+		}
+	}
+	if !d.p.Deliver {
+		return
+	}
+	_ = d.step(string(HandleNotification), func() error {
+		o := outgoing{card: d.card, recorder: d.p.Recorder, detail: d.res.Detail}
+		d.res.Delivery = o.deliver(ctx, d.recipient(r.Notification.Address), euicc.Pending{Notification: r.Notification, Raw: r.Raw, Result: r})
+		return nil
+	})
+}
+
+// recipient is this session's server when the eUICC names the same host, or one
+// by its address.
+func (d *download) recipient(address string) func() (*Server, error) {
+	return func() (*Server, error) {
+		mine, _ := splitAddress(d.server.address)
+		if theirs, _ := splitAddress(address); theirs == mine {
+			return d.server, nil
+		}
+		return d.p.Client.Server(address)
+	}
+}
+
+func (d *download) record(ctx context.Context, p Phase, detail Detail) error {
+	if err := d.p.Recorder.Record(ctx, p, detail); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrRecord, p, err)
+	}
+	return nil
+}
+
+func (d *download) fail(step string, row Row, err error) *Failure {
+	return &Failure{Step: step, Advice: adviceFor(row, err), TransactionID: d.res.Detail.TransactionID, Err: err}
+}
+
+// cancelled is fail after the session was cancelled on the eUICC and on the
+// server, with a reason that leaves the order alive. It works on after the
+// context's end. A card that does not answer is left alone.
+func (d *download) cancelled(ctx context.Context, step string, row Row, reason euicc.CancelReason, err error) *Failure {
+	f := d.fail(step, row, err)
+	var transport *apdu.Error
+	stopped := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	if !d.open || errors.As(err, &transport) && (transport.Unknown || !stopped) {
+		return f
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.p.CancelTimeout)
+	defer cancel()
+	detail := d.res.Detail
+	detail.Reason = reason
+	if f.CancelErr = d.record(ctx, PhaseCancel, detail); f.CancelErr != nil {
+		return f
+	}
+	signed, err := d.card.CancelSession(ctx, d.in.rawID, reason)
+	if err != nil {
+		f.CancelErr = err
+		return f
+	}
+	d.open = false
+	f.Cancelled, f.Reason = true, reason
+	f.CancelErr = d.server.cancel(ctx, d.in, signed)
+	return f
+}
