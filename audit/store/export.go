@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -144,7 +145,7 @@ func (l *Log) ExportTiles(ctx context.Context, dir string) (Exported, error) {
 	if err != nil {
 		return Exported{}, err
 	}
-	if err := fitsExport(dir, c.Origin); err != nil {
+	if err := l.fitsExport(dir); err != nil {
 		return Exported{}, err
 	}
 	out := Exported{Origin: r.Origin, Size: c.Size, Checkpoint: string(c.Note)}
@@ -169,21 +170,28 @@ func (l *Log) ExportTiles(ctx context.Context, dir string) (Exported, error) {
 	return out, putFile(filepath.Join(dir, checkpointFile), c.Note)
 }
 
-// fitsExport refuses a folder with something else in it.
-func fitsExport(dir, origin string) error {
-	old, err := os.ReadFile(filepath.Join(dir, checkpointFile))
-	if err == nil {
-		c, err := audit.ParseCheckpoint(old)
-		if err != nil || c.Origin != origin {
-			return fmt.Errorf("audit/store: %s holds the export of another log", dir)
-		}
+// fitsExport refuses a folder with anything but an older export of this log.
+func (l *Log) fitsExport(dir string) error {
+	names, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if names, err := os.ReadDir(dir); err == nil && len(names) > 0 {
-		for _, n := range names {
-			if n.Name() != "tile" {
-				return fmt.Errorf("audit/store: %s is not empty and not an export", dir)
+	if err != nil {
+		return fmt.Errorf("audit/store: export: %w", err)
+	}
+	for _, n := range names {
+		switch n.Name() {
+		case "tile", vkeyFile:
+		case checkpointFile:
+			old, err := os.ReadFile(filepath.Join(dir, checkpointFile))
+			if err == nil {
+				_, err = audit.OpenCheckpoint(old, l.verifier)
 			}
+			if err != nil {
+				return fmt.Errorf("audit/store: %s holds the export of another log: %w", dir, err)
+			}
+		default:
+			return fmt.Errorf("audit/store: %s holds %s: it is not an export", dir, n.Name())
 		}
 	}
 	return nil
