@@ -19,6 +19,8 @@ type call struct {
 	wrote  chan writeResult // of the write under way, or nil
 	sent   bool             // a write was begun
 	due    bool             // the prompt came before the write's end was seen
+	cut    bool             // a write ended in the middle
+	final  bool             // the final result has come: t.err holds
 }
 
 // transact sends t's command and waits. Its caller holds the slot and has
@@ -87,12 +89,11 @@ func (c *call) send(data []byte) error {
 func (c *call) wait() error {
 	tail := newTailWatch(c.p)
 	defer tail.timer.Stop()
-	done := c.w.done
-	for done != nil || c.wrote != nil {
+	for !c.final || c.wrote != nil {
 		var err error
 		select {
-		case <-done:
-			done = nil
+		case <-c.w.done:
+			c.final = true
 		case r := <-c.wrote:
 			err = c.written(r)
 		case <-c.w.prompt:
@@ -119,6 +120,9 @@ func (c *call) written(r writeResult) error {
 		return c.payload()
 	case r.err == nil:
 		return nil
+	}
+	c.cut = r.n > 0
+	switch {
 	case c.ctx.Err() != nil:
 		return c.giveUp()
 	case c.p.isClosed():
@@ -128,7 +132,10 @@ func (c *call) written(r writeResult) error {
 	if r.n > 0 || c.t.cmd.Payload != nil {
 		err = unknown(err)
 	}
-	c.drop(err, r.n > 0)
+	c.drop(err, c.cut)
+	if c.finished() {
+		return c.t.err
+	}
 	return err
 }
 
@@ -152,15 +159,31 @@ func (c *call) payload() error {
 	return c.send(append(append(make([]byte, 0, len(cmd.Payload)+1), cmd.Payload...), ctrlZ))
 }
 
+// finished looks for a final result that came at the same time as the reason to
+// stop waiting for it.
+func (c *call) finished() bool {
+	select {
+	case <-c.w.done:
+		c.final = true
+	default:
+	}
+	return c.final
+}
+
 // giveUp ends the call at its deadline or with its context. A final result
-// that arrived first wins, if nothing is left to be written.
+// that came first wins, if nothing is left to be written.
 func (c *call) giveUp() error {
-	if c.wrote == nil {
+	if c.finished() && c.wrote != nil {
 		select {
-		case <-c.w.done:
-			return c.t.err
+		case r := <-c.wrote:
+			if r.err == nil {
+				c.wrote = nil
+			}
 		default:
 		}
+	}
+	if c.final && c.wrote == nil {
+		return c.t.err
 	}
 	cause := c.caller.Err()
 	if cause == nil {
@@ -171,18 +194,14 @@ func (c *call) giveUp() error {
 		return cause
 	}
 	err := &TimeoutError{After: time.Since(c.start), Cause: cause}
-	c.drop(err, c.wrote != nil)
+	c.drop(err, c.cut || c.wrote != nil)
 	return err
 }
 
-// gone ends the call with the port.
+// gone ends the call with the port. A final result that came first wins.
 func (c *call) gone() error {
-	select {
-	case <-c.w.done:
-		if c.wrote == nil {
-			return c.t.err
-		}
-	default:
+	if c.finished() {
+		return c.t.err
 	}
 	err := c.p.lost()
 	if !c.sent {

@@ -141,13 +141,21 @@ func (p *Port) leavePrompt(ctx context.Context) error {
 	if p.partial {
 		out = append(out, p.opt.Terminator...)
 	}
-	timeout := p.opt.Timeout
+	timeout, quiet := p.opt.Timeout, p.opt.Quiet
 	p.mu.Unlock()
 	if len(out) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if err := p.writeRaw(limited, out); err != nil {
+		return err
+	}
+	return p.sleep(ctx, quiet) // the module's word about it, if any
+}
+
+// writeRaw sends what is no command.
+func (p *Port) writeRaw(ctx context.Context, out []byte) error {
 	w := write{ctx, out, 0, make(chan writeResult, 1)}
 	select {
 	case p.writes <- w:

@@ -113,3 +113,15 @@ func TestResyncLeavesPrompt(t *testing.T) {
 		resync(t, p)
 	})
 }
+
+// A command that was cut off in the middle is ended before the query, or the
+// query would be its tail.
+func TestResyncEndsHalfACommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := play(t, "? \"AT+CP\"\n? \"\\r\"\n< ERROR\n> AT+CGSN\n< 359072061234567\n< OK\n", atcmdtest.Mode{}, atcmd.Options{ByteGap: 10 * time.Millisecond})
+		if _, err := p.Do(t.Context(), atcmd.Command{Text: "AT+CPIN?", Timeout: 45 * time.Millisecond}); !errors.Is(err, atcmd.ErrUnknown) {
+			t.Fatal(err)
+		}
+		resync(t, p)
+	})
+}
