@@ -229,7 +229,7 @@ func (m *Module) resume(at time.Time) {
 	}
 	data := m.pending
 	m.pending = nil
-	if at.Before(m.accept) { // it was sent too near behind the result
+	if m.persona.AT.Gap > 0 && at.Before(m.accept) { // it was sent too near behind the result
 		m.counters.Dropped += int64(len(data))
 		return
 	}

@@ -65,6 +65,7 @@ type Module struct {
 	since    time.Time     // of the present power state
 	port     *port         // nil while nobody serves
 	portUp   bool          // the port can be opened
+	held     []byte        // sent while the port was there and nobody served it
 	changed  chan struct{} // closed and replaced when portUp or the future changes
 	counters Counters
 	drawn    map[string]int

@@ -171,7 +171,7 @@ func (m *Module) setPort(at time.Time, up bool) {
 	if m.portUp == up {
 		return
 	}
-	m.portUp = up
+	m.portUp, m.held = up, nil
 	m.signal()
 	if !up && m.port != nil {
 		m.port.gone()

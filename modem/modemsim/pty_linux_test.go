@@ -134,6 +134,9 @@ func talk(t *testing.T, path string, i int) {
 			t.Errorf("terminal: %+v, %v", tio, err)
 		}
 	})
+	if err := c.f.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Error(err)
+	}
 	for _, want := range []string{"RDY", "+CFUN: 1"} {
 		c.r.ReadString('\n') //nolint:errcheck // the empty line
 		if l, err := c.r.ReadString('\n'); strings.TrimSpace(l) != want {

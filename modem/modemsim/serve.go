@@ -31,7 +31,7 @@ const (
 // chunk is what one read brought.
 type chunk struct {
 	data []byte
-	at   time.Time
+	at   time.Time // by port.now
 	err  error
 }
 
@@ -60,8 +60,8 @@ type outgoing struct {
 // Serve lets the module talk over rw, the far end of its serial line, until
 // ctx ends (nil), the other side closes the line (an error that wraps io.EOF or
 // the read's own error) or the port vanishes ([ErrPortGone]). It owns rw and
-// closes it before it returns; its goroutines end with it. Characters that the
-// module sends while nobody serves are lost.
+// closes it before it returns; its goroutines end with it. Up to 4096 characters
+// that the module sends while nobody serves wait for the next Serve.
 func (m *Module) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	p := &port{
 		rw: rw, in: make(chan chunk), kick: make(chan struct{}, 1),
@@ -96,6 +96,10 @@ func (m *Module) attach(p *port) error {
 		return ErrPortGone
 	}
 	m.port = p
+	if len(m.held) > 0 {
+		p.send(m.held, time.Now())
+		m.held = nil
+	}
 	return nil
 }
 
@@ -170,7 +174,7 @@ func (m *Module) loop(ctx context.Context, p *port) error {
 				return fmt.Errorf("the line was closed: %w", c.err)
 			}
 			m.mu.Lock()
-			m.receive(c.data, c.at.Add(-p.credit()))
+			m.receive(c.data, c.at)
 			m.mu.Unlock()
 		case <-timer.C:
 		case <-p.kick:
@@ -182,7 +186,7 @@ func (p *port) read() {
 	buf := make([]byte, readSize)
 	for {
 		n, err := p.rw.Read(buf)
-		c := chunk{at: time.Now(), err: err}
+		c := chunk{at: p.now(), err: err}
 		if n > 0 {
 			c.data, c.err = append([]byte(nil), buf[:n]...), nil
 			if !p.pass(c) {
@@ -249,12 +253,12 @@ func (p *port) send(data []byte, due time.Time) bool {
 	return !full
 }
 
-// credit is how late the last write was: the answer to it would have come so
-// much earlier from a host process that is never late.
-func (p *port) credit() time.Duration {
+// now is the time by the clock of a host process that is never late: what the
+// last write was late by has delayed the answer to it as much.
+func (p *port) now() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.late
+	return time.Now().Add(-p.late)
 }
 
 func (p *port) wake() {

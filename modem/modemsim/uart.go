@@ -58,6 +58,9 @@ func (m *Module) input(data []byte, start, at time.Time) {
 
 // tooNear is how many of n characters came before the module listens again.
 func (m *Module) tooNear(n int, start, at time.Time) int {
+	if m.persona.AT.Gap == 0 {
+		return 0
+	}
 	if at.Before(m.accept) {
 		return n
 	}
@@ -173,8 +176,11 @@ func (m *Module) put(data []byte, at time.Time) {
 		return
 	}
 	m.counters.CharsOut += int64(len(data))
-	if m.port != nil {
+	switch {
+	case m.port != nil:
 		m.port.send(data, at)
+	case m.portUp && len(m.held)+len(data) <= ttyBuffer:
+		m.held = append(m.held, data...)
 	}
 }
 
