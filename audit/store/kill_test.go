@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -51,11 +52,31 @@ func childOptions(dir string) (store.Options, error) {
 	return store.Options{Dir: dir, Key: key, SegmentSize: 64 << 10, Projections: []audit.Projection{counts{}}, PublishEvery: 20 * time.Millisecond}, err
 }
 
+// noSync is the control of the power cut test: a disk whose flushes lie.
+type noSync struct{ store.FS }
+
+func (n noSync) OpenFile(name string, flag int, perm fs.FileMode) (store.File, error) {
+	f, err := n.FS.OpenFile(name, flag, perm)
+	return lyingFile{f}, err
+}
+
+func (n noSync) SyncDir(string) error { return nil }
+
+type lyingFile struct{ store.File }
+
+func (lyingFile) Sync() error { return nil }
+
 // child is a station that is killed: it says on stdout what it was promised.
 func child(dir string) error {
 	o, err := childOptions(dir)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("LINEFIT_STORE_NOSYNC") != "" {
+		o.FS = noSync{store.OSFS()}
+	}
+	if os.Getenv("LINEFIT_STORE_RESERVE") != "" {
+		o.Reserve = 1
 	}
 	ctx := context.Background()
 	s, err := store.Open(ctx, o)
