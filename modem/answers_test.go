@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"linefit/atcmd"
+	"linefit/internal/strictyaml"
 	"linefit/modem/ident"
 )
 
@@ -54,7 +55,7 @@ func FuzzAnswers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		check := func(what string, value string, err error) {
-			if err != nil && !errors.Is(err, errShape) {
+			if err != nil && !errors.Is(err, ErrAnswer) {
 				t.Errorf("%s: an error without its kind: %v", what, err)
 			}
 			if err == nil && value == "" {
@@ -85,4 +86,22 @@ func TestNamesHaveAShape(t *testing.T) {
 			t.Errorf("%q: %v", line, !want)
 		}
 	}
+}
+
+func FuzzQuirkFile(f *testing.F) {
+	schema := strictyaml.Compile("quirks.schema.json", quirkSchema)
+	f.Add([]byte("entries: [{name: a, match: {maker: [x]}, quirks: {line: {gap: 20ms}}}]"))
+	f.Add([]byte("entries:\n- name: a\n  match: {}\n  quirks: {boot: {limit: 1s}, urcs: [RDY]}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		entries, err := readEntries(schema, "f.yaml", data)
+		var problems strictyaml.Problems
+		if err != nil && !errors.As(err, &problems) {
+			t.Errorf("a mistake without its place: %v", err)
+		}
+		for _, e := range entries {
+			if _, err := (&Quirks{}).overlay(e.name, e.text); err != nil {
+				t.Errorf("an accepted entry cannot be applied: %v", err)
+			}
+		}
+	})
 }

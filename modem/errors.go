@@ -28,6 +28,9 @@ var (
 	// first.
 	ErrRestarted = errors.New("module restarted by itself")
 
+	// ErrAnswer says that an answer does not have the form of what was asked for.
+	ErrAnswer = errors.New("answer is not of the expected form")
+
 	// ErrSilent says that the module did not answer within its boot limit.
 	ErrSilent = errors.New("module does not answer")
 )

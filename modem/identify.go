@@ -72,7 +72,7 @@ func (m *Module) ask(ctx context.Context, what string, asks []Ask, shape func(st
 		if err == nil {
 			return nil
 		}
-		if errors.Is(err, atcmd.ErrUnknown) || !answered(err) && !errors.Is(err, errShape) {
+		if errors.Is(err, atcmd.ErrUnknown) || !answered(err) && !errors.Is(err, ErrAnswer) {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		last = err
@@ -80,8 +80,19 @@ func (m *Module) ask(ctx context.Context, what string, asks []Ask, shape func(st
 	return &IdentityError{what, last}
 }
 
-// errShape marks an answer that is not what was asked for.
-var errShape = errors.New("answer is not of the expected form")
+// read is Do for a query of a module that is known. OK without an answer, which
+// some give when they have none, poisons the port, for nobody knows what the OK
+// belonged to; a query changes nothing, so the line is put in order at once.
+func (m *Module) read(ctx context.Context, cmd atcmd.Command) (atcmd.Response, error) {
+	resp, err := m.Do(ctx, cmd)
+	if !errors.Is(err, atcmd.ErrNoAnswer) {
+		return resp, err
+	}
+	if err := m.Resync(ctx); err != nil {
+		return resp, err
+	}
+	return resp, fmt.Errorf("%s: %w: OK alone", cmd.Name(), ErrAnswer)
+}
 
 func (m *Module) askName(ctx context.Context, what string, asks []Ask) (string, error) {
 	var name string
@@ -94,7 +105,7 @@ func (m *Module) askName(ctx context.Context, what string, asks []Ask) (string, 
 		}
 		name = strings.Trim(r.Value(), `" `)
 		if !looksLikeName(name) {
-			return fmt.Errorf("%w: %q", errShape, name)
+			return fmt.Errorf("%w: %q", ErrAnswer, name)
 		}
 		return nil
 	})
@@ -137,7 +148,7 @@ func parseIMEI(r atcmd.Response) (ident.IMEI, error) {
 	text := strings.Trim(r.Value(), `" `)
 	imei, err := ident.ParseIMEI(text)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errShape, err)
+		return "", fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return imei, nil
 }
@@ -175,7 +186,7 @@ func (m *Module) Resync(ctx context.Context) error {
 		q.Command = m.query(m.quirks.Identify.Model[0], looksLikeName)
 		q.Valid = func(r atcmd.Response) error {
 			if strings.Trim(r.Value(), `" `) != m.id.Model {
-				return fmt.Errorf("%w: not the module's model", errShape)
+				return fmt.Errorf("%w: not the module's model", ErrAnswer)
 			}
 			return nil
 		}

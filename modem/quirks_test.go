@@ -170,20 +170,6 @@ func TestMostSpecificWins(t *testing.T) {
 	}
 }
 
-func FuzzQuirkFile(f *testing.F) {
-	f.Add([]byte("entries: [{name: a, match: {maker: [x]}, quirks: {line: {gap: 20ms}}}]"))
-	f.Add([]byte("entries:\n- name: a\n  match: {}\n  quirks: {boot: {limit: 1s}, urcs: [RDY]}\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		tbl, err := modem.LoadQuirks(fstest.MapFS{"f.yaml": {Data: data}})
-		if err != nil {
-			return
-		}
-		if q, err := tbl.For("Quectel", "EG25", "X"); err != nil || q.Line.Baud == 0 {
-			t.Errorf("%+v, %v", q, err)
-		}
-	})
-}
-
 func BenchmarkQuirks(b *testing.B) {
 	tbl := table(b)
 	for b.Loop() {

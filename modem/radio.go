@@ -14,14 +14,14 @@ import (
 
 // FunctionalityLevel reads the level of +CFUN (3GPP TS 27.007 section 8.2).
 func (m *Module) FunctionalityLevel(ctx context.Context) (int, error) {
-	resp, err := m.Do(ctx, m.query(m.quirks.Radio.Query, nil))
+	resp, err := m.read(ctx, m.query(m.quirks.Radio.Query, nil))
 	if err != nil {
 		return 0, err
 	}
 	field, _, _ := strings.Cut(resp.Value(), ",")
 	level, err := strconv.ParseUint(strings.TrimSpace(field), 10, 8)
 	if err != nil {
-		return 0, fmt.Errorf("%w: functionality level %.20q", errShape, field)
+		return 0, fmt.Errorf("%w: functionality level %.20q", ErrAnswer, field)
 	}
 	return int(level), nil
 }

@@ -41,13 +41,13 @@ type SIMStatus struct {
 
 // SIM asks for the state of the card once.
 func (m *Module) SIM(ctx context.Context) (SIMStatus, error) {
-	resp, err := m.Do(ctx, atcmd.Command{Text: "AT+CPIN?", Prefix: "+CPIN", Require: true})
+	resp, err := m.read(ctx, atcmd.Command{Text: "AT+CPIN?", Prefix: "+CPIN", Require: true})
 	s, err := simStatus(resp, err)
 	if err != nil || s.State != SIMAbsent && s.State != SIMFailure || m.quirks.SIM.Detect.Query.Command == "" {
 		return s, err
 	}
-	detect, err := m.Do(ctx, m.query(m.quirks.SIM.Detect.Query, nil))
-	if err != nil && !answered(err) {
+	detect, err := m.read(ctx, m.query(m.quirks.SIM.Detect.Query, nil))
+	if err != nil && !answered(err) && !errors.Is(err, ErrAnswer) {
 		return s, err
 	}
 	s.Detect = detect.Value()
@@ -66,7 +66,7 @@ func simStatus(resp atcmd.Response, err error) (SIMStatus, error) {
 			state = SIMUnknown
 		}
 		return SIMStatus{State: state, Text: cme.Error()}, nil
-	case err != nil && answered(err):
+	case err != nil && (answered(err) || errors.Is(err, ErrAnswer)):
 		return SIMStatus{State: SIMUnknown, Text: resp.Final}, nil
 	case err != nil:
 		return SIMStatus{}, err
@@ -135,7 +135,7 @@ func (m *Module) readICCID(ctx context.Context) (ident.ICCID, error) {
 		if err == nil {
 			return iccid, nil
 		}
-		if !refused(err) && !errors.Is(err, errShape) {
+		if !refused(err) && !errors.Is(err, ErrAnswer) {
 			return "", err
 		}
 		last = err
@@ -145,16 +145,16 @@ func (m *Module) readICCID(ctx context.Context) (ident.ICCID, error) {
 
 func (m *Module) readICCIDFrom(ctx context.Context, source ICCIDSource) (ident.ICCID, error) {
 	if source.Form == "crsm" {
-		resp, err := m.Do(ctx, m.query(source.Ask, nil))
+		resp, err := m.read(ctx, m.query(source.Ask, nil))
 		if err == nil && strings.HasPrefix(resp.Value(), "106,134") { // once, on some, right after a start
-			resp, err = m.Do(ctx, m.query(source.Ask, nil))
+			resp, err = m.read(ctx, m.query(source.Ask, nil))
 		}
 		if err != nil {
 			return "", err
 		}
 		return iccidFromCRSM(resp.Value())
 	}
-	resp, err := m.Do(ctx, m.query(source.Ask, looksLikeICCID))
+	resp, err := m.read(ctx, m.query(source.Ask, looksLikeICCID))
 	if err != nil {
 		return "", err
 	}
@@ -172,7 +172,7 @@ func iccidFromText(text string) (ident.ICCID, error) {
 	field, _, _ := strings.Cut(text, ",")
 	iccid, err := ident.ParseICCID(strings.Trim(field, `" `))
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errShape, err)
+		return "", fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return iccid, nil
 }
@@ -183,10 +183,10 @@ func iccidFromText(text string) (ident.ICCID, error) {
 func iccidFromCRSM(text string) (ident.ICCID, error) {
 	fields := strings.SplitN(text, ",", 3)
 	if len(fields) < 2 || fields[0] != "144" && fields[0] != "145" && fields[0] != "159" {
-		return "", fmt.Errorf("%w: status %.20q", errShape, text)
+		return "", fmt.Errorf("%w: status %.20q", ErrAnswer, text)
 	}
 	if len(fields) < 3 {
-		return "", fmt.Errorf("%w: no data", errShape)
+		return "", fmt.Errorf("%w: no data", ErrAnswer)
 	}
 	digits := strings.Trim(strings.TrimSpace(fields[2]), `"`)
 	if strings.HasPrefix(digits, "89") {
@@ -194,11 +194,11 @@ func iccidFromCRSM(text string) (ident.ICCID, error) {
 	}
 	raw, err := hex.DecodeString(digits)
 	if err != nil {
-		return "", fmt.Errorf("%w: %.40q is not hexadecimal", errShape, digits)
+		return "", fmt.Errorf("%w: %.40q is not hexadecimal", ErrAnswer, digits)
 	}
 	iccid, err := ident.ICCIDFromBytes(raw)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errShape, err)
+		return "", fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return iccid, nil
 }
@@ -210,13 +210,13 @@ func (m *Module) IMSI(ctx context.Context) (ident.IMSI, error) {
 		return len(s) >= 6 && len(s) <= 15 && strings.Trim(s, "0123456789") == ""
 	})
 	cmd.Secret = true
-	resp, err := m.Do(ctx, cmd)
+	resp, err := m.read(ctx, cmd)
 	if err != nil {
 		return "", err
 	}
 	imsi, err := ident.ParseIMSI(strings.Trim(resp.Value(), `" `))
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errShape, err)
+		return "", fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return imsi, nil
 }
@@ -233,7 +233,7 @@ func (m *Module) Refreshes() int {
 func (m *Module) AwaitICCID(ctx context.Context, want ident.ICCID) (ident.ICCID, error) {
 	for until := time.Now().Add(m.quirks.SIM.RefreshSettle); ; {
 		iccid, err := m.ICCID(ctx)
-		if err == nil && iccid == want || !time.Now().Before(until) || err != nil && !answered(err) && !errors.Is(err, errShape) {
+		if err == nil && iccid == want || !time.Now().Before(until) || err != nil && !answered(err) && !errors.Is(err, ErrAnswer) {
 			return iccid, err
 		}
 		if err := m.wait(ctx, m.quirks.SIM.Poll); err != nil {

@@ -13,15 +13,16 @@ import (
 
 func TestSIM(t *testing.T) {
 	for answer, want := range map[string]modem.SIMStatus{
-		"< +CPIN: READY\n< OK\n":       {State: modem.SIMReady, Text: "READY"},
-		"< +CPIN: SIM PIN\n< OK\n":     {State: modem.SIMLocked, Text: "SIM PIN"},
-		"< +CPIN: EMPTY_EUICC\n< OK\n": {State: modem.SIMEmptyEUICC, Text: "EMPTY_EUICC"},
-		"< +CPIN: PH-X\n< OK\n":        {State: modem.SIMUnknown, Text: "PH-X"},
-		"< +CME ERROR: 14\n":           {State: modem.SIMBusy, Text: "+CME ERROR: 14 (SIM busy)"},
-		"< +CME ERROR: 11\n":           {State: modem.SIMLocked, Text: "+CME ERROR: 11 (SIM PIN required)"},
-		"< +CME ERROR: SIM wrong\n":    {State: modem.SIMWrong, Text: "+CME ERROR: 15 (SIM wrong)"},
-		"< +CME ERROR: 99\n":           {State: modem.SIMUnknown, Text: "+CME ERROR: 99"},
-		"< ERROR\n":                    {State: modem.SIMUnknown, Text: "ERROR"},
+		"< +CPIN: READY\n< OK\n":          {State: modem.SIMReady, Text: "READY"},
+		"< +CPIN: SIM PIN\n< OK\n":        {State: modem.SIMLocked, Text: "SIM PIN"},
+		"< +CPIN: EMPTY_EUICC\n< OK\n":    {State: modem.SIMEmptyEUICC, Text: "EMPTY_EUICC"},
+		"< +CPIN: PH-X\n< OK\n":           {State: modem.SIMUnknown, Text: "PH-X"},
+		"< +CME ERROR: 14\n":              {State: modem.SIMBusy, Text: "+CME ERROR: 14 (SIM busy)"},
+		"< +CME ERROR: 11\n":              {State: modem.SIMLocked, Text: "+CME ERROR: 11 (SIM PIN required)"},
+		"< +CME ERROR: SIM wrong\n":       {State: modem.SIMWrong, Text: "+CME ERROR: 15 (SIM wrong)"},
+		"< +CME ERROR: 99\n":              {State: modem.SIMUnknown, Text: "+CME ERROR: 99"},
+		"< ERROR\n":                       {State: modem.SIMUnknown, Text: "ERROR"},
+		"< OK\n" + asked("AT+CGSN", imei): {State: modem.SIMUnknown, Text: "OK"},
 		"< +CME ERROR: 10\n" + asked("AT+QSIMDET?", "+QSIMDET: 1,0"): {
 			State: modem.SIMAbsent, Text: "+CME ERROR: 10 (SIM not inserted)", Detect: "1,0"},
 		"< +CME ERROR: 13\n> AT+QSIMDET?\n< ERROR\n": {State: modem.SIMFailure, Text: "+CME ERROR: 13 (SIM failure)"},
@@ -51,6 +52,7 @@ func TestICCID(t *testing.T) {
 		"fallback":     "> AT+QCCID\n< +CME ERROR: 4\n" + asked("AT+CRSM=176,12258,0,0,10", `+CRSM: 144,0,"98103254769810325486"`),
 		"nonsense first": asked("AT+QCCID", "+QCCID: nothing") +
 			asked("AT+CRSM=176,12258,0,0,10", `+CRSM: 144,0,98103254769810325486`),
+		"OK alone":    "> AT+QCCID\n< OK\n" + asked("AT+CGSN", imei) + asked("AT+CRSM=176,12258,0,0,10", `+CRSM: 144,0,"98103254769810325486"`),
 		"not swapped": "> AT+QCCID\n< ERROR\n" + asked("AT+CRSM=176,12258,0,0,10", `+CRSM: 144,0,"89012345678901234568"`),
 		"second try": "> AT+QCCID\n< ERROR\n" + asked("AT+CRSM=176,12258,0,0,10", `+CRSM: 106,134`) +
 			asked("AT+CRSM=176,12258,0,0,10", `+CRSM: 144,0,"98103254769810325486"`),

@@ -11,11 +11,16 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"linefit/internal/strictyaml"
 )
 
-//go:embed quirks/*.yaml quirks/schema.json quirks/overlay/*.yaml
+//go:embed quirks/*.yaml quirks/overlay/*.yaml
 var quirkFiles embed.FS
+
+//go:embed quirks/schema.json
+var quirkSchema string
 
 // Table is the quirk table: layers of entries, keyed by maker, model and
 // firmware. A Table does not change and may be shared.
@@ -84,11 +89,7 @@ func sub(dir string) fs.FS {
 // it, in order. All mistakes come back at once, with file and line, as
 // [strictyaml.Problems].
 func LoadQuirks(layers ...fs.FS) (*Table, error) {
-	schemaText, err := quirkFiles.ReadFile("quirks/schema.json")
-	if err != nil {
-		return nil, fmt.Errorf("quirk table: %w", err)
-	}
-	schema := strictyaml.Compile("quirks.schema.json", string(schemaText))
+	schema := strictyaml.Compile("quirks.schema.json", quirkSchema)
 	t := &Table{}
 	var problems strictyaml.Problems
 	for _, layer := range append([]fs.FS{Shipped()}, layers...) {
@@ -102,14 +103,7 @@ func LoadQuirks(layers ...fs.FS) (*Table, error) {
 			if err != nil {
 				return nil, fmt.Errorf("quirk table: %w", err)
 			}
-			doc, err := strictyaml.Parse(name, data)
-			if err == nil {
-				err = doc.Validate(schema).Err()
-			}
-			var more []entry
-			if err == nil {
-				more, err = readEntries(doc)
-			}
+			more, err := readEntries(schema, name, data)
 			problems = appendProblems(problems, name, err)
 			entries = append(entries, more...)
 		}
@@ -133,7 +127,15 @@ func appendProblems(all strictyaml.Problems, file string, err error) strictyaml.
 	return append(all, strictyaml.Problem{File: file, Line: 1, Column: 1, Text: err.Error()})
 }
 
-func readEntries(doc *strictyaml.Doc) ([]entry, error) {
+// readEntries reads one file. The error is of type [strictyaml.Problems].
+func readEntries(schema *jsonschema.Schema, name string, data []byte) ([]entry, error) {
+	doc, err := strictyaml.Parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Validate(schema).Err(); err != nil {
+		return nil, err
+	}
 	var file quirkFile
 	if err := doc.Decode(&file); err != nil {
 		return nil, err
