@@ -99,21 +99,27 @@ func (m *sloppyModule) say(text string) { _, _ = io.WriteString(m.conn, text) }
 // Whatever a module does with its time, no command ever gets an answer that was
 // meant for another.
 func TestNoAnswerGoesToAnotherCommand(t *testing.T) {
-	for seed := range uint64(300) {
-		synctest.Test(t, func(t *testing.T) { sloppyRun(t, seed) })
+	const runs = 300
+	answered := 0
+	for seed := range uint64(runs) {
+		synctest.Test(t, func(t *testing.T) { answered += sloppyRun(t, seed) })
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
 	}
+	if answered < 10*runs {
+		t.Errorf("%d of %d commands were answered: nothing was shown", answered, 40*runs)
+	}
 }
 
-func sloppyRun(t *testing.T, seed uint64) {
+// sloppyRun returns how many of 40 commands were answered. A run ends early when
+// all tries of a resync were lost.
+func sloppyRun(t *testing.T, seed uint64) (answered int) {
 	host, module := net.Pipe()
 	m := &sloppyModule{conn: module, r: rand.New(rand.NewPCG(seed, 7)), keeps: seed%2 == 0, failed: map[string]bool{}}
 	var wg sync.WaitGroup
 	wg.Go(func() { m.run(t) })
 	p := atcmd.Open(host, atcmd.Options{URCs: []string{"+CREG"}, Timeout: time.Second, TailQuiet: -1})
-	answered := 0
 	for i := range 40 {
 		if p.Err() != nil {
 			q := atcmd.Query{Command: cgsn, Tries: 5, Valid: func(r atcmd.Response) error {
@@ -123,7 +129,7 @@ func sloppyRun(t *testing.T, seed uint64) {
 				return nil
 			}}
 			if _, err := p.Resync(t.Context(), q); err != nil {
-				break // its answers were all lost: the port stays poisoned
+				break
 			}
 		}
 		name, n := []string{"+A", "+B"}[i%2], fmt.Sprint(i)
@@ -142,10 +148,8 @@ func sloppyRun(t *testing.T, seed uint64) {
 		}
 		m.mu.Unlock()
 	}
-	if answered == 0 {
-		t.Error("nothing was answered at all")
-	}
 	_ = p.Close()
 	_ = module.Close()
 	wg.Wait()
+	return answered
 }
