@@ -3,7 +3,7 @@ package configs
 
 import "embed"
 
-// FS holds the folder personas: the virtual modules' behaviour.
+// FS holds the folders personas (the virtual modules' behaviour) and recipes.
 //
-//go:embed personas
+//go:embed personas recipes
 var FS embed.FS

@@ -119,7 +119,10 @@ type Intent struct {
 	Transaction string      `json:"transaction,omitempty"` // hexadecimal
 	Watermark   int64       `json:"watermark,omitempty"`   // highest notification sequence number before
 	Sequence    int64       `json:"sequence,omitempty"`    // of the notification that is removed
-	Detail      string      `json:"detail,omitempty"`
+	Class       int         `json:"class,omitempty"`       // of the profile: 0 test, 1 provisioning, 2 operational
+	Present     string      `json:"present,omitempty"`     // "yes": a profile with this ICCID was there before
+	Cause       int         `json:"cause,omitempty"`       // CancelSessionReason
+	Consent     string      `json:"consent,omitempty"`     // contract by which policy rules are consented to
 }
 
 // Result closes an intent. An intent without one is unknown until it is

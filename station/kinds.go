@@ -84,8 +84,8 @@ func Kinds() []Kind {
 		}},
 		{Name: KindDownload, Power: "on", Irreversible: true, Doc: "Download and install the reserved profile, or find out that it already is installed.", Params: []Param{
 			{Name: "max_downloads", Type: ParamInt, Doc: "Bound package requests allowed for one code; the operator's cap where that is lower."},
-			{Name: "strict", Type: ParamFlag, Doc: "Refuse metadata that is not what was ordered."},
-		}, Measures: []string{"download_ms", "apdus", "round_trips", "bpp_bytes"}},
+			{Name: "capabilities", Type: ParamList, Doc: "Releases that the unit supports, told to the SM-DP+: gsm, utran, eutran, nr5gc, each with a version, such as \"eutran 15.0.0\"."},
+		}, Measures: []string{"apdus", "round_trips", "bpp_bytes"}},
 		{Name: KindNotify, Power: "on", Irreversible: true, Doc: "Take the pending notifications into the outbox and deliver what the network allows.", Params: []Param{
 			{Name: "remove", Type: ParamText, Values: []string{"acknowledged", "never"}, Doc: "acknowledged: remove from the eUICC what the server has acknowledged."},
 		}, Measures: []string{"pending", "delivered"}},

@@ -1,0 +1,64 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"linefit/modem/euiccsim"
+	"linefit/modem/ident"
+	"linefit/modem/smdpsim"
+)
+
+// Account is the world's own count, read from the cards and the SM-DP+ and not
+// from the station's word.
+type Account struct {
+	// Cards has the profiles on each eUICC, enabled or not.
+	Cards map[ident.EID][]euiccsim.ProfileState
+	// Orders has the SM-DP+'s orders by ICCID.
+	Orders map[ident.ICCID]smdpsim.OrderInfo
+	// Registrations counts attempts of all modules to register on a network.
+	Registrations int64
+	Chars, APDUs  int64
+	MESEvents     int
+	// Charged and Windows make the wire efficiency.
+	Charged, Windows time.Duration
+}
+
+// Account reads cards, SM-DP+ and fixtures.
+func (w *World) Account() (Account, error) {
+	a := Account{Cards: map[ident.EID][]euiccsim.ProfileState{}, Orders: map[ident.ICCID]smdpsim.OrderInfo{}, MESEvents: w.mes.Events()}
+	for _, u := range w.ledger.units() {
+		st, err := euiccsim.ReadState(euiccsim.FileImage(filepath.Join(w.opt.Dir, "cards", string(u.EID)+".card")))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // never powered
+		}
+		if err != nil {
+			return a, fmt.Errorf("card of %s: %w", u.Serial, err)
+		}
+		a.Cards[u.EID] = st.Profiles
+	}
+	for _, o := range w.smdp.Orders() {
+		a.Orders[o.ICCID] = o
+	}
+	for _, j := range w.jigs {
+		j.mu.Lock()
+		sums, present := j.sums, j.unit
+		j.mu.Unlock()
+		if present != nil {
+			c := present.module.Counters()
+			sums.Chars += c.CharsIn + c.CharsOut
+			sums.APDUs += c.APDUs
+			sums.Attempts += int64(present.module.Attempts())
+		}
+		a.Chars += sums.Chars
+		a.APDUs += sums.APDUs
+		a.Registrations += sums.Attempts
+		charged, windows := j.meter.sums()
+		a.Charged += charged
+		a.Windows += windows
+	}
+	return a, nil
+}

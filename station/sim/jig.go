@@ -1,0 +1,183 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"linefit/station"
+	"linefit/station/fixture"
+)
+
+// Jig is a virtual fixture of one slot. It is a fixture.Fixture for the station
+// and a place for the operator's hands.
+type Jig struct {
+	slot  int
+	meter Meter
+	edges chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	unit    *unit
+	power   bool
+	clamped bool
+	halted  bool
+	lamp    station.Lamp
+	sums    wireSums
+}
+
+// wireSums count what went over the slots' wires.
+type wireSums struct{ Chars, APDUs, Attempts int64 }
+
+func newJig(slot int) *Jig {
+	return &Jig{slot: slot, edges: make(chan struct{}, 1), lamp: station.LampOff}
+}
+
+func (j *Jig) edge() {
+	select {
+	case j.edges <- struct{}{}:
+	default:
+	}
+}
+
+// Power implements fixture.Fixture.
+func (j *Jig) Power(_ context.Context, on bool) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if on && j.halted {
+		return fixture.ErrHalted
+	}
+	j.supply(on)
+	return nil
+}
+
+// supply switches the unit's supply. The caller holds mu.
+func (j *Jig) supply(on bool) {
+	j.power = on
+	if j.unit == nil {
+		return
+	}
+	if on {
+		j.meter.begin(time.Now())
+		j.unit.module.PowerOn()
+	} else {
+		j.unit.module.PowerOff()
+	}
+}
+
+// Reset implements fixture.Fixture.
+func (j *Jig) Reset(_ context.Context, asserted bool) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if asserted && j.unit != nil {
+		j.unit.module.ResetPin()
+	}
+	return nil
+}
+
+// Clamp implements fixture.Fixture. Opening it is the release of the unit.
+func (j *Jig) Clamp(_ context.Context, shut bool) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.clamped = shut
+	if !shut {
+		j.meter.end(time.Now())
+	}
+	return nil
+}
+
+// Lamp implements fixture.Fixture.
+func (j *Jig) Lamp(_ context.Context, lamp station.Lamp) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lamp = lamp
+	return nil
+}
+
+// Present implements fixture.Fixture.
+func (j *Jig) Present(context.Context) (bool, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.unit != nil, nil
+}
+
+// Edges implements fixture.Fixture.
+func (j *Jig) Edges() <-chan struct{} { return j.edges }
+
+// Halt implements fixture.Fixture.
+func (j *Jig) Halt() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.halted = true
+	j.supply(false)
+	if j.lamp == station.LampPass {
+		j.lamp = station.LampOff
+	}
+	return nil
+}
+
+// Rearm implements fixture.Fixture.
+func (j *Jig) Rearm() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.halted = false
+	return nil
+}
+
+// Close implements fixture.Fixture.
+func (j *Jig) Close() error { return j.Halt() }
+
+// put sets a unit into the slot.
+func (j *Jig) put(u *unit) {
+	j.mu.Lock()
+	j.unit = u
+	j.mu.Unlock()
+	j.edge()
+}
+
+// errClamped keeps the operator's hands away.
+var errClamped = errors.New("the clamp is shut")
+
+// take takes the unit out; it needs the clamp open.
+func (j *Jig) take() (UnitState, error) {
+	j.mu.Lock()
+	u := j.unit
+	if u == nil || j.clamped {
+		j.mu.Unlock()
+		return UnitState{}, errClamped
+	}
+	j.unit = nil
+	j.mu.Unlock()
+	err := u.remove()
+	j.count(u)
+	return u.st, err
+}
+
+// count adds up what a unit's module saw.
+func (j *Jig) count(u *unit) {
+	c := u.module.Counters()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.sums.Chars += c.CharsIn + c.CharsOut
+	j.sums.APDUs += c.APDUs
+	j.sums.Attempts += int64(u.module.Attempts())
+}
+
+// present is the unit in the slot.
+func (j *Jig) present() *unit {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.unit
+}
+
+// Open opens the port of the unit in the slot, for a line whose ports are in
+// memory.
+func (j *Jig) Open() (io.ReadWriteCloser, error) {
+	u := j.present()
+	if u == nil {
+		return nil, fmt.Errorf("slot %d: no unit", j.slot)
+	}
+	return u.open()
+}

@@ -1,0 +1,308 @@
+package sim
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"linefit/modem/euiccsim"
+	"linefit/modem/ident"
+	"linefit/modem/modemsim"
+	"linefit/modem/smdpsim"
+	"linefit/modem/testpki"
+	"linefit/station/fixture"
+)
+
+// Options make a simulated line.
+type Options struct {
+	Dir        string // the world's folder
+	Units      int
+	Slots      int
+	Seed       uint64
+	Faults     string // none, typical or harsh
+	Baud       int    // 0: no pacing
+	Personas   modemsim.Personas
+	Mix        []string // personas of the units, in turn
+	Spare      int      // orders at the SM-DP+ beyond one per unit
+	Cap        int      // downloads that the operator allows per order
+	Memory     bool     // ports and servers in memory: works in a testing/synctest bubble
+	CardDelays euiccsim.Delays
+	// ServerDelay is the modelled time of the SM-DP+ for one request.
+	ServerDelay time.Duration
+	ProfileSize int // bytes of each unprotected profile package
+}
+
+// World is a simulated line. It owns its folder.
+type World struct {
+	opt    Options
+	plan   modemsim.Plan
+	ca     *testpki.Authority
+	ledger *ledger
+	jigs   map[int]*Jig
+	smdp   *smdpsim.Server
+	mes    *MES
+	tls    tls.Certificate
+	root   []byte // PEM of the CI
+
+	slotOf sync.Map // ident.EID -> *Jig: who is charged for the server's time
+}
+
+// Mixes are the personas of the demo's units.
+var Mixes = []string{"demo-eg25", "demo-sara-r5", "demo-le910", "demo-nrf91", "demo-generic"}
+
+// SMDPHost is the virtual SM-DP+'s host name, which its certificate bears.
+const SMDPHost = "smdp.linefit.test"
+
+// Open makes the line in its folder, or goes on with the one that is there.
+// Units that stood in slots stand there again, without power.
+func Open(opt Options) (*World, error) {
+	plan, err := modemsim.BuiltinPlan(opt.Faults)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []string{"", "cards", "modules", "ports"} {
+		if err := os.MkdirAll(filepath.Join(opt.Dir, d), 0o700); err != nil {
+			return nil, fmt.Errorf("simulated line: %w", err)
+		}
+	}
+	w := &World{opt: opt, plan: plan, jigs: map[int]*Jig{}}
+	for slot := 1; slot <= opt.Slots; slot++ {
+		w.jigs[slot] = newJig(slot)
+	}
+	if w.ca, err = authority(filepath.Join(opt.Dir, "ca.json")); err != nil {
+		return nil, err
+	}
+	if w.ledger, err = openLedger(filepath.Join(opt.Dir, "world.json"), opt.Seed, opt.Faults, opt.Units, w.fresh); err != nil {
+		return nil, err
+	}
+	if err := w.openServers(); err != nil {
+		return nil, err
+	}
+	return w, w.restore()
+}
+
+// authority reads the line's test CA, or makes one.
+func authority(file string) (*testpki.Authority, error) {
+	data, err := os.ReadFile(file)
+	if err == nil {
+		ca := &testpki.Authority{}
+		return ca, ca.UnmarshalText(data)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("simulated line: %w", err)
+	}
+	ca, err := testpki.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	text, err := ca.MarshalText()
+	if err != nil {
+		return nil, err
+	}
+	return ca, replace(file, text)
+}
+
+// openServers brings up SM-DP+ and MES, and orders the profiles.
+func (w *World) openServers() error {
+	pki, err := w.ca.Server()
+	if err != nil {
+		return err
+	}
+	if w.tls, err = pki.TLS(SMDPHost); err != nil {
+		return err
+	}
+	w.root = pki.RootPEM()
+	w.smdp, err = smdpsim.New(smdpsim.Config{
+		Address: SMDPHost, PKI: pki, State: filepath.Join(w.opt.Dir, "smdp.json"),
+		Delay:  func(smdpsim.Point) time.Duration { return w.opt.ServerDelay },
+		Charge: w.charge, Fault: w.serverFault,
+	})
+	if err != nil {
+		return err
+	}
+	if w.mes, err = openMES(filepath.Join(w.opt.Dir, "mes.json"), w.opt.Seed, w.opt.Faults); err != nil {
+		return errors.Join(err, w.smdp.Close())
+	}
+	have := len(w.smdp.Orders())
+	for n := have; n < w.opt.Units+w.opt.Spare; n++ {
+		if err := w.order(n); err != nil {
+			return errors.Join(err, w.smdp.Close())
+		}
+	}
+	return nil
+}
+
+// order orders the n-th profile.
+func (w *World) order(n int) error {
+	body := fmt.Sprintf("8988%07d%08d", w.opt.Seed%10_000_000, n+1)
+	iccid, err := iccidWithCheck(body)
+	if err != nil {
+		return err
+	}
+	imsi, err := ident.ParseIMSI(fmt.Sprintf("00101%010d", n+1))
+	if err != nil {
+		return err
+	}
+	_, err = w.smdp.AddOrder(smdpsim.Order{
+		ID: fmt.Sprintf("order-%05d", n+1), MatchingID: smdpsim.NewMatchingID(), Attempts: w.opt.Cap,
+		Generic: &smdpsim.Generic{ICCID: iccid, IMSI: imsi, Name: "linefit demo", Size: w.opt.ProfileSize},
+	})
+	return err
+}
+
+// iccidWithCheck appends the Luhn digit.
+func iccidWithCheck(body string) (ident.ICCID, error) {
+	for d := byte('0'); d <= '9'; d++ {
+		if i, err := ident.ParseICCID(body + string(d)); err == nil && i.LuhnValid() {
+			return i, nil
+		}
+	}
+	return "", fmt.Errorf("no ICCID begins with %s", body)
+}
+
+// restore puts the units back that stood in slots. They had a power cut: the
+// next power-on is another attempt of the dice.
+func (w *World) restore() error {
+	for _, st := range w.ledger.units() {
+		if st.Place != PlaceSlot {
+			continue
+		}
+		j := w.jigs[st.Slot]
+		if j == nil {
+			return fmt.Errorf("%w: unit %s stands in slot %d", ErrWorld, st.Serial, st.Slot)
+		}
+		st, err := w.ledger.change(st.Serial, func(_ *state, u *UnitState) { u.Attempt++ })
+		if err != nil {
+			return err
+		}
+		u, err := w.insert(j, st)
+		if err != nil {
+			return err
+		}
+		w.slotOf.Store(st.EID, j)
+		j.put(u)
+	}
+	return nil
+}
+
+// charge books the server's time to the slot in which the unit stands.
+func (w *World) charge(eid ident.EID, start, due time.Time) {
+	if j, ok := w.slotOf.Load(eid); ok {
+		j.(*Jig).meter.Charge(start, due)
+	}
+}
+
+// serverChances are how often the SM-DP+ does what, by plan.
+var serverChances = map[string][]struct {
+	point  smdpsim.Point
+	kind   smdpsim.FaultKind
+	chance float64
+}{
+	"typical": {
+		{smdpsim.InitiateAuthentication, smdpsim.FaultReset, 0.02},
+		{smdpsim.AuthenticateClient, smdpsim.FaultServerError, 0.01},
+		{smdpsim.GetBoundProfilePackage, smdpsim.FaultReplyLost, 0.02},
+		{smdpsim.HandleNotification, smdpsim.FaultServerErrorAfter, 0.02},
+	},
+	"harsh": {
+		{smdpsim.InitiateAuthentication, smdpsim.FaultReset, 0.05},
+		{smdpsim.InitiateAuthentication, smdpsim.FaultWrongSignature, 0.02},
+		{smdpsim.AuthenticateClient, smdpsim.FaultReplyLost, 0.04},
+		{smdpsim.AuthenticateClient, smdpsim.FaultWrongTransactionID, 0.02},
+		{smdpsim.GetBoundProfilePackage, smdpsim.FaultReplyLost, 0.05},
+		{smdpsim.GetBoundProfilePackage, smdpsim.FaultWrongMAC, 0.02},
+		{smdpsim.GetBoundProfilePackage, smdpsim.FaultServerErrorAfter, 0.03},
+		{smdpsim.HandleNotification, smdpsim.FaultReplyLost, 0.05},
+		{smdpsim.HandleNotification, smdpsim.FaultServerError, 0.05},
+	},
+}
+
+func (w *World) serverFault(p smdpsim.FaultPoint) smdpsim.Fault {
+	for _, c := range serverChances[w.opt.Faults] {
+		if c.point == p.Point && draw(w.opt.Seed, p.EID, p.Attempt, p.Point, c.kind) < c.chance {
+			return smdpsim.Fault{Kind: c.kind}
+		}
+	}
+	return smdpsim.Fault{}
+}
+
+// Fixtures are the station's fixtures.
+func (w *World) Fixtures() map[int]fixture.Fixture {
+	out := map[int]fixture.Fixture{}
+	for slot, j := range w.jigs {
+		out[slot] = j
+	}
+	return out
+}
+
+// Jig is a slot's fixture.
+func (w *World) Jig(slot int) *Jig { return w.jigs[slot] }
+
+// PortPath is where a slot's serial port is while a unit's module is there.
+func (w *World) PortPath(slot int) string {
+	return filepath.Join(w.opt.Dir, "ports", fmt.Sprintf("slot%02d", slot))
+}
+
+// RootPEM is the certificate of the CI under which SM-DP+ and eUICCs stand.
+func (w *World) RootPEM() []byte { return w.root }
+
+// CI is that CI's subject key identifier, as eUICCs list it.
+func (w *World) CI() string { return hex.EncodeToString(w.ca.CI.Cert.SubjectKeyId) }
+
+// SMDP is the SM-DP+ without a socket.
+func (w *World) SMDP() http.RoundTripper { return w.smdp.RoundTripper() }
+
+// MES is the virtual MES.
+func (w *World) MES() *MES { return w.mes }
+
+// Serve serves the SM-DP+ over TLS, and the MES over HTTP, until ctx ends.
+func (w *World) Serve(ctx context.Context, smdp, mes net.Listener) error {
+	errs := make(chan error, 2)
+	go func() { errs <- w.smdp.Serve(ctx, smdp, w.tls) }()
+	go func() { errs <- w.mes.Serve(ctx, mes) }()
+	return errors.Join(<-errs, <-errs)
+}
+
+// Code is one activation code that the line bought.
+type Code struct {
+	ICCID ident.ICCID
+	Text  smdpsim.ActivationCode
+	Cap   int
+}
+
+// Codes are the activation codes of all orders, in the order of ordering.
+func (w *World) Codes() ([]Code, error) {
+	var out []Code
+	for _, o := range w.smdp.Orders() {
+		text, _, err := w.smdp.ActivationCode(o.ID)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Code{ICCID: o.ICCID, Text: text, Cap: o.Attempts})
+	}
+	return out, nil
+}
+
+// Close takes every unit's power away and ends the line. The world stays in
+// its folder.
+func (w *World) Close() error {
+	var errs []error
+	for _, slot := range slices.Sorted(maps.Keys(w.jigs)) {
+		if u := w.jigs[slot].present(); u != nil {
+			errs = append(errs, u.remove())
+			w.jigs[slot].count(u)
+		}
+	}
+	return errors.Join(append(errs, w.smdp.Close())...)
+}

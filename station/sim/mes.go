@@ -1,0 +1,169 @@
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync"
+	"time"
+)
+
+// MES is a virtual manufacturing execution system: it confirms routes and
+// keeps results, by idempotency key, in a file.
+type MES struct {
+	file   string
+	seed   uint64
+	faults string
+
+	mu    sync.Mutex // guards what follows and the file
+	state mesState
+}
+
+type mesState struct {
+	Events map[string]json.RawMessage `json:"events"` // by CloudEvents id
+	Tries  map[string]int             `json:"tries"`  // requests per id, for the dice
+}
+
+func openMES(file string, seed uint64, faults string) (*MES, error) {
+	m := &MES{file: file, seed: seed, faults: faults, state: mesState{Events: map[string]json.RawMessage{}, Tries: map[string]int{}}}
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("virtual MES: %w", err)
+	}
+	if err := json.Unmarshal(data, &m.state); err != nil {
+		return nil, fmt.Errorf("virtual MES: %s: %w", file, err)
+	}
+	return m, nil
+}
+
+// Events are the ids of the results that the MES has.
+func (m *MES) Events() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.state.Events)
+}
+
+// mesChances are how often the MES refuses to work, by plan.
+var mesChances = map[string]float64{"typical": 0.03, "harsh": 0.10}
+
+// ServeHTTP answers the station.
+func (m *MES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		http.Error(w, "body", http.StatusBadRequest)
+		return
+	}
+	switch {
+	case r.Method == http.MethodPost && r.URL.Path == "/v1/units/validate":
+		m.validate(w, body)
+	case r.Method == http.MethodPost:
+		m.take(w, body)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (m *MES) validate(w http.ResponseWriter, body []byte) {
+	var ask struct {
+		Unit string `json:"unit"`
+		Run  string `json:"run"`
+	}
+	if json.Unmarshal(body, &ask) != nil || ask.Unit == "" {
+		http.Error(w, `{"detail":"no unit"}`, http.StatusBadRequest)
+		return
+	}
+	m.mu.Lock()
+	fault, err := m.fault("route/" + ask.Unit)
+	m.mu.Unlock()
+	if err != nil || fault {
+		http.Error(w, `{"detail":"busy"}`, http.StatusServiceUnavailable)
+		return
+	}
+	answer(w, map[string]string{"answer": "confirmed", "work_order": "WO-DEMO", "ref": ask.Run})
+}
+
+// fault throws the dice for a request. The caller holds mu.
+func (m *MES) fault(id string) (bool, error) {
+	m.state.Tries[id]++
+	return draw(m.seed, "mes", id, m.state.Tries[id]) < mesChances[m.faults], m.save()
+}
+
+// take keeps an event; the same one again changes nothing.
+func (m *MES) take(w http.ResponseWriter, body []byte) {
+	var event struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(body, &event) != nil || event.ID == "" {
+		http.Error(w, `{"detail":"no CloudEvents id"}`, http.StatusBadRequest)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fault, err := m.fault(event.ID)
+	if err == nil && !fault {
+		if _, have := m.state.Events[event.ID]; !have {
+			m.state.Events[event.ID] = json.RawMessage(body)
+			err = m.save()
+		}
+	}
+	if err != nil || fault {
+		http.Error(w, `{"detail":"busy"}`, http.StatusServiceUnavailable)
+		return
+	}
+	answer(w, map[string]string{"answer": "confirmed", "ref": event.ID})
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // a client that is gone asks again
+}
+
+// save writes the file. The caller holds mu.
+func (m *MES) save() error {
+	data, err := json.Marshal(m.state)
+	if err != nil {
+		return fmt.Errorf("virtual MES: %w", err)
+	}
+	return replace(m.file, data)
+}
+
+// Serve serves the MES until ctx ends.
+func (m *MES) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{Handler: m, ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("virtual MES: %w", err)
+	}
+	return nil
+}
+
+// RoundTripper is the MES without a socket.
+func (m *MES) RoundTripper() http.RoundTripper { return inProcess{m} }
+
+type inProcess struct{ h http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	rec := httptest.NewRecorder()
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	p.h.ServeHTTP(rec, r)
+	res := rec.Result()
+	res.Request = r
+	return res, nil
+}

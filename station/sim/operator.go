@@ -1,0 +1,260 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"linefit/station"
+)
+
+// Station is the station as people at the line meet it.
+type Station interface {
+	View() station.View
+	Do(ctx context.Context, cmd station.Command) (station.Reply, error)
+	Changed() <-chan struct{}
+}
+
+// Crew are the virtual people of a line.
+type Crew struct {
+	World   *World
+	Station Station
+	// Repair brings a unit through rework so that it may run again; a
+	// *station.Refusal says that it may not.
+	Repair func(ctx context.Context, unit station.Serial) error
+	// Again is how long to wait before a refused request that may go well later.
+	Again time.Duration
+
+	// handsOff leaves scanning to a person; the crew still carries units.
+	handsOff atomic.Bool
+	retry    map[station.Serial]time.Time
+}
+
+// HandOver gives the scanner to a person.
+func (c *Crew) HandOver() { c.handsOff.Store(true) }
+
+// Run works until every unit is out, held or scrapped, or ctx ends.
+func (c *Crew) Run(ctx context.Context) error {
+	c.retry = map[station.Serial]time.Time{}
+	for {
+		changed := c.Station.Changed()
+		wait, err := c.round(ctx)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		if c.World.done() && !c.handsOff.Load() {
+			return nil
+		}
+		var timer <-chan time.Time
+		if wait > 0 {
+			t := time.NewTimer(wait)
+			defer t.Stop()
+			timer = t.C
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-timer:
+		}
+	}
+}
+
+// round looks at every slot once. wait is when to look again without a change.
+func (c *Crew) round(ctx context.Context) (wait time.Duration, err error) {
+	view := c.Station.View()
+	if view.Health == station.HealthStopped || view.Health == station.HealthReadOnly {
+		return c.Again, nil
+	}
+	for _, slot := range view.Slots {
+		again, err := c.tend(ctx, slot)
+		if err != nil {
+			return 0, err
+		}
+		if again > 0 && (wait == 0 || again < wait) {
+			wait = again
+		}
+	}
+	return wait, c.bench(ctx)
+}
+
+// tend does what a slot needs from a person.
+func (c *Crew) tend(ctx context.Context, v station.SlotView) (time.Duration, error) {
+	j := c.World.jigs[v.ID]
+	if j == nil {
+		return 0, nil
+	}
+	u := j.present()
+	switch {
+	case v.Waiting == station.WaitBin && !c.handsOff.Load():
+		_, err := c.Station.Do(ctx, station.Command{Kind: station.CmdScan, Slot: v.ID, Text: "LF:BIN:" + string(v.Disposal)})
+		return 0, ignoreRefusal(err)
+	case v.Waiting == station.WaitRemoval && u != nil:
+		return 0, c.World.take(v)
+	case v.State == station.SlotArmed && u == nil && c.handsOff.Load():
+		return 0, c.World.put(v.ID, v.Unit)
+	case v.State == station.SlotFault && !c.handsOff.Load():
+		_, err := c.Station.Do(ctx, station.Command{Kind: station.CmdClear, Slot: v.ID, Why: "the simulated line clears it"})
+		return c.Again, ignoreRefusal(err)
+	case v.State == station.SlotEmpty && !c.handsOff.Load():
+		return c.feed(ctx, v.ID, u)
+	}
+	return 0, nil
+}
+
+func ignoreRefusal(err error) error {
+	var refusal *station.Refusal
+	if errors.As(err, &refusal) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// feed brings the next unit to an empty slot and scans it.
+func (c *Crew) feed(ctx context.Context, slot int, u *unit) (time.Duration, error) {
+	if u == nil {
+		next, ok := c.World.ledger.next()
+		if !ok {
+			return 0, nil
+		}
+		if until := time.Until(c.retry[next.Serial]); until > 0 {
+			return until, nil
+		}
+		if err := c.World.put(slot, next.Serial); err != nil {
+			return 0, err
+		}
+		u = c.World.jigs[slot].present()
+	} else if until := time.Until(c.retry[u.st.Serial]); until > 0 {
+		return until, nil
+	}
+	_, err := c.Station.Do(ctx, station.Command{Kind: station.CmdScan, Slot: slot, Text: u.st.Label})
+	var refusal *station.Refusal
+	if errors.As(err, &refusal) {
+		return c.refused(slot, u, refusal.Reason)
+	}
+	return 0, ignoreRefusal(err)
+}
+
+// refused takes a unit away that may not run, or tries again later where the
+// reason will pass.
+func (c *Crew) refused(slot int, u *unit, reason *station.Reason) (time.Duration, error) {
+	to := Place("")
+	switch reason.Code {
+	case station.UnitHeld, station.MESRejected, station.IdentityMismatch:
+		to = PlaceHold
+	case station.UnitScrapped:
+		to = PlaceScrap
+	case station.UnitDuplicate:
+		to = PlaceOut
+	case station.RetestLimit:
+		to = PlaceRepair
+	}
+	if to == "" {
+		c.retry[u.st.Serial] = time.Now().Add(c.Again)
+		return c.Again, nil
+	}
+	return 0, c.World.move(slot, to, "")
+}
+
+// bench repairs what waits for it.
+func (c *Crew) bench(ctx context.Context) error {
+	for _, u := range c.World.ledger.units() {
+		if u.Place != PlaceRepair || c.handsOff.Load() {
+			continue
+		}
+		to := PlaceQueue
+		if err := c.Repair(ctx, u.Serial); err != nil {
+			if ignoreRefusal(err) != nil {
+				return err
+			}
+			to = PlaceHold
+		}
+		if err := c.World.place(u.Serial, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put sets a unit of the queue into a slot: first in the world's file, then in
+// the fixture.
+func (w *World) put(slot int, serial station.Serial) error {
+	j := w.jigs[slot]
+	st, err := w.ledger.change(serial, func(_ *state, u *UnitState) { u.Place, u.Slot, u.Attempt = PlaceSlot, slot, u.Attempt+1 })
+	if err != nil {
+		return err
+	}
+	u, err := w.insert(j, st)
+	if err != nil {
+		return err
+	}
+	w.slotOf.Store(st.EID, j)
+	j.put(u)
+	return nil
+}
+
+// take carries a unit to where its disposition says.
+func (w *World) take(v station.SlotView) error {
+	to := map[station.Disposition]Place{
+		station.Release: PlaceOut, station.Retest: PlaceQueue, station.Rework: PlaceRepair,
+		station.Hold: PlaceHold, station.Scrap: PlaceScrap,
+	}[v.Disposal]
+	if to == "" {
+		to = PlaceHold
+	}
+	return w.move(v.ID, to, v.Disposal)
+}
+
+// move takes a unit out of a slot. The world's file says so before the
+// presence sensor does.
+func (w *World) move(slot int, to Place, last station.Disposition) error {
+	j := w.jigs[slot]
+	st, err := j.take()
+	if errors.Is(err, errClamped) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.slotOf.Delete(st.EID)
+	_, err = w.ledger.change(st.Serial, func(s *state, u *UnitState) {
+		u.Place, u.Slot, u.Last = to, 0, last
+		if to == PlaceQueue {
+			u.Order = s.Next
+			s.Next++
+		}
+	})
+	if err != nil {
+		return err
+	}
+	j.edge()
+	return nil
+}
+
+// place moves a unit that stands in no slot.
+func (w *World) place(serial station.Serial, to Place) error {
+	_, err := w.ledger.change(serial, func(s *state, u *UnitState) {
+		u.Place = to
+		if to == PlaceQueue {
+			u.Order = s.Next
+			s.Next++
+		}
+	})
+	return err
+}
+
+// done reports whether no unit has anywhere to go.
+func (w *World) done() bool {
+	return !slices.ContainsFunc(w.ledger.units(), func(u UnitState) bool {
+		return u.Place == PlaceQueue || u.Place == PlaceSlot || u.Place == PlaceRepair
+	})
+}
+
+// Units is what the world knows of its units.
+func (w *World) Units() []UnitState { return w.ledger.units() }
+
+// Slots are the numbers of the slots, ascending.
+func (w *World) Slots() []int { return slices.Sorted(maps.Keys(w.jigs)) }

@@ -1,0 +1,141 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"linefit/modem/euiccsim"
+	"linefit/modem/ident"
+	"linefit/modem/modemsim"
+	"linefit/modem/testpki"
+	"linefit/station"
+)
+
+// unit is a unit that stands in a slot: its module and card, and the port that
+// the station opens.
+type unit struct {
+	st     UnitState
+	card   *euiccsim.Card
+	module *modemsim.Module
+	pty    *modemsim.PTY  // or
+	link   *modemsim.Link // in memory
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// fresh makes the n-th unit of a line.
+func (w *World) fresh(n int) (UnitState, error) {
+	persona := w.opt.Mix[n%len(w.opt.Mix)]
+	p, err := w.opt.Personas.Get(persona)
+	if err != nil {
+		return UnitState{}, err
+	}
+	tac := p.Identity.TAC
+	if tac == "" {
+		tac = "35290611"
+	}
+	imei, err := ident.IMEIWithCheck(fmt.Sprintf("%s%06d", tac, n+1))
+	if err != nil {
+		return UnitState{}, err
+	}
+	eid, err := ident.EIDWithCheck(fmt.Sprintf("89049032%08d%014d", w.opt.Seed%100_000_000, n+1))
+	if err != nil {
+		return UnitState{}, err
+	}
+	u := UnitState{Serial: station.Serial(fmt.Sprintf("LF%06d", n+1)), Persona: persona, IMEI: imei, EID: eid}
+	u.Label = fmt.Sprintf("SN=%s;IMEI=%s;EID=%s", u.Serial, imei, eid)
+	return u, nil
+}
+
+// insert brings a unit's module and card to life in a slot, without power.
+func (w *World) insert(j *Jig, st UnitState) (*unit, error) {
+	card, err := w.card(st)
+	if err != nil {
+		return nil, err
+	}
+	p, err := w.opt.Personas.Get(st.Persona)
+	if err != nil {
+		return nil, err
+	}
+	module, err := modemsim.New(modemsim.Options{
+		Persona: p, Card: card, IMEI: st.IMEI, Serial: string(st.Serial), Baud: w.opt.Baud, Network: true,
+		Meter: &j.meter, Faults: w.plan.Faults(w.opt.Seed, string(st.Serial), st.Attempt),
+		NV: nv{filepath.Join(w.opt.Dir, "modules", string(st.IMEI)+".json")},
+	})
+	if err != nil {
+		return nil, err
+	}
+	u := &unit{st: st, card: card, module: module, done: make(chan error, 1)}
+	ctx, cancel := context.WithCancel(context.Background())
+	u.cancel = cancel
+	if w.opt.Memory {
+		u.link = modemsim.NewLink(module)
+		go func() { u.done <- u.link.Run(ctx) }()
+		return u, nil
+	}
+	u.pty, err = modemsim.NewPTY(module, modemsim.PTYOptions{Link: w.PortPath(j.slot), Baud: w.opt.Baud})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	go func() { u.done <- u.pty.Run(ctx) }()
+	return u, nil
+}
+
+// remove ends the module; its power is cut.
+func (u *unit) remove() error {
+	u.module.PowerOff()
+	u.cancel()
+	return <-u.done
+}
+
+// card makes a unit's card from its image.
+func (w *World) card(st UnitState) (*euiccsim.Card, error) {
+	pki, err := w.ca.Card(st.EID)
+	if err != nil {
+		return nil, err
+	}
+	return w.cardWith(st, pki)
+}
+
+func (w *World) cardWith(st UnitState, pki *testpki.Card) (*euiccsim.Card, error) {
+	return euiccsim.New(euiccsim.Options{
+		PKI: pki, Image: euiccsim.FileImage(filepath.Join(w.opt.Dir, "cards", string(st.EID)+".card")),
+		Faults: w.cardFaults(st), Delays: w.opt.CardDelays,
+	})
+}
+
+// open is the station's way to the port.
+func (u *unit) open() (io.ReadWriteCloser, error) {
+	if u.link == nil {
+		return nil, errors.New("the unit's port is a pseudo terminal")
+	}
+	return u.link.Open()
+}
+
+// cardChances are how often a card has which fault, by plan.
+var cardChances = map[string]map[euiccsim.Fault]float64{
+	"typical": {euiccsim.FaultCatBusy: 0.05, euiccsim.FaultLoadElement: 0.01, euiccsim.FaultStateLost: 0.005},
+	"harsh": {
+		euiccsim.FaultCatBusy: 0.15, euiccsim.FaultNoRefresh: 0.05, euiccsim.FaultStateLost: 0.03,
+		euiccsim.FaultForgetKeys: 0.05, euiccsim.FaultChannelLeak: 0.05, euiccsim.FaultLoadMemory: 0.03, euiccsim.FaultLoadElement: 0.03,
+	},
+}
+
+// cardFaults are a card's own faults; they belong to the card and not to an attempt.
+func (w *World) cardFaults(st UnitState) euiccsim.Faults {
+	faults := euiccsim.Faults{}
+	for f, chance := range cardChances[w.opt.Faults] {
+		if draw(w.opt.Seed, st.Serial, "card", f) >= chance {
+			continue
+		}
+		faults[f] = 1
+		if f == euiccsim.FaultStateLost {
+			faults[f] = -1
+		}
+	}
+	return faults
+}

@@ -1,0 +1,210 @@
+// Package steps carries out step kinds: plain sequential code that talks to a
+// module, its eUICC, the fixture and the profile stock. It is the one place
+// where an error becomes a Reason.
+//
+// A slot has one session: what stays open between steps (serial port, module,
+// logical channel). It belongs to the engine's goroutine of that slot. Nothing
+// in it survives a cut of the supply, and nothing in it is trusted after an
+// error that leaves the outcome unknown: the recipe then goes back to its
+// power-on step, and the download step reads the eUICC before it sends
+// anything.
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"linefit/modem"
+	"linefit/modem/apdu"
+	"linefit/station"
+	"linefit/station/fixture"
+	"linefit/station/stock"
+)
+
+// Opener opens a slot's serial port. It is asked again until the module's boot
+// time is over, since a USB module's port appears some time after its supply.
+type Opener func(ctx context.Context) (io.ReadWriteCloser, error)
+
+// Pairing is the list of expected units; nil where there is none.
+type Pairing interface {
+	// Expect returns what is known of a unit. known is false for a unit that is
+	// not on the list; a list that has no such entry is not the same as no list.
+	Expect(unit station.Serial) (expect station.Expect, known bool)
+}
+
+// Trust says which certificate issuers count here.
+type Trust struct {
+	// CIs are the subject key identifiers that an eUICC must share with the
+	// SM-DP+, upper-case hexadecimal; empty: no check before the server's own.
+	CIs []string
+	// TestCIs are those of test eUICCs.
+	TestCIs []string
+	// Production refuses eUICCs that trust test CIs only.
+	Production bool
+}
+
+// Options are what the steps work with.
+type Options struct {
+	Ports    map[int]Opener
+	Fixtures map[int]fixture.Fixture
+	Quirks   *modem.Table
+	Quirk    string // entry to start from where the family is known; may be empty
+	Stock    *stock.Ledger
+	Items    Items
+	Server   Servers
+	Outbox   *Outbox
+	Trust    Trust
+	// PortPoll is the time between two tries to open a port that is not there yet.
+	PortPoll time.Duration
+}
+
+// Bench implements station.Bench.
+type Bench struct {
+	opt   Options
+	slots map[int]*session
+	kinds map[string]body
+}
+
+// body is a step body.
+type body func(ctx context.Context, s *session, a *station.Attempt) station.StepResult
+
+// New makes the bench of a station.
+func New(opt Options) (*Bench, error) {
+	b := &Bench{opt: opt, slots: map[int]*session{}}
+	for slot := range opt.Fixtures {
+		if opt.Ports[slot] == nil {
+			return nil, fmt.Errorf("steps: slot %d has no port", slot)
+		}
+		b.slots[slot] = &session{bench: b, slot: slot, fx: opt.Fixtures[slot], port: opt.Ports[slot]}
+	}
+	if b.opt.PortPoll <= 0 {
+		b.opt.PortPoll = 50 * time.Millisecond
+	}
+	b.kinds = map[string]body{
+		station.KindClamp: clamp, station.KindPower: power, station.KindBoot: boot, station.KindRadioOff: radioOff,
+		station.KindAttach: attach, station.KindIdentify: identify, station.KindBind: bind, station.KindEUICC: readEUICC,
+		station.KindPrecheck: precheck, station.KindReserve: reserve, station.KindDownload: download,
+		station.KindNotify: handover, station.KindEnable: enable, station.KindRestart: restart,
+		station.KindReadback: readback, station.KindShipState: shipState, station.KindPowerDown: powerDown,
+		station.KindDelete: deleteProfile,
+	}
+	return b, nil
+}
+
+// Execute implements station.Bench.
+func (b *Bench) Execute(ctx context.Context, a *station.Attempt) station.StepResult {
+	s, run := b.slots[a.Slot], b.kinds[a.Step.Kind]
+	if s == nil || run == nil {
+		return fault(station.NewReason(station.StationFault, "no step kind %q on slot %d", a.Step.Kind, a.Slot))
+	}
+	s.trace.reset()
+	res := run(ctx, s, a)
+	if res.Outcome != station.OK && res.Outcome != station.Skipped {
+		res.Trace = s.trace.text()
+		s.suspect = true // the next step that needs the card opens a new channel
+	}
+	return res
+}
+
+// Forget implements station.Bench.
+func (b *Bench) Forget(slot int) {
+	if s := b.slots[slot]; s != nil {
+		s.drop()
+	}
+}
+
+// session is what is open on a slot.
+type session struct {
+	bench *Bench
+	slot  int
+	fx    fixture.Fixture
+	port  Opener
+
+	supply  supply
+	since   time.Time // of the last change of the supply
+	module  *modem.Module
+	channel *apdu.Channel
+	card    *card
+	route   apdu.Route // that worked last on this module
+	suspect bool
+	trace   trace
+}
+
+// supply is what is known of the unit's supply.
+type supply int
+
+const (
+	supplyUnknown supply = iota // after a start, and after an error
+	supplyOff
+	supplyOn
+)
+
+// drop closes what is open; the unit is gone or its supply off.
+func (s *session) drop() {
+	s.closeCard(context.Background())
+	if s.module != nil {
+		_ = s.module.Close() // a port that is gone has nothing to say any more
+		s.module = nil
+	}
+	s.route, s.supply, s.suspect = apdu.Route{}, supplyUnknown, false
+}
+
+// setSupply switches the supply; what was open is closed before it goes off.
+func (s *session) setSupply(ctx context.Context, on bool) error {
+	if !on {
+		s.drop()
+	}
+	s.supply = supplyUnknown
+	if err := s.fx.Power(ctx, on); err != nil {
+		return err
+	}
+	s.supply, s.since = supplyOff, time.Now()
+	if on {
+		s.supply = supplyOn
+	}
+	return nil
+}
+
+// coldStart cuts the supply for at least off and switches it on.
+func (s *session) coldStart(ctx context.Context, off time.Duration) error {
+	if s.supply != supplyOff {
+		if err := s.setSupply(ctx, false); err != nil {
+			return err
+		}
+	}
+	if err := pause(ctx, off-time.Since(s.since)); err != nil {
+		return err
+	}
+	return s.setSupply(ctx, true)
+}
+
+// pause lets a time pass that hardware needs.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// openPort opens the port, waiting until it is there.
+func (s *session) openPort(ctx context.Context) (io.ReadWriteCloser, error) {
+	for {
+		rwc, err := s.port(ctx)
+		if err == nil || !errors.Is(err, modem.ErrMissing) {
+			return rwc, err
+		}
+		if perr := pause(ctx, s.bench.opt.PortPoll); perr != nil {
+			return nil, fmt.Errorf("%w: %w", err, perr)
+		}
+	}
+}

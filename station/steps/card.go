@@ -1,0 +1,232 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"linefit/modem/apdu"
+	"linefit/modem/euicc"
+	"linefit/modem/ident"
+	"linefit/modem/wire"
+	"linefit/station"
+)
+
+// card is the ISD-R on an open channel.
+type card struct {
+	*euicc.Card
+}
+
+// openCard gives the ISD-R, on the channel that is open or on a new one.
+func (s *session) openCard(ctx context.Context) (*card, error) {
+	if s.card != nil && !s.suspect {
+		return s.card, nil
+	}
+	s.closeCard(ctx)
+	c, err := s.openApplication(ctx, wire.AIDISDR)
+	if err != nil {
+		return nil, err
+	}
+	s.channel, s.card, s.suspect = c, &card{euicc.OnChannel(c)}, false
+	return s.card, nil
+}
+
+// openApplication opens an application over the route that worked last, else
+// over those of the module's family. An ISD-R that the module's own profile
+// assistant holds is taken from it once.
+func (s *session) openApplication(ctx context.Context, aid []byte) (*apdu.Channel, error) {
+	m, err := s.usable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := m.AwaitSIM(ctx); err != nil {
+		return nil, err
+	}
+	q := m.Quirks()
+	routes := q.Routes()
+	if s.route.Kind != 0 {
+		routes = []apdu.Route{s.route}
+	}
+	opt := apdu.Options{Trace: s.trace.apdu}
+	c, err := apdu.Open(ctx, m, aid, opt, routes...)
+	if err != nil && errors.Is(err, apdu.ErrRefused) && !errors.Is(err, apdu.ErrNoApplication) {
+		unlocked, uerr := m.UnlockISDR(ctx)
+		if uerr != nil {
+			return nil, errors.Join(err, uerr)
+		}
+		if unlocked {
+			c, err = apdu.Open(ctx, m, aid, opt, routes...)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.route = c.Route()
+	return c, nil
+}
+
+// closeCard closes the channel under a deadline of its own; a channel that
+// cannot be closed ends with the supply.
+func (s *session) closeCard(ctx context.Context) {
+	if s.channel != nil && s.module != nil && s.module.AT().Err() == nil {
+		_ = s.channel.Close(ctx)
+	}
+	s.channel, s.card = nil, nil
+}
+
+// readEUICC reads who the eUICC is and what it has room for.
+func readEUICC(ctx context.Context, s *session, a *station.Attempt) station.StepResult {
+	c, err := s.openCard(ctx)
+	if err != nil {
+		return s.notSGP22(ctx, a, err)
+	}
+	raw, err := c.EID(ctx)
+	if err != nil {
+		return s.notSGP22(ctx, a, err)
+	}
+	eid, err := ident.EIDFromBytes(raw)
+	if err != nil {
+		return fail(station.EUICCInvalidEID, "%v", err)
+	}
+	if known := a.Run.Identity.EID; known != "" && known != eid {
+		return hold(station.IdentityChanged, "EID %s, before it was %s", eid, known)
+	}
+	info, err := c.Info2(ctx)
+	if err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	generation := string(info.Generation())
+	f := station.UnitIdentified{EID: eid, Route: s.route.Kind.String(), Generation: generation, Platform: &station.Platform{
+		SVN: info.SVN, Firmware: info.Firmware, Profile: info.ProfileVersion, SAS: info.SASAccreditation, EUM: eid.EUM(),
+		Label: info.PlatformLabel, FreeNVM: info.FreeNonVolatile,
+	}}
+	if a.Run.Identity.EID == "" {
+		if err := a.Record(ctx, f); err != nil {
+			return failed(err, station.LogStopped)
+		}
+	}
+	res := ok(station.Measure("eid", string(eid)), station.Measure("generation", generation), station.Measure("svn", info.SVN),
+		station.Measure("euicc_firmware", info.Firmware), number("free_nvm", info.FreeNonVolatile))
+	if !slices.Contains(a.Run.Recipe.Accepts, generation) {
+		return wrongGeneration(generation, a.Run.Recipe.Accepts, res.Measured)
+	}
+	return res
+}
+
+func wrongGeneration(is string, accepts []string, measured []station.Measurement) station.StepResult {
+	res := fail(station.EUICCGeneration, "the eUICC follows %s, the recipe accepts %s", strings.ToUpper(is), strings.ToUpper(strings.Join(accepts, ", ")))
+	res.Measured, res.Final = measured, true
+	return res
+}
+
+// notSGP22 finds out whether a card that does not answer as SGP.22 does is an
+// M2M eUICC (SGP.02): that has an EID and no local download.
+func (s *session) notSGP22(ctx context.Context, a *station.Attempt, err error) station.StepResult {
+	var refused *euicc.StatusError
+	if !errors.As(err, &refused) && !errors.Is(err, apdu.ErrNoApplication) {
+		return failed(err, station.EUICCAbsent)
+	}
+	s.closeCard(ctx)
+	id, ierr := euicc.Identify(ctx, func(ctx context.Context, aid []byte) (euicc.Channel, error) {
+		return s.openApplication(ctx, aid)
+	}, euicc.Options{})
+	if ierr != nil || id.Generation != euicc.SGP02 {
+		return failed(errors.Join(err, ierr), station.EUICCAbsent)
+	}
+	eid, perr := ident.EIDFromBytes(id.EID)
+	if perr != nil {
+		return fail(station.EUICCInvalidEID, "%v", perr)
+	}
+	f := station.UnitIdentified{EID: eid, Route: s.route.Kind.String(), Generation: string(id.Generation)}
+	if rerr := a.Record(ctx, f); rerr != nil {
+		return failed(rerr, station.LogStopped)
+	}
+	measured := []station.Measurement{station.Measure("eid", string(eid)), station.Measure("generation", string(id.Generation))}
+	if !slices.Contains(a.Run.Recipe.Accepts, string(id.Generation)) {
+		return wrongGeneration(string(id.Generation), a.Run.Recipe.Accepts, measured)
+	}
+	return ok(measured...)
+}
+
+// precheck is what can be known before money moves.
+func precheck(ctx context.Context, s *session, a *station.Attempt) station.StepResult {
+	c, err := s.openCard(ctx)
+	if err != nil {
+		return failed(err, station.EUICCAbsent)
+	}
+	info, err := c.Info2(ctx)
+	if err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	profiles, err := c.ProfilesBrief(ctx)
+	if err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	measured := []station.Measurement{number("free_nvm", info.FreeNonVolatile), number("profiles", int64(len(profiles)))}
+	res := s.judgeCard(a, info, profiles)
+	res.Measured = measured
+	return res
+}
+
+// judgeCard holds what the eUICC says against what the recipe and the station allow.
+func (s *session) judgeCard(a *station.Attempt, info euicc.Info2, profiles []euicc.Profile) station.StepResult {
+	ours, err := s.ours(a.Run)
+	if err != nil {
+		return failed(err, station.StationFault)
+	}
+	var foreign []string
+	for _, p := range profiles {
+		if !ours[p.ICCID] {
+			foreign = append(foreign, fmt.Sprintf("%s %s", p.ICCID, p.State))
+		}
+	}
+	if len(foreign) > 0 && a.Step.Text("leftovers") == "refuse" {
+		return hold(station.EUICCLeftover, "%d profiles that this station did not install: %s", len(foreign), strings.Join(foreign, ", "))
+	}
+	// A profile that is there already takes no more room.
+	if need := a.Step.Int("profile_nvm", 0); len(profiles) == len(foreign) && info.FreeNonVolatile >= 0 && info.FreeNonVolatile < need {
+		res := fail(station.EUICCMemory, "%d bytes are free, the profile needs %d", info.FreeNonVolatile, need)
+		res.Final = true
+		return res
+	}
+	return s.bench.opt.Trust.judge(info, a.Step.Params["ci"])
+}
+
+// ours are the profiles that this station gave to this eUICC.
+func (s *session) ours(run *station.Run) (map[ident.ICCID]bool, error) {
+	items, err := s.bench.opt.Items.OfEUICC(run.Identity.EID)
+	if err != nil {
+		return nil, fmt.Errorf("profiles of EID %s: %w", run.Identity.EID, err)
+	}
+	ours := map[ident.ICCID]bool{}
+	for _, i := range items {
+		if i.ICCID != "" {
+			ours[i.ICCID] = true
+		}
+	}
+	return ours, nil
+}
+
+// judge holds the eUICC's trusted issuers against those of the station and of
+// the recipe.
+func (t Trust) judge(info euicc.Info2, recipe []string) station.StepResult {
+	has := func(want []string) bool {
+		return slices.ContainsFunc(info.Verification, func(p euicc.PKID) bool {
+			return slices.ContainsFunc(want, func(w string) bool { return strings.EqualFold(w, p.String()) })
+		})
+	}
+	onlyTest := len(info.Verification) > 0 && !slices.ContainsFunc(info.Verification, func(p euicc.PKID) bool {
+		return !slices.ContainsFunc(t.TestCIs, func(w string) bool { return strings.EqualFold(w, p.String()) })
+	})
+	switch {
+	case t.Production && onlyTest:
+		return hold(station.EUICCTest, "the eUICC trusts test issuers only: %v", info.Verification)
+	case len(t.CIs) > 0 && !has(t.CIs):
+		return hold(station.EUICCUntrusted, "the eUICC trusts %v, the station's servers have %v", info.Verification, t.CIs)
+	case len(recipe) > 0 && !has(recipe):
+		return hold(station.EUICCUntrusted, "the eUICC trusts %v, the recipe wants %v", info.Verification, recipe)
+	}
+	return ok()
+}

@@ -1,0 +1,176 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"linefit/atcmd"
+	"linefit/modem"
+	"linefit/modem/apdu"
+	"linefit/modem/euicc"
+	"linefit/modem/rsp"
+	"linefit/station"
+	"linefit/station/fixture"
+	"linefit/station/stock"
+)
+
+// classify is the one place where an error becomes an outcome and a reason.
+// final means that another try of the step cannot help. or is the reason's code
+// where the error does not name one.
+func classify(err error, or station.Code) (o station.Outcome, r *station.Reason, final bool) {
+	var refusal *station.Refusal
+	if errors.As(err, &refusal) {
+		return station.Error, refusal.Reason, true
+	}
+	var failure *rsp.Failure
+	if errors.As(err, &failure) {
+		return classifyDownload(failure)
+	}
+	for _, rule := range rules {
+		if rule.match(err) {
+			code := rule.code
+			if code == "" {
+				code = or
+			}
+			return rule.outcome, station.NewReason(code, "%v", err), rule.final
+		}
+	}
+	return station.Error, station.NewReason(or, "%v", err), false
+}
+
+type rule struct {
+	match   func(error) bool
+	outcome station.Outcome
+	code    station.Code // empty: the step's own
+	final   bool
+}
+
+func is(targets ...error) func(error) bool {
+	return func(err error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func as[T error](err error) bool {
+	var t T
+	return errors.As(err, &t)
+}
+
+// rules are tried in order; the first that matches counts.
+var rules = []rule{
+	{is(fixture.ErrHalted, fixture.ErrClosed), station.Error, station.FixtureFault, true},
+	{as[*modem.OtherModuleError], station.Error, station.IdentityChanged, true},
+	{is(modem.ErrMissing, modem.ErrBusy), station.Error, station.PortMissing, false},
+	{is(modem.ErrPermission, modem.ErrNotSerial), station.Error, station.PortMissing, true},
+	{as[*modem.RadioError], station.Fail, station.ModuleRadio, false},
+	{as[*modem.IdentityError], station.Fail, station.ModuleIdentity, false},
+	{is(modem.ErrSilent), station.Timeout, station.ModuleSilent, false},
+	{is(modem.ErrRestarted, errNoModule, atcmd.ErrGone), station.Error, station.ModuleSilent, false},
+	{as[*stock.ItemError], station.Error, station.VaultFault, true},
+	{is(apdu.ErrNoApplication), station.Fail, station.EUICCAbsent, false},
+	{isSIM(atcmd.CMESIMNotInserted), station.Fail, station.SIMAbsent, false},
+	{isSIM(atcmd.CMESIMFailure, atcmd.CMESIMWrong), station.Fail, station.SIMFault, false},
+	{is(euicc.ErrCatBusy), station.Error, station.EUICCRefused, false},
+	{as[*euicc.FunctionError], station.Fail, station.EUICCRefused, false},
+	{as[*euicc.StatusError], station.Fail, station.EUICCRefused, false},
+	{as[*euicc.ResponseError], station.Error, station.EUICCProtocol, false},
+	{is(apdu.ErrUnknown, atcmd.ErrUnknown, context.DeadlineExceeded), station.Timeout, "", false},
+}
+
+func isSIM(codes ...int) func(error) bool {
+	return func(err error) bool {
+		var cme *atcmd.CMEError
+		if !errors.As(err, &cme) {
+			return false
+		}
+		for _, c := range codes {
+			if cme.Code == c {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// rowCodes are the reasons of the download's failure table.
+var rowCodes = map[rsp.Row]station.Code{
+	rsp.RowServerUnreached: station.SMDPUnreachable,
+	rsp.RowServerRefused:   station.SMDPUntrusted,
+	rsp.RowOrderRefused:    station.CodeRefused,
+	rsp.RowOrderSpent:      station.CodeSpent,
+	rsp.RowOrderNotReady:   station.SMDPRefused,
+	rsp.RowConfirmation:    station.CodeRefused,
+	rsp.RowPrepare:         station.EUICCRefused,
+	rsp.RowPackageLost:     station.SMDPUnreachable,
+	rsp.RowStationDied:     station.Interrupted,
+	rsp.RowLoadUnknown:     station.ProfileUnknown,
+	rsp.RowPowerLost:       station.ProfileUnknown,
+	rsp.RowTemporary:       station.EUICCMemory,
+	rsp.RowICCIDExists:     station.ProfileDuplicate,
+	rsp.RowInstallFailed:   station.ProfileRefused,
+}
+
+// classifyDownload maps a failed download: what is unknown is a timeout, what
+// can be tried again an error, what the eUICC refused for good a fail.
+func classifyDownload(f *rsp.Failure) (station.Outcome, *station.Reason, bool) {
+	code, known := rowCodes[f.Advice.Row]
+	switch {
+	case errors.Is(f, rsp.ErrRecord), errors.Is(f, rsp.ErrKeep):
+		return station.Error, station.NewReason(station.LogStopped, "%v", f), true
+	case f.Unknown:
+		return station.Timeout, station.NewReason(station.ProfileUnknown, "%v", f), false
+	case f.Advice.Row == rsp.RowPrecheck:
+		return station.Error, station.NewReason(precheckCode(f), "%v", f), true
+	case !known:
+		_, r, final := classify(f.Err, station.EUICCProtocol)
+		return station.Error, r, final
+	}
+	r := station.NewReason(code, "%v", f)
+	if f.Advice.Row == rsp.RowTemporary && !errors.Is(f, rsp.ErrMemory) {
+		r = station.NewReason(station.EUICCRefused, "%v", f)
+	}
+	switch {
+	case f.Advice.Row == rsp.RowInstallFailed:
+		return station.Fail, r, true
+	case f.Advice.Action == rsp.ActionRetry || f.Advice.Action == rsp.ActionReconcile:
+		return station.Error, r, false
+	}
+	return station.Error, r, true
+}
+
+func precheckCode(f *rsp.Failure) station.Code {
+	switch {
+	case errors.Is(f, rsp.ErrICCIDPresent):
+		return station.ProfileDuplicate
+	case errors.Is(f, rsp.ErrUnexpected), errors.Is(f, rsp.ErrPackageDiffers):
+		return station.ProfileMismatch
+	case errors.Is(f, rsp.ErrPolicyRules), errors.Is(f, rsp.ErrConsent):
+		return station.ProfilePolicy
+	case errors.Is(f, rsp.ErrMemory):
+		return station.EUICCMemory
+	case errors.Is(f, rsp.ErrIssuer):
+		return station.EUICCUntrusted
+	case errors.Is(f, rsp.ErrConfirmation):
+		return station.CodeRefused
+	}
+	return station.EUICCRefused
+}
+
+// code is the specification's error code of an eUICC's refusal, for the log.
+func code(err error) string {
+	var f *euicc.FunctionError
+	if errors.As(err, &f) {
+		return fmt.Sprintf("%s %d", f.Name, f.Code)
+	}
+	var s *euicc.StatusError
+	if errors.As(err, &s) {
+		return s.SW.String()
+	}
+	return ""
+}

@@ -1,0 +1,326 @@
+package steps
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"linefit/modem/euicc"
+	"linefit/modem/rsp"
+	"linefit/station"
+	"linefit/station/stock"
+)
+
+// Servers are the SM-DP+ servers that the station may use.
+type Servers struct {
+	Client *rsp.Client
+	// Address replaces the host of activation codes, for a station that reaches
+	// its servers through a relay; empty: the code's own.
+	Address string
+}
+
+// download installs the reserved profile. Before anything is asked of the
+// server it finds out what earlier tries, of this run or of others, have left
+// on this eUICC.
+func download(ctx context.Context, s *session, a *station.Attempt) station.StepResult {
+	run := a.Run
+	if run.Profile == nil {
+		return hold(station.StationFault, "no profile is reserved")
+	}
+	c, err := s.openCard(ctx)
+	if err != nil {
+		return failed(err, station.EUICCAbsent)
+	}
+	if mustReconcile(run) {
+		res, done := s.reconcile(ctx, a, c)
+		if done {
+			return res
+		}
+	}
+	if n, limit := run.Profile.Downloads+run.Downloads(), downloadCap(a); limit > 0 && n >= limit {
+		return hold(station.CodeSpent, "%d downloads were asked for, %d are allowed", n, limit)
+	}
+	return s.install(ctx, a, c)
+}
+
+// downloadCap is the smaller one of the operator's and the recipe's cap.
+func downloadCap(a *station.Attempt) int {
+	limit := int(a.Step.Int("max_downloads", 0))
+	if operators := a.Run.Profile.Cap; operators > 0 && (limit == 0 || operators < limit) {
+		limit = operators
+	}
+	return limit
+}
+
+// mustReconcile: something was begun whose end is not known, or an earlier run
+// of this unit had to do with this profile.
+func mustReconcile(run *station.Run) bool {
+	if _, installed := run.Installed(); installed || run.Profile.Was != "" {
+		return true
+	}
+	for _, in := range run.OpenIntents() {
+		switch in.Effect {
+		case station.EffectGetBPP, station.EffectLoad, station.EffectCancel:
+			return true
+		}
+	}
+	return false
+}
+
+// phases bind the effects of a download to the LPA's phases.
+var phases = map[station.EffectName]rsp.Phase{
+	station.EffectGetBPP: rsp.PhaseGetPackage, station.EffectLoad: rsp.PhaseLoad,
+	station.EffectCancel: rsp.PhaseCancel, station.EffectRemove: rsp.PhaseRemoveNotification,
+}
+
+var effects = func() map[rsp.Phase]station.EffectName {
+	m := map[rsp.Phase]station.EffectName{}
+	for e, p := range phases {
+		m[p] = e
+	}
+	return m
+}()
+
+// lastIntent is the newest download intent of the run, or what the stock knows
+// of the profile where the run has none.
+func lastIntent(run *station.Run) (rsp.Phase, rsp.Detail) {
+	d := rsp.Detail{SMDP: run.Profile.SMDP, ICCID: run.Profile.ICCID, Class: euicc.Operational, HighWater: -1}
+	phase := rsp.Phase("")
+	for _, in := range run.Intents {
+		p, ok := phases[in.Effect]
+		if !ok || in.Effect == station.EffectRemove || in.Profile != run.Profile.Handle {
+			continue
+		}
+		phase = p
+		d.ICCID, d.Class, d.WasPresent, d.HighWater = in.ICCID, euicc.Class(in.Class), in.Present != "", in.Watermark
+		d.TransactionID, _ = hex.DecodeString(in.Transaction)
+		d.Reason = euicc.CancelReason(in.Cause)
+	}
+	if d.ICCID != "" {
+		d.RawICCID = d.ICCID.Bytes()
+	}
+	return phase, d
+}
+
+// reconcile reads the eUICC and closes what was open. done means that the step
+// is over with res.
+func (s *session) reconcile(ctx context.Context, a *station.Attempt, c *card) (res station.StepResult, done bool) {
+	phase, detail := lastIntent(a.Run)
+	if detail.ICCID == "" {
+		return hold(station.ProfileUnknown, "which ICCID an earlier download would have installed is not known"), true
+	}
+	r, err := rsp.Reconcile(ctx, phase, detail, c.Card)
+	if err != nil {
+		if errors.Is(err, rsp.ErrContradiction) {
+			return hold(station.ProfileUnknown, "%v", err), true
+		}
+		return failed(err, station.ProfileUnknown), true
+	}
+	if r.Outcome == rsp.Installed && r.Earlier && a.Run.Profile.Was == "" {
+		return hold(station.ProfileDuplicate, "profile %s was on the eUICC before this station downloaded it", detail.ICCID), true
+	}
+	found := station.Result{Effect: station.EffectLoad, Outcome: station.OK, State: string(r.Outcome), By: "reconcile", ICCID: detail.ICCID}
+	if r.Installation != nil {
+		found.Sequence = r.Installation.Notification.Sequence
+		if f := r.Installation.Failure; f != nil {
+			found.Outcome, found.Code = station.Fail, f.Error()
+		}
+		if err := s.keep(ctx, a, r.Installation.Notification, r.Installation.Raw); err != nil {
+			return failed(err, station.VaultFault), true
+		}
+	}
+	if err := a.Record(ctx, closing(a.Run, found)...); err != nil {
+		return failed(err, station.LogStopped), true
+	}
+	if r.Outcome == rsp.Installed {
+		return s.committed(ctx, a), true
+	}
+	if r.Installation != nil && r.Installation.Failure != nil && r.Advice.Action == rsp.ActionStop {
+		res := fail(rowCodes[r.Advice.Row], "%v", r.Installation.Failure)
+		res.Final = true
+		return res, true
+	}
+	return station.StepResult{}, false
+}
+
+// closing are the results of all open download intents, of which the load's is
+// found; without an open load found stands for itself.
+func closing(run *station.Run, found station.Result) []station.Fact {
+	var facts []station.Fact
+	for _, in := range run.OpenIntents() {
+		switch in.Effect {
+		case station.EffectLoad:
+			found.Number = in.Number
+		case station.EffectGetBPP, station.EffectCancel:
+			facts = append(facts, station.Result{Effect: in.Effect, Number: in.Number, Outcome: station.Timeout, By: "reconcile", ICCID: in.ICCID})
+		}
+	}
+	return append(facts, found)
+}
+
+// committed writes that the profile is the unit's.
+func (s *session) committed(ctx context.Context, a *station.Attempt, measured ...station.Measurement) station.StepResult {
+	iccid, _ := a.Run.Installed()
+	if !a.Run.Settled {
+		f := station.ProfileCommitted{Handle: a.Run.Profile.Handle, ICCID: iccid, EID: a.Run.Identity.EID}
+		if err := a.Record(ctx, f); err != nil {
+			return failed(err, station.LogStopped)
+		}
+	}
+	return ok(measured...)
+}
+
+// install is one download.
+func (s *session) install(ctx context.Context, a *station.Attempt, c *card) station.StepResult {
+	opt, run := s.bench.opt, a.Run
+	code, err := opt.Stock.Code(ctx, run.Profile.Handle)
+	if err != nil {
+		return failed(err, station.VaultFault)
+	}
+	device, err := deviceOf(run, a.Step.Params["capabilities"])
+	if err != nil {
+		return hold(station.StationFault, "%v", err)
+	}
+	var kept string // vault handle of the bound package
+	params := rsp.Params{
+		Card: c.Card, Client: opt.Server.Client, Address: opt.Server.Address, Device: device, EID: run.Identity.EID.Bytes(),
+		Code:         rsp.ActivationCode{Address: code.SMDP, MatchingID: rsp.Secret(code.MatchingID.RevealText()), OID: code.OID},
+		Confirmation: rsp.Secret(code.Confirmation.RevealText()),
+		Policy:       rsp.Policy{ICCID: run.Profile.ICCID},
+		Recorder:     s.recorder(a),
+		KeepPackage: func(ctx context.Context, p *euicc.BoundPackage, _ rsp.Detail) (err error) {
+			if kept, err = opt.Stock.Vault().Put(stock.KindPackage, stock.NewSecret(p.Raw())); err != nil {
+				return err
+			}
+			return s.closeEffect(ctx, a, station.EffectGetBPP, station.Result{Outcome: station.OK, By: "answer"})
+		},
+		KeepResult: func(ctx context.Context, r *euicc.InstallationResult) error {
+			return s.keep(ctx, a, r.Notification, r.Raw)
+		},
+		Progress: func(p rsp.Progress) {
+			if p.Total > 0 {
+				a.Progress(100 * p.Done / p.Total)
+			}
+		},
+	}
+	if run.Recipe.Consent != "" {
+		params.Consent = rsp.Consent{Contract: run.Recipe.Consent, PPRs: []int{1, 2}}
+	}
+	result, err := rsp.Download(ctx, params)
+	if err != nil {
+		return s.notInstalled(ctx, a, result, err, kept)
+	}
+	return s.installed(ctx, a, result, kept)
+}
+
+// deviceOf is the unit's own device information.
+func deviceOf(run *station.Run, capabilities []string) (euicc.Device, error) {
+	d := euicc.Device{IMEI: run.Identity.IMEI}
+	for _, text := range capabilities {
+		name, version, _ := strings.Cut(text, " ")
+		v, err := euicc.ParseVersion(version)
+		if err != nil {
+			return d, fmt.Errorf("capability %q: %w", text, err)
+		}
+		switch name {
+		case "gsm":
+			d.Capabilities.GSM = v
+		case "utran":
+			d.Capabilities.UTRAN = v
+		case "eutran":
+			d.Capabilities.EUTRAN = v
+		case "nr5gc":
+			d.Capabilities.NR5GC = v
+		default:
+			return d, fmt.Errorf("capability %q: one of gsm, utran, eutran, nr5gc", text)
+		}
+	}
+	return d, nil
+}
+
+// recorder writes an intent before each effect of the LPA.
+func (s *session) recorder(a *station.Attempt) rsp.Recorder {
+	return rsp.RecorderFunc(func(ctx context.Context, p rsp.Phase, d rsp.Detail) error {
+		effect, known := effects[p]
+		if !known {
+			return fmt.Errorf("phase %q is none of this step", p)
+		}
+		in := station.Intent{
+			Effect: effect, Number: a.Run.NextIntent(), ICCID: d.ICCID, SMDP: d.SMDP, Transaction: d.TransactionID.String(),
+			Watermark: d.HighWater, Sequence: d.Sequence, Class: int(d.Class), Consent: d.Consent, Cause: int(d.Reason),
+		}
+		if a.Run.Profile != nil {
+			in.Profile = a.Run.Profile.Handle
+		}
+		if d.WasPresent {
+			in.Present = "yes"
+		}
+		return a.Record(ctx, in)
+	})
+}
+
+// closeEffect writes the result of the newest open intent of an effect.
+func (s *session) closeEffect(ctx context.Context, a *station.Attempt, effect station.EffectName, res station.Result) error {
+	number := openIntent(a.Run, effect)
+	if number == 0 {
+		return nil
+	}
+	res.Effect, res.Number = effect, number
+	return a.Record(ctx, res)
+}
+
+func (s *session) installed(ctx context.Context, a *station.Attempt, r *rsp.Result, kept string) station.StepResult {
+	err := s.closeEffect(ctx, a, station.EffectLoad, station.Result{
+		Outcome: station.OK, State: station.StateInstalled, By: "answer", ICCID: r.ICCID,
+		AID: hex.EncodeToString(r.Installation.AID), Sequence: r.Installation.Notification.Sequence,
+	})
+	if err != nil {
+		return failed(err, station.LogStopped)
+	}
+	s.forgetPackage(kept)
+	return s.committed(ctx, a, number("apdus", int64(r.APDUs.APDUs)), number("round_trips", int64(r.RoundTrips)),
+		number("bpp_bytes", int64(r.Detail.PackageBytes)))
+}
+
+// notInstalled closes what is known to be over and leaves open what is not.
+func (s *session) notInstalled(ctx context.Context, a *station.Attempt, r *rsp.Result, err error, kept string) station.StepResult {
+	res := failed(err, station.ProfileUnknown)
+	var f *rsp.Failure
+	if !errors.As(err, &f) || f.Unknown {
+		s.suspect = true
+		return res
+	}
+	var facts []error
+	if r.Installation != nil && r.Installation.Failure != nil {
+		facts = append(facts, s.closeEffect(ctx, a, station.EffectLoad, station.Result{
+			Outcome: station.Fail, State: station.StateAbsent, By: "answer", ICCID: r.Detail.ICCID,
+			Code: r.Installation.Failure.Error(), Sequence: r.Installation.Notification.Sequence,
+		}))
+		s.forgetPackage(kept)
+	}
+	var refused *rsp.ServerError
+	if errors.As(err, &refused) && refused.Function == rsp.GetBoundProfilePackage {
+		facts = append(facts, s.closeEffect(ctx, a, station.EffectGetBPP, station.Result{Outcome: station.Fail, By: "answer", Code: refused.Subject + "/" + refused.Reason}))
+	}
+	if f.Cancelled {
+		outcome := station.OK
+		if f.CancelErr != nil {
+			outcome = station.Error
+		}
+		facts = append(facts, s.closeEffect(ctx, a, station.EffectCancel, station.Result{Outcome: outcome, By: "answer"}))
+	}
+	if err := errors.Join(facts...); err != nil {
+		return failed(err, station.LogStopped)
+	}
+	return res
+}
+
+// forgetPackage erases a bound package whose outcome is known. One that cannot
+// be erased is erased by the vault's retention.
+func (s *session) forgetPackage(handle string) {
+	if handle != "" {
+		_ = s.bench.opt.Stock.Vault().Delete(stock.KindPackage, handle)
+	}
+}

@@ -1,0 +1,81 @@
+package steps
+
+import (
+	"context"
+
+	"linefit/modem/euicc"
+	"linefit/modem/rsp"
+	"linefit/station"
+	"linefit/station/notify"
+)
+
+// Outbox is where notifications go on their way to their servers.
+type Outbox = notify.Outbox
+
+// keep takes a notification over from the eUICC.
+func (s *session) keep(ctx context.Context, a *station.Attempt, n euicc.Notification, raw []byte) error {
+	return s.bench.opt.Outbox.Keep(ctx, a.Run, station.NotificationKept{
+		Sequence: n.Sequence, Operation: n.Event.String(), ICCID: n.ICCID, Recipient: n.Address, EID: a.Run.Identity.EID,
+	}, raw, a.Record)
+}
+
+// handover takes what is pending on the eUICC, waits while it is being
+// delivered, and removes what was acknowledged. What stays on the eUICC is in
+// the outbox and does not keep the unit from passing.
+func handover(ctx context.Context, s *session, a *station.Attempt) station.StepResult {
+	c, err := s.openCard(ctx)
+	if err != nil {
+		return failed(err, station.EUICCAbsent)
+	}
+	list, err := c.Notifications(ctx)
+	if err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	if err := s.takeOver(ctx, a, c, list); err != nil {
+		return failed(err, station.VaultFault)
+	}
+	s.bench.opt.Outbox.Await(ctx, a.Run.Identity.EID)
+	pending, removed := 0, 0
+	for _, n := range list {
+		if s.bench.opt.Outbox.State(a.Run.Identity.EID, n.Sequence) != notify.Delivered || a.Step.Text("remove") == "never" {
+			pending++
+			continue
+		}
+		if err := s.remove(ctx, a, c, n); err != nil {
+			return failed(err, station.EUICCProtocol)
+		}
+		removed++
+	}
+	return ok(number("pending", int64(pending)), number("delivered", int64(removed)))
+}
+
+// takeOver keeps every notification that the outbox does not have yet.
+func (s *session) takeOver(ctx context.Context, a *station.Attempt, c *card, list []euicc.Notification) error {
+	for _, n := range list {
+		if s.bench.opt.Outbox.State(a.Run.Identity.EID, n.Sequence) != "" {
+			continue
+		}
+		full, err := c.Retrieve(ctx, n.Sequence)
+		if err != nil {
+			return err
+		}
+		for _, p := range full {
+			if p.Sequence != n.Sequence {
+				continue
+			}
+			if err := s.keep(ctx, a, p.Notification, p.Raw); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// remove takes an acknowledged notification off the eUICC, with its intent
+// before and its result behind.
+func (s *session) remove(ctx context.Context, a *station.Attempt, c *card, n euicc.Notification) error {
+	if err := rsp.Remove(ctx, c.Card, s.recorder(a), n.Sequence); err != nil {
+		return err
+	}
+	return s.closeEffect(ctx, a, station.EffectRemove, station.Result{Outcome: station.OK, By: "answer", Sequence: n.Sequence})
+}
