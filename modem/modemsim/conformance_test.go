@@ -306,7 +306,7 @@ func TestSecondServe(t *testing.T) {
 		if err := other.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "served already") {
 			t.Errorf("second Serve: %v", err)
 		}
-		if err := h.end(); err != nil {
+		if err := h.shut(); err != nil {
 			t.Errorf("Serve after its context: %v", err)
 		}
 	})

@@ -25,8 +25,6 @@ type reply struct {
 
 func done(lines ...string) reply     { return reply{lines: lines} }
 func refused(r result) reply         { return reply{res: r} }
-func setReply(ok bool) (r reply)     { return refused(okIf(ok)) }
-func okIf(ok bool) result            { return map[bool]result{true: resOK, false: cme(cmeParameters)}[ok] }
 func donef(f string, a ...any) reply { return done(fmt.Sprintf(f, a...)) }
 
 // startLine begins a command line without its "AT".

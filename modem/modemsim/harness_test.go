@@ -83,11 +83,19 @@ func (h *host) serve() {
 	}()
 }
 
-// end stops serving and returns Serve's error.
-func (h *host) end() error {
+// end stops serving, which must be no error.
+func (h *host) end() {
+	h.t.Helper()
+	if err := h.shut(); err != nil {
+		h.t.Errorf("Serve: %v", err)
+	}
+}
+
+// shut stops serving and returns Serve's error.
+func (h *host) shut() error {
 	h.stop()
 	err := <-h.err
-	h.conn.Close()
+	_ = h.conn.Close()
 	synctest.Wait()
 	return err
 }
@@ -139,11 +147,7 @@ func (h *host) want(line string, lines ...string) {
 // plain is an answer as its lines joined by "|", without the echo.
 func plain(answer, command string) string {
 	answer = strings.TrimPrefix(answer, command+"\r")
-	var lines []string
-	for _, l := range strings.FieldsFunc(answer, func(r rune) bool { return r == '\r' || r == '\n' }) {
-		lines = append(lines, l)
-	}
-	return strings.Join(lines, "|")
+	return strings.Join(strings.FieldsFunc(answer, func(r rune) bool { return r == '\r' || r == '\n' }), "|")
 }
 
 func inBubble(t *testing.T, o modemsim.Options, test func(t *testing.T, h *host)) {

@@ -42,7 +42,7 @@ func NewLink(m *Module) *Link {
 func (l *Link) Run(ctx context.Context) error {
 	for {
 		if err := l.m.WaitPort(ctx); err != nil {
-			return nil //nolint:nilerr // only ctx ends it
+			return nil // only ctx ends it
 		}
 		w := &linkWire{l: l}
 		l.mu.Lock()

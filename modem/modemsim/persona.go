@@ -1,6 +1,9 @@
 package modemsim
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Persona is a module family's behaviour as data: what configs/personas/*.yaml
 // hold. A field that is absent in a file keeps the value of the persona that
@@ -206,9 +209,7 @@ func (p Persona) clone() Persona {
 
 func cloneMap[K comparable, V any](m map[K]V) map[K]V {
 	c := make(map[K]V, len(m))
-	for k, v := range m {
-		c[k] = v
-	}
+	maps.Copy(c, m)
 	return c
 }
 

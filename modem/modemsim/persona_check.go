@@ -3,6 +3,7 @@ package modemsim
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -65,7 +66,7 @@ func (p *Persona) check() []mistake {
 	for _, u := range p.Boot.URCs {
 		c.need("boot.urcs", u.Need, p.Commands)
 	}
-	for _, name := range slices.Sorted(mapKeys(p.Commands)) {
+	for _, name := range slices.Sorted(maps.Keys(p.Commands)) {
 		c.command(name, p.Commands[name])
 	}
 	sort.SliceStable(c.found, func(i, j int) bool {

@@ -4,58 +4,43 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
-	"sort"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"linefit/internal/strictyaml"
 )
-
-// FileError is a mistake in a data file, with its place.
-type FileError struct {
-	File string
-	Line int // from 1; 0 where the file as a whole is meant
-	Err  error
-}
-
-func (e *FileError) Error() string { return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err) }
-
-// Unwrap gives the mistake without its place.
-func (e *FileError) Unwrap() error { return e.Err }
 
 // Personas are the personas of a folder by name.
 type Personas map[string]Persona
 
 // LoadPersonas reads every *.yaml of the folder dir of fsys, each one persona,
 // and resolves "extends". All mistakes of all files come back together, as
-// [*FileError] values joined.
+// [strictyaml.Problems].
 func LoadPersonas(fsys fs.FS, dir string) (Personas, error) {
 	files, err := fs.Glob(fsys, path.Join(dir, "*.yaml"))
 	if err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, &FileError{File: dir, Err: errors.New("holds no persona (*.yaml)")}
+		return nil, fmt.Errorf("%s holds no persona (*.yaml): %w", dir, fs.ErrNotExist)
 	}
 	l := loader{fsys: fsys, raw: map[string]rawPersona{}, done: Personas{}}
-	sort.Strings(files)
-	for _, file := range files {
+	for _, file := range slices.Sorted(slices.Values(files)) {
 		l.read(file)
 	}
-	for _, name := range slices.Sorted(mapKeys(l.raw)) {
+	for _, name := range slices.Sorted(maps.Keys(l.raw)) {
 		l.resolve(name, nil)
 	}
-	if len(l.errs) > 0 {
-		return nil, errors.Join(l.errs...)
+	if len(l.found) > 0 {
+		return nil, l.found
 	}
 	return l.done, nil
 }
 
 // Names are the personas' names in order.
-func (p Personas) Names() []string { return slices.Sorted(mapKeys(p)) }
+func (p Personas) Names() []string { return slices.Sorted(maps.Keys(p)) }
 
 // Get is the persona of a name, or an error that lists the names there are.
 func (p Personas) Get(name string) (Persona, error) {
@@ -66,45 +51,64 @@ func (p Personas) Get(name string) (Persona, error) {
 }
 
 type rawPersona struct {
-	file string
-	data []byte
-	tree *ast.File
+	doc  *strictyaml.Doc
 	head Persona
 }
 
 type loader struct {
-	fsys fs.FS
-	raw  map[string]rawPersona
-	done Personas
-	errs []error
+	fsys  fs.FS
+	raw   map[string]rawPersona
+	done  Personas
+	found strictyaml.Problems
 }
 
-func (l *loader) fail(file string, line int, format string, args ...any) {
-	l.errs = append(l.errs, &FileError{file, line, fmt.Errorf(format, args...)})
+// fail keeps an error of the reader.
+func (l *loader) fail(file string, err error) {
+	var ps strictyaml.Problems
+	if errors.As(err, &ps) {
+		l.found = append(l.found, ps...)
+		return
+	}
+	l.found = append(l.found, strictyaml.Problem{File: file, Line: 1, Column: 1, Text: err.Error()})
 }
 
 // read parses one file far enough to know its name and what it extends.
 func (l *loader) read(file string) {
 	data, err := fs.ReadFile(l.fsys, file)
 	if err != nil {
-		l.fail(file, 0, "%w", err)
+		l.fail(file, err)
 		return
 	}
-	r := rawPersona{file: file, data: data}
-	if err := yaml.UnmarshalWithOptions(data, &r.head, yaml.Strict()); err != nil {
-		l.errs = append(l.errs, yamlError(file, err))
+	r := rawPersona{}
+	if r.doc, err = strictyaml.Parse(file, data); err == nil {
+		err = r.doc.Decode(&r.head)
+	}
+	if err != nil {
+		l.fail(file, err)
 		return
 	}
-	if r.tree, err = parser.ParseBytes(data, 0); err != nil {
-		l.errs = append(l.errs, yamlError(file, err))
-		return
-	}
-	want := strings.TrimSuffix(path.Base(file), ".yaml")
-	if r.head.Name != want {
-		l.fail(file, lineOf(r.tree, "name"), "name is %q; the file's name asks for %q", r.head.Name, want)
+	if want := strings.TrimSuffix(path.Base(file), ".yaml"); r.head.Name != want {
+		l.found = append(l.found, r.doc.Problem([]string{"name"}, "is %q; the file's name asks for %q", r.head.Name, want))
 		return
 	}
 	l.raw[r.head.Name] = r
+}
+
+// base is the persona that another one extends.
+func (l *loader) base(r rawPersona, chain []string) (Persona, bool) {
+	at := []string{"extends"}
+	switch base := r.head.Extends; {
+	case base == "":
+		return Persona{}, true
+	case slices.Contains(chain, base):
+		l.found = append(l.found, r.doc.Problem(at, "%q extends this persona", base))
+	case l.raw[base].doc == nil:
+		l.found = append(l.found, r.doc.Problem(at, "%q is not there or has mistakes", base))
+	default:
+		p, ok := l.resolve(base, chain)
+		return p.clone(), ok
+	}
+	return Persona{}, false
 }
 
 // resolve decodes a persona over the one it extends.
@@ -113,27 +117,14 @@ func (l *loader) resolve(name string, chain []string) (Persona, bool) {
 		return p, true
 	}
 	r := l.raw[name]
-	line := lineOf(r.tree, "extends")
-	var p Persona
-	if base := r.head.Extends; base != "" {
-		if slices.Contains(append(chain, name), base) {
-			l.fail(r.file, line, "extends itself by way of %q", base)
-			return p, false
-		}
-		if _, ok := l.raw[base]; !ok {
-			l.fail(r.file, line, "extends %q, which is not there or has mistakes", base)
-			return p, false
-		}
-		b, ok := l.resolve(base, append(chain, name))
-		if !ok {
-			return p, false
-		}
-		p = b.clone()
+	p, ok := l.base(r, append(chain, name))
+	if !ok {
+		return p, false
 	}
 	text, delay, commands := p.AT.CMEText, p.AT.Delay, p.Commands
 	p.AT.CMEText, p.AT.Delay, p.Commands = nil, nil, nil
-	if err := yaml.UnmarshalWithOptions(r.data, &p, yaml.Strict()); err != nil {
-		l.errs = append(l.errs, yamlError(r.file, err))
+	if err := r.doc.Decode(&p); err != nil {
+		l.fail(r.doc.File, err)
 		return p, false
 	}
 	p.AT.CMEText = merged(text, p.AT.CMEText)
@@ -143,71 +134,18 @@ func (l *loader) resolve(name string, chain []string) (Persona, bool) {
 		p = p.WithBoot(fit)
 		p.Boot.Fit = 0
 	}
-	faults := p.check()
-	for _, f := range faults {
-		l.fail(r.file, lineOf(r.tree, f.path...), "%s: %s", strings.Join(f.path, "."), f.text)
+	mistakes := p.check()
+	for _, m := range mistakes {
+		l.found = append(l.found, r.doc.Problem(m.path, "%s", m.text))
 	}
-	if len(faults) == 0 {
+	if len(mistakes) == 0 {
 		l.done[name] = p
 	}
-	return p, len(faults) == 0
+	return p, len(mistakes) == 0
 }
 
 func merged[K comparable, V any](base, over map[K]V) map[K]V {
 	m := cloneMap(base)
-	for k, v := range over {
-		m[k] = v
-	}
+	maps.Copy(m, over)
 	return m
-}
-
-func mapKeys[K comparable, V any](m map[K]V) func(func(K) bool) {
-	return func(yield func(K) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
-}
-
-// yamlError gives a decoder's error its place.
-func yamlError(file string, err error) error {
-	var y yaml.Error
-	if errors.As(err, &y) && y.GetToken() != nil && y.GetToken().Position != nil {
-		return &FileError{file, y.GetToken().Position.Line, errors.New(y.GetMessage())}
-	}
-	return &FileError{file, 0, err}
-}
-
-// lineOf is the line of the deepest key of a path that the file has, or 1.
-func lineOf(tree *ast.File, keys ...string) int {
-	line := 1
-	if tree == nil || len(tree.Docs) == 0 {
-		return line
-	}
-	node := tree.Docs[0].Body
-	for _, key := range keys {
-		found := false
-		for _, v := range mapping(node) {
-			if strings.Trim(v.Key.String(), `"'`) == key {
-				line, node, found = v.Key.GetToken().Position.Line, v.Value, true
-				break
-			}
-		}
-		if !found {
-			return line
-		}
-	}
-	return line
-}
-
-func mapping(n ast.Node) []*ast.MappingValueNode {
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		return n.Values
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}
-	}
-	return nil
 }

@@ -4,15 +4,12 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"time"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"linefit/internal/strictyaml"
 )
 
 //go:embed plans/*.yaml
@@ -53,45 +50,23 @@ func BuiltinPlan(name string) (Plan, error) {
 }
 
 // ParsePlan reads a plan strictly. All mistakes come back together, as
-// [*FileError] values joined.
+// [strictyaml.Problems].
 func ParsePlan(file string, data []byte) (Plan, error) {
 	var p Plan
-	if err := yaml.UnmarshalWithOptions(data, &p, yaml.Strict()); err != nil {
-		return Plan{}, yamlError(file, err)
+	doc, err := strictyaml.Parse(file, data)
+	if err == nil {
+		err = doc.Decode(&p)
 	}
-	tree, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		return Plan{}, yamlError(file, err)
+		return Plan{}, err
 	}
-	lines := ruleLines(tree)
-	var errs []error
+	var found strictyaml.Problems
 	for i, r := range p.Rules {
-		line := 1
-		if i < len(lines) {
-			line = lines[i]
-		}
 		for _, text := range r.check() {
-			errs = append(errs, &FileError{file, line, fmt.Errorf("rule %d: %s", i+1, text)})
+			found = append(found, doc.Problem(strictyaml.Path("rules", i), "%s", text))
 		}
 	}
-	if len(errs) > 0 {
-		return Plan{}, errors.Join(errs...)
-	}
-	return p, nil
-}
-
-func ruleLines(tree *ast.File) (lines []int) {
-	if len(tree.Docs) == 0 {
-		return nil
-	}
-	for _, v := range mapping(tree.Docs[0].Body) {
-		if seq, ok := v.Value.(*ast.SequenceNode); ok && v.Key.String() == "rules" {
-			for _, item := range seq.Values {
-				lines = append(lines, item.GetToken().Position.Line)
-			}
-		}
-	}
-	return lines
+	return p, found.Err()
 }
 
 func (r Rule) check() (texts []string) {

@@ -1,7 +1,6 @@
 package modemsim_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -75,14 +74,13 @@ rules:
   - {point: "", chance: 2, fault: {kind: silent}}
   - {point: boot, from: 5, to: 1, fault: {kind: boom}}
 `))
-	for _, want := range []string{"bad.yaml:3: rule 1: no point", "bad.yaml:3: rule 1: chance 2", "bad.yaml:4: rule 2: passings from 5 to 1", `bad.yaml:4: rule 2: fault kind "boom"`} {
+	for _, want := range []string{"bad.yaml:3:6: rules[0]: no point", "bad.yaml:3:6: rules[0]: chance 2", "bad.yaml:4:6: rules[1]: passings from 5 to 1", `bad.yaml:4:6: rules[1]: fault kind "boom"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}
 	}
 	_, err = modemsim.ParsePlan("bad.yaml", []byte("name: x\nrulez: []\n"))
-	var fe *modemsim.FileError
-	if !errors.As(err, &fe) || fe.Line != 2 {
+	if err == nil || !strings.Contains(err.Error(), "bad.yaml:2:1: unknown field") {
 		t.Errorf("unknown field: %v", err)
 	}
 }
@@ -109,11 +107,11 @@ func TestPersonaMistakes(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"personas/unknown.yaml:4: unknown field", "personas/values.yaml:4: at.cmee: 7 is not 0, 1 or 2",
-		`personas/values.yaml:5: at.framing: "odd"`, `personas/values.yaml:7: identity.tac`,
-		"personas/values.yaml:10: commands.ok: is no command name", `personas/values.yaml:12: commands.+BAD: action "fly"`,
-		"extends itself", `personas/orphan.yaml:2: extends "nobody"`, "personas/empty.yaml:1: ",
-		`personas/other.yaml:1: name is "wrong"`, "personas/syntax.yaml:",
+		"personas/unknown.yaml:4:3: unknown field", "personas/values.yaml:4:3: at.cmee: 7 is not 0, 1 or 2",
+		`personas/values.yaml:5:3: at.framing: "odd"`, `personas/values.yaml:7:3: identity.tac`,
+		"personas/values.yaml:10:3: commands.ok: is no command name", `personas/values.yaml:12:3: commands.+BAD: action "fly"`,
+		"extends this persona", `personas/orphan.yaml:2:1: extends: "nobody"`, "personas/empty.yaml:1:1: ",
+		`personas/other.yaml:1:1: name: is "wrong"`, "personas/syntax.yaml:",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)

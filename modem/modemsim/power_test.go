@@ -270,7 +270,7 @@ func TestEnumeratingPort(t *testing.T) {
 				if _, err := l.Open(); !errors.Is(err, modemsim.ErrPortBusy) {
 					t.Errorf("second Open: %v", err)
 				}
-				c.Close()
+				_ = c.Close()
 			}
 		}
 		synctest.Wait()
@@ -279,7 +279,7 @@ func TestEnumeratingPort(t *testing.T) {
 		time.Sleep(3*time.Second - 1)
 		synctest.Wait()
 		open(modemsim.ErrPortGone)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		open(nil)
 		c, err := l.Open()
@@ -304,7 +304,7 @@ func TestEnumeratingPort(t *testing.T) {
 		if _, err := c.Write(b); !errors.Is(err, modemsim.ErrPortGone) {
 			t.Errorf("write to a port that vanished: %v", err)
 		}
-		c.Close()
+		_ = c.Close()
 		open(modemsim.ErrPortGone)
 		stop()
 		if err := <-done; err != nil {

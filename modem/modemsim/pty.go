@@ -104,7 +104,7 @@ func (p *PTY) Run(ctx context.Context) error {
 		p.mu.Unlock()
 		if pair == nil {
 			if err := p.m.WaitPort(ctx); err != nil {
-				return nil //nolint:nilerr // only ctx ends it
+				return nil // only ctx ends it
 			}
 			if err := p.open(); err != nil {
 				return err
@@ -138,7 +138,7 @@ func (p *PTY) gone() {
 	defer p.mu.Unlock()
 	p.path = ""
 	if p.opt.Link != "" {
-		os.Remove(p.opt.Link) //nolint:errcheck // it may be gone already
+		_ = os.Remove(p.opt.Link) // it may be gone already
 	}
 }
 
@@ -149,7 +149,7 @@ func relink(target, link string) error {
 		return fmt.Errorf("%s is there and is no symbolic link", link)
 	}
 	tmp := filepath.Join(filepath.Dir(link), "."+filepath.Base(link)+".new")
-	os.Remove(tmp) //nolint:errcheck // left over from an interrupted run
+	_ = os.Remove(tmp) // left over from an interrupted run
 	if err := os.Symlink(target, tmp); err != nil {
 		return err
 	}

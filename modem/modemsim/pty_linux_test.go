@@ -129,16 +129,17 @@ func talk(t *testing.T, path string, i int) {
 		t.Error(err)
 		return
 	}
-	raw.Control(func(fd uintptr) {
-		if tio, err := unix.IoctlGetTermios(int(fd), unix.TCGETS2); err != nil || tio.Ospeed != 921600 || tio.Lflag&unix.ECHO != 0 {
-			t.Errorf("terminal: %+v, %v", tio, err)
-		}
-	})
+	var tio *unix.Termios
+	var inner error
+	err = raw.Control(func(fd uintptr) { tio, inner = unix.IoctlGetTermios(int(fd), unix.TCGETS2) })
+	if err != nil || inner != nil || tio.Ospeed != 921600 || tio.Lflag&unix.ECHO != 0 {
+		t.Errorf("terminal: %+v, %v, %v", tio, err, inner)
+	}
 	if err := c.f.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Error(err)
 	}
 	for _, want := range []string{"RDY", "+CFUN: 1"} {
-		c.r.ReadString('\n') //nolint:errcheck // the empty line
+		_, _ = c.r.ReadString('\n') // the empty line
 		if l, err := c.r.ReadString('\n'); strings.TrimSpace(l) != want {
 			t.Errorf("module %d: boot text %q, %v", i, l, err)
 			return

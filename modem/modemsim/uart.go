@@ -126,16 +126,14 @@ func (m *Module) echo(start time.Time) {
 	}
 }
 
-// emit puts characters on the line, not before at, and returns when the last
-// one is through.
-func (m *Module) emit(at time.Time, data []byte) time.Time {
-	return m.emitFor(nil, time.Time{}, at, data, nil)
+// emit puts characters on the line, not before at.
+func (m *Module) emit(at time.Time, data []byte) {
+	m.emitFor(nil, time.Time{}, at, data, nil)
 }
 
 // emitFor is emit for an answer that the other side waits for since waited,
 // with something to do when the last character is through.
-func (m *Module) emitFor(j *job, waited, at time.Time, data []byte, then func(at time.Time)) time.Time {
-	due := at
+func (m *Module) emitFor(j *job, waited, at time.Time, data []byte, then func(at time.Time)) {
 	for {
 		n := len(data)
 		if m.tx.baud > 0 {
@@ -143,14 +141,14 @@ func (m *Module) emitFor(j *job, waited, at time.Time, data []byte, then func(at
 		}
 		p := &piece{data: data[:n:n], job: j, waited: waited}
 		p.start, p.due = m.tx.take(at, n)
-		due, data, waited = p.due, data[n:], time.Time{}
+		data, waited = data[n:], time.Time{}
 		if len(data) == 0 {
 			p.then = then
 		}
 		m.out = append(m.out, p)
 		m.line.at(p.due, func(at time.Time) { m.deliver(p, at) })
 		if len(data) == 0 {
-			return due
+			return
 		}
 	}
 }
