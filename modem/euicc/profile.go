@@ -60,6 +60,22 @@ func (c Class) String() string {
 // MarshalText writes [Class.String].
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// UnmarshalText reads what MarshalText writes.
+func (c *Class) UnmarshalText(b []byte) error {
+	for _, known := range []Class{Test, Provisioning, Operational} {
+		if known.String() == string(b) {
+			*c = known
+			return nil
+		}
+	}
+	var n int
+	if _, err := fmt.Sscanf(string(b), "class %d", &n); err != nil || n < 0 || n > 255 {
+		return fmt.Errorf("profile class %q", b)
+	}
+	*c = Class(n)
+	return nil
+}
+
 // Owner names an operator: three bytes of MCC and MNC (3GPP TS 24.008 section
 // 10.5.1.3; E in place of a digit is a wildcard) and the group identifiers.
 type Owner struct {

@@ -235,3 +235,5 @@ func issuers(t *testing.T) []*x509.Certificate {
 	}
 	return []*x509.Certificate{ca.CI.Cert}
 }
+
+type ctx = context.Context
