@@ -1,6 +1,7 @@
 package euiccsim
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -62,12 +63,16 @@ func (c *Card) personalise() error {
 	if err != nil {
 		return err
 	}
-	return c.set(func(m *memory) {
-		m.OneTime = keys
-		if c.o.Generation == SGP32 {
-			m.EIM = newEIMState()
+	var state *eimState
+	if c.o.Generation == SGP32 {
+		state = newEIMState()
+		for _, data := range c.o.EIMs {
+			if _, code := c.associate(state, wire.Node{Value: data}); code != resultOK {
+				return fmt.Errorf("%w: an eIM configuration is refused with code %d", ErrOptions, code)
+			}
 		}
-	})
+	}
+	return c.set(func(m *memory) { m.OneTime, m.EIM = keys, state })
 }
 
 // EID is the card's identifier.

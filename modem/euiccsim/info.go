@@ -10,25 +10,42 @@ import (
 // SGP.32 section 5.9). It is written once, here, and never changed.
 var es10Functions = map[wire.Tag]es10{
 	0xBF20: {run: (*Card).euiccInfo1},
-	0xBF22: {run: (*Card).euiccInfo2Response},
-	0xBF2E: {run: (*Card).getChallenge, lpa: true},
-	0xBF38: {run: (*Card).authenticateServer, lpa: true},
 	0xBF21: {run: (*Card).prepareDownload, lpa: true},
-	0xBF41: {run: (*Card).cancelSession, lpa: true},
-	0xBF35: {run: (*Card).loadCRL},
-	0xBF3C: {run: (*Card).configuredAddresses, lpa: true},
-	0xBF3F: {run: (*Card).setDefaultDP, only: SGP22, lpa: true},
-	0xBF3E: {run: (*Card).getEID},
-	0xBF2D: {run: (*Card).profilesInfo},
+	0xBF22: {run: (*Card).euiccInfo2Response},
 	0xBF28: {run: (*Card).listNotifications},
+	0xBF29: {run: (*Card).setNickname, lpa: true, es10c: true},
 	0xBF2B: {run: (*Card).retrieveNotifications},
+	0xBF2D: {run: (*Card).profilesInfo},
+	0xBF2E: {run: (*Card).getChallenge, lpa: true},
 	0xBF30: {run: (*Card).removeNotification},
-	0xBF29: {run: (*Card).setNickname, lpa: true},
-	0xBF31: {run: (*Card).enableProfile, lpa: true},
-	0xBF32: {run: (*Card).disableProfile, lpa: true},
-	0xBF33: {run: (*Card).deleteProfile, lpa: true},
+	0xBF31: {run: (*Card).enableProfile, lpa: true, es10c: true},
+	0xBF32: {run: (*Card).disableProfile, lpa: true, es10c: true},
+	0xBF33: {run: (*Card).deleteProfile, lpa: true, es10c: true},
 	0xBF34: {run: (*Card).memoryReset, only: SGP22, lpa: true},
+	0xBF35: {run: (*Card).loadCRL},
+	0xBF38: {run: (*Card).authenticateServer, lpa: true},
+	0xBF3C: {run: (*Card).configuredAddresses, lpa: true},
+	0xBF3E: {run: (*Card).getEID},
+	0xBF3F: {run: (*Card).setDefaultDP, only: SGP22, lpa: true},
+	0xBF41: {run: (*Card).cancelSession, lpa: true},
 	0xBF43: {run: (*Card).getRAT},
+	0xBF51: {run: (*Card).loadPackage, only: SGP32, lpa: true},
+	0xBF55: {run: (*Card).eimConfiguration, only: SGP32},
+	0xBF56: {run: (*Card).getCerts, only: SGP32},
+	0xBF57: {run: (*Card).addInitialEIM, only: SGP32, lpa: true},
+	0xBF58: {run: (*Card).profileRollback, only: SGP32, lpa: true},
+	0xBF59: {run: (*Card).configureImmediateEnable, only: SGP32, lpa: true},
+	0xBF5A: {run: (*Card).immediateEnable, only: SGP32, lpa: true},
+	0xBF5B: {run: (*Card).enableEmergency, only: SGP32, lpa: true},
+	0xBF5C: {run: (*Card).disableEmergency, only: SGP32, lpa: true},
+	0xBF5D: {run: (*Card).executeFallback, only: SGP32, lpa: true},
+	0xBF5E: {run: (*Card).returnFromFallback, only: SGP32, lpa: true},
+	0xBF5F: {run: (*Card).connectivityParameters, only: SGP32},
+	0xBF64: {run: (*Card).iotMemoryReset, only: SGP32, lpa: true},
+	0xBF70: {run: (*Card).getOneTimeKeys, factory: true},
+	0xBF71: {run: (*Card).prepareFactoryLoad, factory: true},
+	0xBF72: {run: (*Card).deleteOneTimeKeys, factory: true},
+	0xBF65: {run: (*Card).setDefaultDP, only: SGP32, lpa: true},
 }
 
 // keyIDs is the list of roots that the card trusts and signs under: one entry
@@ -101,9 +118,6 @@ func (c *Card) euiccInfo2() []byte {
 		idList(0xAA, c.signingID()),
 		wire.Integer(0x8B, 2), // mediumEuicc
 	}
-	if c.o.Generation == SGP32 {
-		parts = append(parts, c.iotInfo()...)
-	}
 	if len(c.o.ForbiddenPPRs) > 0 {
 		parts = append(parts, wire.BitString(0x99, c.o.ForbiddenPPRs...))
 	}
@@ -111,6 +125,9 @@ func (c *Card) euiccInfo2() []byte {
 		wire.TLV(0x04, []byte{1, 0, 0}),
 		wire.TLV(0x0C, []byte(c.o.SAS)),
 		wire.TLV(0xAC, wire.TLV(0x80, []byte(c.o.Platform)), wire.TLV(0x81, []byte("https://dloa.example.com"))))
+	if c.o.Generation == SGP32 {
+		parts = append(parts, c.iotInfo()...)
+	}
 	return wire.TLV(0xBF22, parts...)
 }
 
@@ -130,7 +147,7 @@ func (c *Card) getChallenge(wire.Node) ([]byte, wire.SW) {
 	if _, err := rand.Read(s.challenge[:]); err != nil {
 		return nil, wire.SWTechnicalProblem
 	}
-	c.card.session = s
+	c.card.session, c.card.justLoaded, c.card.immediate = s, nil, false
 	return wire.TLV(0xBF2E, wire.TLV(0x80, s.challenge[:])), wire.SWOK
 }
 

@@ -235,7 +235,7 @@ func (c *Card) startLoad(data []byte) ([]byte, wire.SW) {
 			return nil, wire.SWMemoryProblem
 		}
 	}
-	s := c.sessionFor(data)
+	s := c.card.session
 	if s == nil || s.stage != stagePrepared {
 		return nil, wire.SWConditionsNotSatisfied
 	}
@@ -253,7 +253,7 @@ func (c *Card) startLoad(data []byte) ([]byte, wire.SW) {
 		record.Command = commandConfigure
 		m.Loading = &record
 		m.forgetKey(s.otSK)
-		m.spend(s)
+		m.spend(s.otSK)
 	})
 	if err != nil {
 		c.card.load = nil

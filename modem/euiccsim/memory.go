@@ -55,6 +55,7 @@ func (p *profile) size() int { return len(p.Package) + len(p.Metadata) + len(p.D
 // pendingSwitch is a change of the enabled profile that waits for REFRESH.
 type pendingSwitch struct {
 	Enable []byte `json:",omitempty"` // ICCID; empty: only disable
+	Kind   string `json:",omitempty"` // what else it means (SGP.32)
 }
 
 func newMemory(o *Options) *memory {

@@ -133,6 +133,9 @@ func eventFilter(n wire.Node) (func(*notification) bool, bool) {
 func (c *Card) retrieveNotifications(n wire.Node) ([]byte, wire.SW) {
 	match, ok := func(*notification) bool { return true }, true
 	if criteria, found := n.Find(0xA0); found {
+		if _, packages := criteria.Find(0x82); packages && c.nv.EIM != nil {
+			return c.packageResults(n.Tag), wire.SWOK
+		}
 		if seq, bySeq := criteria.Find(0x80); bySeq {
 			v, err := seq.Int()
 			match, ok = func(e *notification) bool { return e.Seq == v }, err == nil
@@ -163,11 +166,27 @@ func (c *Card) removeNotification(n wire.Node) ([]byte, wire.SW) {
 		return nil, wire.SWWrongData
 	}
 	is := func(e notification) bool { return e.Seq == number }
-	if !slices.ContainsFunc(c.nv.Notifications, is) {
+	isPackage := func(e packageResult) bool { return e.Seq == number }
+	if !slices.ContainsFunc(c.nv.Notifications, is) && (c.nv.EIM == nil || !slices.ContainsFunc(c.nv.EIM.Results, isPackage)) {
 		return result(n.Tag, 1), wire.SWOK // nothingToDelete
 	}
-	if err := c.set(func(m *memory) { m.Notifications = slices.DeleteFunc(m.Notifications, is) }); err != nil {
+	err = c.set(func(m *memory) {
+		m.Notifications = slices.DeleteFunc(m.Notifications, is)
+		if m.EIM != nil {
+			m.EIM.Results = slices.DeleteFunc(m.EIM.Results, isPackage)
+		}
+	})
+	if err != nil {
 		return nil, wire.SWMemoryProblem
 	}
 	return result(n.Tag, resultOK), wire.SWOK
+}
+
+// packageResults lists the eUICC package results (SGP.32 section 5.9.11).
+func (c *Card) packageResults(tag wire.Tag) []byte {
+	var list []byte
+	for _, r := range c.nv.EIM.Results {
+		list = append(list, r.Raw...)
+	}
+	return wire.TLV(tag, wire.TLV(0xA2, list))
 }

@@ -79,6 +79,15 @@ type Options struct {
 	ForbiddenPPRs []int     // reported in EUICCInfo2 and refused
 	NoTestProfile bool      // profiles of class test are refused (errorReason 6)
 
+	// IPAe: an IPA in the eUICC is active (SGP.32).
+	IPAe bool
+	// ES10cOnIoT lets an SGP.32 card enable, disable, delete and name profiles
+	// by ES10c; otherwise ImmediateEnable and an eIM's packages are its only ways.
+	ES10cOnIoT bool
+	// EIMs are the eIMs that a new SGP.32 card is delivered with: content of
+	// EimConfigurationData (SGP.32 section 2.11.1.1.1).
+	EIMs [][]byte
+
 	Channels      int    // logical channels with the basic one, 2 to 20; default 5
 	Notifications int    // places in the notification list, default 32
 	Effect        Effect // default EffectAtOnce

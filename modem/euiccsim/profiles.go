@@ -77,7 +77,9 @@ var profileTags = []struct {
 }
 
 // profilesInfo is ES10c.GetProfilesInfo (SGP.22 section 5.7.15).
-func (c *Card) profilesInfo(n wire.Node) ([]byte, wire.SW) {
+func (c *Card) profilesInfo(n wire.Node) ([]byte, wire.SW) { return c.profilesOf(c.nv, n) }
+
+func (c *Card) profilesOf(m *memory, n wire.Node) ([]byte, wire.SW) {
 	match, ok := searchCriteria(n)
 	if !ok {
 		return wire.TLV(n.Tag, wire.Integer(0x81, 1)), wire.SWOK
@@ -93,8 +95,8 @@ func (c *Card) profilesInfo(n wire.Node) ([]byte, wire.SW) {
 		wanted = func(tag wire.Tag, standard bool) bool { return standard && tag != 0x94 || iotStandardTag(tag) }
 	}
 	var infos []byte
-	for i := range c.nv.Profiles {
-		if p := &c.nv.Profiles[i]; match(p) {
+	for i := range m.Profiles {
+		if p := &m.Profiles[i]; match(p) {
 			infos = append(infos, wire.TLV(0xE3, c.profileInfo(p, wanted))...)
 		}
 	}
@@ -304,21 +306,26 @@ func (c *Card) changeState(tag wire.Tag, s *pendingSwitch, refresh bool) ([]byte
 // switchTo changes which profile is enabled and writes the notifications of
 // both, atomically.
 func (c *Card) switchTo(s *pendingSwitch) error {
-	return c.commit(func(m *memory) error {
-		m.Switch = nil
-		if old := m.enabled(); old != nil {
-			old.Enabled = false
-			if err := c.notify(m, old, eventDisable); err != nil {
-				return err
-			}
+	return c.commit(func(m *memory) error { return c.exchange(m, s) })
+}
+
+// exchange is a switch inside of a commit.
+func (c *Card) exchange(m *memory, s *pendingSwitch) error {
+	m.Switch = nil
+	var before []byte
+	if old := m.enabled(); old != nil {
+		before, old.Enabled = old.ICCID, false
+		if err := c.notify(m, old, eventDisable); err != nil {
+			return err
 		}
-		p := m.byICCID(s.Enable)
-		if p == nil {
-			return nil
-		}
-		p.Enabled = true
-		return c.notify(m, p, eventEnable)
-	})
+	}
+	m.iotSwitch(s.Kind, before)
+	p := m.byICCID(s.Enable)
+	if p == nil {
+		return nil
+	}
+	p.Enabled = true
+	return c.notify(m, p, eventEnable)
 }
 
 // finishSwitch does a switch that waited for REFRESH.
@@ -348,23 +355,31 @@ func (c *Card) deleteProfile(n wire.Node) ([]byte, wire.SW) {
 // belongs to the same commit.
 func (c *Card) deleteAll(which func(*profile) bool, also func(*memory)) error {
 	return c.commit(func(m *memory) error {
-		kept := make([]profile, 0, len(m.Profiles))
-		for i := range m.Profiles {
-			p := &m.Profiles[i]
-			if !which(p) {
-				kept = append(kept, *p)
-				continue
-			}
-			if err := c.notify(m, p, eventDelete); err != nil {
-				return err
-			}
+		if err := c.removeProfiles(m, which); err != nil {
+			return err
 		}
-		m.Profiles = kept
 		if also != nil {
 			also(m)
 		}
 		return nil
 	})
+}
+
+// removeProfiles deletes profiles inside of a commit.
+func (c *Card) removeProfiles(m *memory, which func(*profile) bool) error {
+	kept := make([]profile, 0, len(m.Profiles))
+	for i := range m.Profiles {
+		p := &m.Profiles[i]
+		if !which(p) {
+			kept = append(kept, *p)
+			continue
+		}
+		if err := c.notify(m, p, eventDelete); err != nil {
+			return err
+		}
+	}
+	m.Profiles = kept
+	return nil
 }
 
 // Bits of EuiccMemoryResetRequest.resetOptions.
@@ -392,7 +407,8 @@ func (c *Card) resetMemory(tag wire.Tag, bits []int) ([]byte, wire.SW) {
 	doomed := func(p *profile) bool {
 		class := p.metadata().class()
 		return class == classOperational && slices.Contains(bits, resetOperational) ||
-			class == classTest && slices.Contains(bits, resetTest)
+			class == classTest && slices.Contains(bits, resetTest) ||
+			class == classProvisioning && slices.Contains(bits, resetProvisioning)
 	}
 	something := slices.ContainsFunc(c.nv.Profiles, func(p profile) bool { return doomed(&p) }) ||
 		slices.Contains(bits, resetDefaultDP) && c.nv.DefaultDP != c.o.DefaultDP || c.iotReset(bits)

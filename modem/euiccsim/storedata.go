@@ -77,9 +77,16 @@ type es10 struct {
 	run  func(*Card, wire.Node) ([]byte, wire.SW)
 	only Generation // "": every generation with an ISD-R for local use
 	lpa  bool       // refused while in-factory one-time keys are left (SGP.41)
+	// es10c marks local profile management, which an SGP.32 eUICC has only
+	// where it is made so.
+	es10c   bool
+	factory bool // only of a card that was delivered with one-time keys
 }
 
-func (f es10) allowed(c *Card) bool { return f.only == "" || f.only == c.o.Generation }
+func (f es10) allowed(c *Card) bool {
+	return (f.only == "" || f.only == c.o.Generation) && (!f.es10c || c.o.Generation != SGP32 || c.o.ES10cOnIoT) &&
+		(!f.factory || c.o.OneTimeKeys > 0)
+}
 
 func (c *Card) functions() map[wire.Tag]es10 { return es10Functions }
 
@@ -115,12 +122,12 @@ func (c *Card) selected(ch *channel, cmd wire.Command, template []byte) ([]byte,
 // isdrTemplate is the FCI of the ISD-R (SGP.22 section 5.7.1, annex H
 // ISDRProprietaryApplicationTemplate).
 func (c *Card) isdrTemplate() []byte {
-	svn, err := version(c.o.SVN)
-	if err != nil {
-		svn = []byte{2, 0, 0}
+	var iot []byte
+	if c.o.Generation == SGP32 {
+		iot = c.iotTemplate()
 	}
 	return wire.TLV(0x6F,
 		wire.TLV(0x84, wire.AIDISDR),
 		wire.TLV(0xA5, wire.TLV(0x9F65, []byte{0xFF})),
-		wire.TLV(0xE0, wire.TLV(0x82, svn)))
+		wire.TLV(0xE0, wire.TLV(0x82, c.svn())), iot)
 }

@@ -67,6 +67,7 @@ type Header struct {
 	ICCID        []byte // 10 bytes, nibble-swapped as in EF_ICCID
 	Services     []int  // eUICC-Mandatory-services, by their number in ServicesList
 	Templates    []string
+	Connectivity []byte // connectivityParameters, nil when there are none
 }
 
 // Package is a whole profile package.
@@ -113,6 +114,9 @@ func (h *Header) read(n wire.Node) error {
 	h.Major, h.Minor = major, minor
 	if t, ok := n.Find(0x82); ok {
 		h.Type = string(t.Value)
+	}
+	if c, ok := n.Find(0x87); ok {
+		h.Connectivity = c.Value
 	}
 	if len(id.Value) != 10 {
 		return &statusError{StatusBadValues, fmt.Errorf("ICCID of %d bytes", len(id.Value))}
