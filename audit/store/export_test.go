@@ -256,6 +256,10 @@ func TestRebuild(t *testing.T) {
 	if err != nil || !r.Same || r.Entries != 700 || len(r.Parts) != 5 {
 		t.Fatalf("%+v, %v", r, err)
 	}
+	remove(t, filepath.Join(o.Dir, "badger"))
+	if r, err = store.Rebuild(t.Context(), o); err != nil || r.Same || r.NotCompared == "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
 	if _, err := store.Rebuild(t.Context(), store.Options{Dir: t.TempDir(), Key: o.Key}); !errors.Is(err, store.ErrNoStore) {
 		t.Fatal(err)
 	}

@@ -20,6 +20,18 @@ type opened struct {
 	findings []audit.Finding // not empty: read-only
 	drafts   []audit.Draft   // facts about the opening itself
 	publish  bool            // the published checkpoint is behind the log
+	summary  Opening
+}
+
+// Opening says what opening the log took.
+type Opening struct {
+	// Remade is why derived state was made anew from the segments, or "".
+	Remade string `json:"remade,omitempty"`
+	// Replayed is how many entries were derived at opening.
+	Replayed uint64 `json:"replayed"`
+	// Dropped is the number of bytes cut from the end of the log. They were
+	// never acknowledged; a copy lies in DIR/torn.
+	Dropped int64 `json:"dropped"`
 }
 
 // openCore opens the log: lists segments, opens or remakes Badger, replays
@@ -52,7 +64,7 @@ func openCore(ctx context.Context, opt *Options) (o opened, err error) {
 			err = errors.Join(err, c.close())
 		}
 	}()
-	if c.d, err = openDeriver(opt); err != nil {
+	if c.d, o.summary.Remade, err = openDeriver(opt); err != nil {
 		return o, err
 	}
 	o.core = c
@@ -99,30 +111,32 @@ func exists(opt *Options, name string) bool {
 }
 
 // openDeriver opens Badger, or drops and remakes it where that fails or an
-// earlier attempt died in it. What it held is derived anew.
-func openDeriver(opt *Options) (*deriver, error) {
+// earlier attempt died in it. What it held is derived anew; remade says why.
+func openDeriver(opt *Options) (d *deriver, remade string, err error) {
 	dir, latch := filepath.Join(opt.Dir, badgerDir), filepath.Join(opt.Dir, latchFile)
 	if _, err := os.Stat(latch); err == nil {
+		remade = "the station died while it was being opened"
 		if err := os.RemoveAll(dir); err != nil {
-			return nil, fmt.Errorf("audit/store: drop derived state: %w", err)
+			return nil, "", fmt.Errorf("audit/store: drop derived state: %w", err)
 		}
 	}
 	for attempt := 0; ; attempt++ {
 		if err := os.WriteFile(latch, nil, 0o644); err != nil && !isFull(err) {
-			return nil, fmt.Errorf("audit/store: %w", err)
+			return nil, "", fmt.Errorf("audit/store: %w", err)
 		}
 		d, err := tryDeriver(dir, opt.Projections)
 		if removeErr := os.Remove(latch); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
 			err = errors.Join(err, removeErr)
 		}
 		if err == nil {
-			return d, nil
+			return d, remade, nil
 		}
 		if attempt > 0 || isFull(err) {
-			return nil, fmt.Errorf("audit/store: derived state: %w", err)
+			return nil, "", fmt.Errorf("audit/store: derived state: %w", err)
 		}
+		remade = err.Error()
 		if err := os.RemoveAll(dir); err != nil {
-			return nil, fmt.Errorf("audit/store: drop derived state: %w", err)
+			return nil, "", fmt.Errorf("audit/store: drop derived state: %w", err)
 		}
 	}
 }
@@ -178,6 +192,13 @@ func (c *core) continueFrom(ctx context.Context, segs []segment, o *opened) erro
 	t, findings, err := c.replay(ctx, segs, from)
 	if err != nil {
 		return fmt.Errorf("audit/store: open: %w", err)
+	}
+	if before.Last == 0 && c.next > 1 && o.summary.Remade == "" {
+		o.summary.Remade = "it was missing"
+	}
+	o.summary.Replayed = c.next - 1 - min(before.Applied, c.next-1)
+	if t != nil {
+		o.summary.Dropped = t.size
 	}
 	o.findings = append(o.findings, findings...)
 	if len(findings) == 0 && c.next <= before.Applied {

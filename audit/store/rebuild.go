@@ -15,7 +15,11 @@ import (
 
 // A Rebuilt says how the derived state came out when it was made anew.
 type Rebuilt struct {
-	Same    bool      `json:"same"`
+	// Same says that everything came out as it was. It is false, too, when
+	// there was nothing to compare with; NotCompared then says why.
+	Same        bool   `json:"same"`
+	NotCompared string `json:"not_compared,omitempty"`
+
 	Entries uint64    `json:"entries"`
 	Parts   []Derived `json:"parts"`
 }
@@ -32,8 +36,7 @@ type Derived struct {
 }
 
 // Rebuild drops Badger, remakes it from the segments and compares. It takes
-// the store's lock. Derived state that could not be opened, or that was
-// behind, is not comparable: its parts then differ.
+// the store's lock.
 func Rebuild(ctx context.Context, o Options) (Rebuilt, error) {
 	opt, err := o.withDefaults()
 	if err != nil {
@@ -58,7 +61,11 @@ func Rebuild(ctx context.Context, o Options) (Rebuilt, error) {
 	if err != nil {
 		return Rebuilt{}, err
 	}
-	return compareDerived(opt, before, after), nil
+	r := compareDerived(opt, before, after)
+	if r.NotCompared = before.remade; r.NotCompared != "" {
+		r.Same = false
+	}
+	return r, nil
 }
 
 // digestsOf opens the store and digests what is derived.
@@ -75,10 +82,12 @@ func digestsOf(ctx context.Context, opt Options) (d digests, err error) {
 		d, err = v.digests()
 		return err
 	})
+	d.remade = s.Opening().Remade
 	return d, err
 }
 
 type digests struct {
+	remade  string
 	entries uint64
 	parts   map[string]*digest
 }

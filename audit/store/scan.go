@@ -138,11 +138,37 @@ func (s *scanner) damage(what string) *damage {
 	rest := make([]byte, min(s.size-s.off, 4*maxBatch))
 	n, _ := s.r.ReadAt(rest, s.off)
 	rest = rest[:n]
-	if findFrame(rest) >= 0 {
-		return d
+	if at := findFrame(rest); at >= 0 {
+		// Blocks can reach the disk in another order than they were written.
+		d.torn = hasHole(rest[:at]) && lastBatch(rest[at:])
+	} else {
+		d.torn = cutShort(rest) || hasHole(rest)
 	}
-	d.torn = cutShort(rest) || hasHole(rest)
 	return d
+}
+
+// lastBatch says whether b, which begins with a valid frame, is the end of
+// the last batch: one commit frame, at the very end.
+func lastBatch(b []byte) bool {
+	for len(b) > 0 {
+		if len(b) < frameHeader {
+			return false
+		}
+		n := frameHeader + int(binary.BigEndian.Uint32(b))
+		if n > len(b) || binary.BigEndian.Uint32(b[5:]) != frameCRC(b[:5], b[frameHeader:n]) {
+			at := findFrame(b) // another hole
+			if at < 0 {
+				return false
+			}
+			b = b[at:]
+			continue
+		}
+		if b[4] == kindCommit {
+			return n == len(b)
+		}
+		b = b[n:]
+	}
+	return false
 }
 
 // findFrame returns where behind the start of b a valid frame stands, or -1.
@@ -180,11 +206,10 @@ func cutShort(b []byte) bool {
 	return false
 }
 
-// hasHole says whether b is zero from some multiple of 512 bytes on, or zero
-// altogether: blocks that were allocated and never written.
+// hasHole says whether b has blocks that were allocated and never written.
+// Entries have no zero bytes.
 func hasHole(b []byte) bool {
-	trimmed := bytes.TrimRight(b, "\x00")
-	return len(b)-len(trimmed) >= min(len(b), 512)
+	return len(b) > 0 && allZero(b) || bytes.Contains(b, make([]byte, 512))
 }
 
 func allZero(b []byte) bool { return len(bytes.TrimRight(b, "\x00")) == 0 }

@@ -32,6 +32,8 @@ type Store struct {
 	mu     sync.RWMutex
 	core   *core
 	closed bool
+	// opening is what the last opening took.
+	opening Opening
 
 	// state guards what readers poll.
 	state struct {
@@ -77,7 +79,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.core = o.core
+	s.core, s.opening = o.core, o.summary
 	s.setHead()
 	if len(o.findings) > 0 {
 		s.stop(&StateError{Health: Health{
@@ -209,6 +211,13 @@ func (s *Store) State() Health {
 	s.state.Lock()
 	defer s.state.Unlock()
 	return s.state.health
+}
+
+// Opening returns what the last opening of the log took.
+func (s *Store) Opening() Opening {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.opening
 }
 
 // Changed returns a channel that is closed at the next change of head or
