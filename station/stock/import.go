@@ -53,7 +53,7 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 	if err != nil {
 		return Imported{}, err
 	}
-	if err := sheet.problems.Err(); err != nil {
+	if err := sheet.err(); err != nil {
 		return Imported{}, err
 	}
 	for _, h := range damaged {

@@ -2,6 +2,7 @@ package stock
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -87,6 +88,14 @@ type sheet struct {
 
 func (s *sheet) problem(line, column int, format string, args ...any) {
 	s.problems = append(s.problems, strictyaml.Problem{File: s.file, Line: line, Column: column, Text: fmt.Sprintf(format, args...)})
+}
+
+// err is all mistakes in the order of the file, nil where there is none.
+func (s *sheet) err() error {
+	slices.SortStableFunc(s.problems, func(a, b strictyaml.Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return s.problems.Err()
 }
 
 // at reports a mistake in a row's column; where the column is missing, in the row.
