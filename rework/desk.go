@@ -12,42 +12,21 @@ import (
 	"linefit/station"
 )
 
-// Role is what a person may do.
-type Role string
+// Role, Person and the roles are station's; a desk is where they matter most.
+type (
+	Role   = station.Role
+	Person = station.Person
+)
 
-// Roles. A lead may do what an operator may, QA what a lead may.
+// Roles.
 const (
-	RoleOperator Role = "operator"
-	RoleLead     Role = "lead"
-	RoleQA       Role = "qa"
+	RoleOperator = station.RoleOperator
+	RoleLead     = station.RoleLead
+	RoleQA       = station.RoleQA
 )
 
 // ParseRole reads a role's name.
-func ParseRole(s string) (Role, error) {
-	switch r := Role(s); r {
-	case RoleOperator, RoleLead, RoleQA:
-		return r, nil
-	}
-	return "", fmt.Errorf("role %q is none of operator, lead, qa", s)
-}
-
-func (r Role) level() int {
-	switch r {
-	case RoleOperator:
-		return 1
-	case RoleLead:
-		return 2
-	case RoleQA:
-		return 3
-	}
-	return 0
-}
-
-// Person is who does something.
-type Person struct {
-	Actor station.Actor
-	Role  Role
-}
+func ParseRole(s string) (Role, error) { return station.ParseRole(s) }
 
 // Views runs fn with a consistent state of the log and all that is derived
 // from it; everything that was acknowledged is in it. The View method of
@@ -97,16 +76,6 @@ func need(wanted, to station.Disposition) Role {
 	return RoleLead
 }
 
-func allow(by Person, role Role, format string, args ...any) error {
-	if by.Actor == "" || by.Role.level() == 0 {
-		return station.Refuse(station.PermissionMissing, "nobody, or no role, was named")
-	}
-	if by.Role.level() < role.level() {
-		return station.Refuse(station.PermissionMissing, "%s takes role %s; %s is %s", fmt.Sprintf(format, args...), role, by.Actor, by.Role)
-	}
-	return nil
-}
-
 // Claim takes a ticket. ref is a ticket's id or any identifier of a unit, whose
 // open ticket it then is. The error is a *station.Refusal, ErrNoTicket,
 // ErrNoUnit or the log's.
@@ -116,7 +85,7 @@ func (d *Desk) Claim(ctx context.Context, by Person, ref string) (station.Ticket
 		if t.Wanted == station.Hold {
 			role = RoleLead
 		}
-		if err := allow(by, role, "claiming ticket %s", t.ID); err != nil {
+		if err := by.Allow(role, "claiming ticket %s", t.ID); err != nil {
 			return nil, err
 		}
 		f, err := t.Decide(station.Claim{Actor: by.Actor})
@@ -131,7 +100,7 @@ func (d *Desk) Repair(ctx context.Context, by Person, ref, cause, action string)
 		if t.Wanted == station.Hold || t.Wanted == station.Scrap {
 			role = RoleLead
 		}
-		if err := allow(by, role, "repairing on ticket %s", t.ID); err != nil {
+		if err := by.Allow(role, "repairing on ticket %s", t.ID); err != nil {
 			return nil, err
 		}
 		cause, err := text("cause", cause)
@@ -152,7 +121,7 @@ func (d *Desk) Dispose(ctx context.Context, by Person, ref string, to station.Di
 		if to != station.Release && to != station.Retest && to != station.Scrap {
 			return nil, station.Refuse(station.ScanInvalid, "%q is none of release, retest, scrap", to)
 		}
-		if err := allow(by, need(t.Wanted, to), "disposing of ticket %s (%s) as %s", t.ID, t.Wanted, to); err != nil {
+		if err := by.Allow(need(t.Wanted, to), "disposing of ticket %s (%s) as %s", t.ID, t.Wanted, to); err != nil {
 			return nil, err
 		}
 		why, err := text("reason", why)
