@@ -17,6 +17,9 @@ type PTYOptions struct {
 	// Baud is the speed that the terminal is preset to; 0 takes the module's
 	// rate, or 115200. Some clients never set one.
 	Baud int
+	// Opened hears of every terminal after the first one: the port vanished
+	// and returned. It runs on the serving goroutine.
+	Opened func(path string)
 }
 
 // PTY is the port of a module on a pseudo terminal. The terminal is raw before
@@ -108,6 +111,9 @@ func (p *PTY) Run(ctx context.Context) error {
 			}
 			if err := p.open(); err != nil {
 				return err
+			}
+			if p.opt.Opened != nil {
+				p.opt.Opened(p.Path())
 			}
 			continue
 		}
