@@ -77,6 +77,11 @@ type ProfileSpent struct {
 	Reason *Reason `json:"reason,omitempty"`
 }
 
+// StockErased says that the codes of profiles that are used up leave the vault.
+type StockErased struct {
+	Handles []string `json:"handles"` // at most 500
+}
+
 // NotificationKept says that a pending notification lies in the outbox.
 type NotificationKept struct {
 	Handle    string      `json:"handle"` // vault handle of the signed notification
@@ -102,6 +107,7 @@ func (ProfileCommitted) FactType() string      { return "profile.committed/1" }
 func (ProfileReleased) FactType() string       { return "profile.released/1" }
 func (ProfileQuarantined) FactType() string    { return "profile.quarantined/1" }
 func (ProfileSpent) FactType() string          { return "profile.spent/1" }
+func (StockErased) FactType() string           { return "stock.erased/1" }
 func (NotificationKept) FactType() string      { return "notification.kept/1" }
 func (NotificationDelivered) FactType() string { return "notification.delivered/1" }
 

@@ -52,6 +52,7 @@ const (
 	CodeRefused       Code = "code.refused"        // matching id or confirmation code refused
 	CodeSpent         Code = "code.spent"          // download attempts used up or order expired
 	StockEmpty        Code = "stock.empty"         // no profile of this kind left
+	StockUnreconciled Code = "stock.unreconciled"  // not used until it was compared with the provider's list
 	PortMissing       Code = "port.missing"        // serial port gone or taken
 	FixtureFault      Code = "fixture.fault"       // fixture input or output failed
 	LogStopped        Code = "log.stopped"         // the audit log cannot be written
@@ -87,7 +88,7 @@ var classOf = map[Code]Class{
 	EUICCInvalidEID: ClassUnit, EUICCMemory: ClassUnit, EUICCProtocol: ClassUnit, EUICCRefused: ClassUnit,
 	EUICCGeneration: ClassUnit, ProfileRefused: ClassUnit, ProfileReadback: ClassUnit, LimitExceeded: ClassUnit,
 	ProfilePolicy: ClassMaterial, ProfileMismatch: ClassMaterial, CodeRefused: ClassMaterial,
-	CodeSpent: ClassMaterial, StockEmpty: ClassMaterial, ProfileDuplicate: ClassMaterial, ProfileUnknown: ClassMaterial,
+	CodeSpent: ClassMaterial, StockEmpty: ClassMaterial, StockUnreconciled: ClassMaterial, ProfileDuplicate: ClassMaterial, ProfileUnknown: ClassMaterial,
 	EUICCUntrusted: ClassMaterial, EUICCTest: ClassMaterial, EUICCLeftover: ClassMaterial,
 	PortMissing: ClassStation, FixtureFault: ClassStation, LogStopped: ClassStation, StationFault: ClassStation,
 	Interrupted: ClassStation, LotStopped: ClassStation, VaultFault: ClassStation,
