@@ -72,6 +72,9 @@ var (
 // points and underscores that other servers accept.
 var matchingIDs = regexp.MustCompile(`^[0-9A-Za-z._-]{0,255}$`)
 
+// Check reports every mistake of an order at once, as [Server.AddOrder] would.
+func (o Order) Check() error { return o.validate() }
+
 // validate completes the order and reports every mistake at once.
 func (o *Order) validate() error {
 	var errs []error
