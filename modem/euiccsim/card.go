@@ -30,6 +30,7 @@ type volatile struct {
 	session    *session   // RSP session
 	load       *loader    // bound profile package in work
 	result     []byte     // installation result written last
+	toolkit    bool       // TERMINAL PROFILE was received
 	proactive  []byte     // command that waits for FETCH
 	fetched    bool       // a proactive command waits for TERMINAL RESPONSE
 	fs         *fileSystem

@@ -70,6 +70,7 @@ func (c *Card) instruction(ch *channel, n int, cmd wire.Command) ([]byte, wire.S
 	case cmd.INS == wire.InsTerminalCapability && proprietary:
 		return c.terminalCapability(cmd)
 	case cmd.INS == insTerminalProfile && proprietary:
+		c.card.toolkit = len(cmd.Data) > 0
 		return nil, c.ok()
 	case cmd.INS == insFetch && proprietary:
 		return c.fetch(cmd)

@@ -28,6 +28,33 @@
 // A load that was cut off leaves no profile, and at the next power-up a result
 // with errorReason 11 (unless the card is made without).
 //
+// # Generations
+//
+// [SGP22] is a consumer eUICC: ES10a, ES10b and ES10c of SGP.22. [SGP32] is an
+// IoT eUICC: the same download, its own functions from BF51 to BF65 in the order
+// that the specification asks for (ConfigureImmediateEnable while no eIM is
+// associated, ImmediateEnable in the session of the download, AddInitialEim
+// once), and no ES10c unless the options say so. [SGP02] is an M2M eUICC: it has
+// an ISD-R and gives its EID from the ECASD, and refuses every ES10 function
+// with 6985. A card with Options.OneTimeKeys takes in-factory packages (SGP.41)
+// and blocks LPA and IPA services until no key is left; see factory.go for the
+// function tags, which are this card's own.
+//
+// # A change of the enabled profile
+//
+// Its commit is at the command, or with REFRESH ([Options.Effect]). What the
+// module reads of the file system changes with REFRESH (91xx, FETCH, TERMINAL
+// RESPONSE), at a reset, or at once when refreshFlag was not set. REFRESH is only
+// asked of a terminal that sent TERMINAL PROFILE; until it was fetched and
+// answered a further change gets catBusy. A load that is under way ends, with
+// errorReason 11, at any other ES10 function and at power loss; selecting the
+// ISD-R again or another channel does not end it.
+//
+// # Faults
+//
+// [Options.Faults] plans by name how often the card misbehaves; see the Fault
+// constants. Slow cards are a matter of [Delays].
+//
 // # Who owns what
 //
 // The card owns its image from New on. Its methods may be called from any

@@ -1,10 +1,8 @@
 package euiccsim
 
 import (
-	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 )
@@ -25,21 +23,14 @@ type FileImage string
 // Load reads the file.
 func (f FileImage) Load() ([]byte, error) { return os.ReadFile(string(f)) }
 
-// Save replaces the file.
+// Save replaces the file. The card is its only writer, so that the name of the
+// new content is fixed and a killed process leaves nothing that piles up.
 func (f FileImage) Save(b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(string(f)), "."+filepath.Base(string(f))+"-*")
-	if err != nil {
+	tmp := string(f) + ".new"
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
 		return err
 	}
-	_, err = tmp.Write(b)
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), string(f))
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return err
+	return os.Rename(tmp, string(f))
 }
 
 // MemoryImage is an image in memory. The zero value is empty. It is safe for

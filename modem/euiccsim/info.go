@@ -90,10 +90,10 @@ func (c *Card) euiccInfo1(wire.Node) ([]byte, wire.SW) {
 
 func (c *Card) euiccInfo2Response(wire.Node) ([]byte, wire.SW) { return c.euiccInfo2(), wire.SWOK }
 
-// Bits of UICCCapability (SIMalliance profile definitions) that the card claims:
-// usim, isim, milenage, tuak128, usimTestAlgorithm, javacard, multipleUsim,
-// berTlvFile, dfLink, getIdentity, both SUCI profiles.
-var uiccCapability = []int{1, 2, 4, 6, 8, 14, 16, 19, 20, 22, 23, 24}
+// Bits of UICCCapability (profile package definitions) that the card claims:
+// every service that it accepts in a profile's header; not contactless (0), the
+// reserved bit (9) and MULTOS (15).
+var uiccCapability = []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 22, 23, 24}
 
 // euiccInfo2 is EUICCInfo2 (SGP.22 section 5.7.8).
 func (c *Card) euiccInfo2() []byte {

@@ -30,6 +30,7 @@ type memory struct {
 	Keys          []retryKey     `json:",omitempty"`
 	Loading       *loading       `json:",omitempty"` // a load that began and has no result yet
 	Switch        *pendingSwitch `json:",omitempty"` // EffectAfterRefresh
+	BeforeTest    []byte         `json:",omitempty"` // operational profile that a test profile took the place of
 	PowerUp       string         `json:",omitempty"` // profile enabled at the last cold restart (FaultStateLost)
 	Struck        map[Fault]int  `json:",omitempty"`
 	OneTime       []oneTimeKey   `json:",omitempty"`

@@ -10,8 +10,13 @@ func refreshCommand() []byte {
 	return wire.TLV(0xD0, wire.TLV(0x81, []byte{0x01, 0x01, 0x04}), wire.TLV(0x82, []byte{0x81, 0x82}))
 }
 
-// raiseRefresh makes REFRESH wait for FETCH, unless FaultNoRefresh strikes.
+// raiseRefresh makes REFRESH wait for FETCH, unless FaultNoRefresh strikes. A
+// terminal without card application toolkit, such as a bare reader, is not
+// asked: there the next reset takes the profile into use.
 func (c *Card) raiseRefresh() error {
+	if !c.card.toolkit {
+		return nil
+	}
 	silent, err := c.strike(FaultNoRefresh)
 	if err != nil || silent {
 		return err

@@ -326,3 +326,23 @@ func TestFaults(t *testing.T) {
 		}
 	})
 }
+
+// A fixture may cut the power while the module transmits.
+func TestPowerCutWhileTransmitting(t *testing.T) {
+	c := newCard(t, nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 200 {
+			c.PowerCut()
+			c.Reset()
+		}
+	}()
+	for range 200 {
+		if r, _ := c.Transmit(hexBytes("00A4040C10A0000005591010FFFFFFFF8900000100")); r != nil && !bytes.Equal(r, []byte{0x90, 0}) {
+			t.Errorf("%X", r)
+		}
+		c.State()
+	}
+	<-done
+}

@@ -2,7 +2,7 @@ package testpki
 
 import (
 	"crypto/ecdsa"
-	"crypto/sha1" //nolint:gosec // RFC 5280 section 4.2.1.2 names key identifiers by SHA-1
+	"crypto/sha1" // RFC 5280 section 4.2.1.2 names key identifiers by SHA-1
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -94,7 +94,7 @@ func keyID(key *ecdsa.PublicKey) []byte {
 	if err != nil {
 		return nil
 	}
-	sum := sha1.Sum(point) //nolint:gosec // see the import
+	sum := sha1.Sum(point)
 	return sum[:]
 }
 

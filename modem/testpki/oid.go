@@ -70,9 +70,6 @@ var (
 	oidPolicies          = asn1.ObjectIdentifier{2, 5, 29, 32}
 	oidOrganization      = asn1.ObjectIdentifier{2, 5, 4, 10}
 	oidSerialNumber      = asn1.ObjectIdentifier{2, 5, 4, 5}
-	oidCommonName        = asn1.ObjectIdentifier{2, 5, 4, 3}
-	oidCountry           = asn1.ObjectIdentifier{2, 5, 4, 6}
-	oidOrganizationUnit  = asn1.ObjectIdentifier{2, 5, 4, 11}
 	tagRegisteredID      = 8
 	tagDNSName           = 2
 	tagIPAddress         = 7
