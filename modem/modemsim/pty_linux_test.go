@@ -208,3 +208,54 @@ func BenchmarkAT(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkPaced is 117 transactions of a profile download's size on each of n
+// terminals at once, paced at 115200 bit/s. Efficiency is what the meter was
+// told of, divided by the time it took.
+func BenchmarkPaced(b *testing.B) {
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			p := persona(b, "demo-eg25").WithBoot(time.Millisecond)
+			p.AT.Delay, p.Boot.URCs = nil, nil
+			meters := make([]meter, n)
+			dir := b.TempDir()
+			ms, _ := servePTY(b, n, dir, func(i int) modemsim.Options {
+				return modemsim.Options{Persona: p, Card: newFakeCard(), IMEI: testIMEI, Baud: 115200, Meter: &meters[i]}
+			})
+			clients := make([]*client, n)
+			for i, m := range ms {
+				m.PowerOn()
+				if err := m.WaitReady(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				clients[i] = openTTY(b, filepath.Join(dir, fmt.Sprintf("slot%d", i+1)))
+				defer clients[i].f.Close()
+				clients[i].must(b, "ATE0")
+				clients[i].must(b, `AT+CCHO="`+isdrAID+`"`)
+			}
+			line := `AT+CGLA=1,320,"81E291009B` + strings.Repeat("00", 155) + `"` // answered by 6A80
+			var charged, took time.Duration
+			for b.Loop() {
+				var wg sync.WaitGroup
+				var mu sync.Mutex
+				for i, c := range clients {
+					wg.Go(func() {
+						from := time.Now()
+						for range 117 {
+							if _, err := c.ask(line); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+						mu.Lock()
+						charged += meters[i].since(from)
+						took += time.Since(from)
+						mu.Unlock()
+					})
+				}
+				wg.Wait()
+			}
+			b.ReportMetric(float64(charged)/float64(took), "efficiency")
+		})
+	}
+}

@@ -175,3 +175,15 @@ func TestSplitting(t *testing.T) {
 		}
 	})
 }
+
+// since is the length of all intervals that began after from.
+func (m *meter) since(from time.Time) (total time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.span {
+		if s[0].After(from) {
+			total += s[1].Sub(s[0])
+		}
+	}
+	return total
+}

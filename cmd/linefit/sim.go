@@ -1,0 +1,7 @@
+package main
+
+// simCmd holds the virtual parts, one by one, for other programs to talk to.
+type simCmd struct {
+	Modules simModulesCmd `cmd:"" help:"Virtual cellular modules with eUICCs on pseudo terminals."`
+	Smdp    simSmdpCmd    `cmd:"" help:"A test SM-DP+ with order states over TLS."`
+}

@@ -1,0 +1,351 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"linefit/configs"
+	"linefit/modem/euiccsim"
+	"linefit/modem/ident"
+	"linefit/modem/modemsim"
+	"linefit/modem/testpki"
+)
+
+// maxSimModules bounds --count: each module has a pseudo terminal, of which a
+// system has some thousands.
+const maxSimModules = 1024
+
+// simModulesCmd is virtual modules with virtual eUICCs on pseudo terminals.
+type simModulesCmd struct {
+	Count      int           `default:"1" help:"How many modules."`
+	Persona    []string      `default:"quectel-eg25" placeholder:"NAME" help:"Module family; several are dealt to the slots in turn. --persona list shows them."`
+	Personas   string        `placeholder:"DIR" help:"Folder of personas (*.yaml) instead of the built-in ones."`
+	PKI        string        `name:"pki" placeholder:"DIR" help:"Folder of certificates instead of linefit's own test CA: ci*.der eum.der euicc.der and euicc-key.pem or euicc.d.hex; --count above 1 needs the EUM's key too."`
+	Baud       int           `default:"0" help:"Rate in bit/s at which characters take their time; 0: as fast as they come."`
+	Faults     string        `default:"none" placeholder:"PLAN" help:"What goes wrong: none, typical, harsh, or a YAML file of rules."`
+	Seed       uint64        `default:"1" help:"Decides which faults strike where; also part of the identifiers made up."`
+	State      string        `placeholder:"DIR" help:"Keep the cards' memory and the modules' settings in this folder."`
+	Link       string        `placeholder:"DIR" help:"Make a symbolic link slotN here to each terminal, which stays when a port vanishes and returns."`
+	Boot       time.Duration `default:"300ms" help:"Boot time; the personas' other boot times keep their proportion. 0: as in the persona."`
+	CardDelay  time.Duration `help:"Time that the card takes for each APDU."`
+	CardMemory int           `default:"0" help:"Free bytes of a new card; 0: 512 KiB."`
+	Generation string        `default:"sgp22" enum:"sgp22,sgp32,sgp02" help:"What the cards speak: sgp22, sgp32 or sgp02."`
+	Network    bool          `help:"A network accepts registration attempts."`
+	Control    bool          `help:"Take lines 'on N', 'off N', 'reset N' from stdin: the modules' power supply and reset pin."`
+	JSON       bool          `name:"json" help:"JSON Lines: first the modules, later each port that returned, at the end the counters."`
+}
+
+// Run serves until the context ends.
+func (c *simModulesCmd) Run(a *app) error {
+	in, err := c.inputs()
+	if err != nil {
+		return exit(exitUsage, err)
+	}
+	if len(c.Persona) == 1 && c.Persona[0] == "list" {
+		return c.list(a.stdout, in.personas)
+	}
+	unlock, err := c.folders()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	out := &simModulesOutput{w: a.stdout, json: c.JSON}
+	start := &simModulesStart{}
+	for slot := 1; slot <= c.Count; slot++ {
+		m, err := c.module(slot, in, out)
+		if err != nil {
+			return err
+		}
+		start.Modules = append(start.Modules, *m)
+	}
+	return c.serve(a, in, start, out)
+}
+
+// serve runs the modules until the context ends.
+func (c *simModulesCmd) serve(a *app, in *simModulesInputs, start *simModulesStart, out *simModulesOutput) error {
+	g, ctx := errgroup.WithContext(a.ctx)
+	for _, m := range start.Modules {
+		g.Go(func() error { return m.port.Run(ctx) })
+		m.module.PowerOn()
+	}
+	g.Go(func() error {
+		if err := start.ready(ctx); err != nil {
+			return nil // interrupted while booting
+		}
+		return out.start(start)
+	})
+	if c.Control {
+		commands := simLines(ctx, a.stdin)
+		g.Go(func() error { return c.control(ctx, commands, in, start, a.stderr) })
+	}
+	if err := g.Wait(); err != nil {
+		return exit(exitMissing, err)
+	}
+	return out.end(start)
+}
+
+// ready waits until the modules have booted, and no longer than they may take:
+// a fault may keep one from it.
+func (s *simModulesStart) ready(ctx context.Context) error {
+	for i := range s.Modules {
+		m := &s.Modules[i]
+		p := m.module.Persona()
+		limit, cancel := context.WithTimeout(ctx, max(p.Boot.Alive, p.Boot.SIM)+5*time.Second)
+		err := m.module.WaitReady(limit)
+		if err == nil {
+			m.PTY, err = m.port.Wait(limit)
+		}
+		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // a dead module has its terminal all the same
+			m.PTY = m.port.Path()
+		}
+	}
+	return nil
+}
+
+// simModulesInputs is everything read before anything starts.
+type simModulesInputs struct {
+	personas modemsim.Personas
+	plan     modemsim.Plan
+	cards    *testpki.CardMaker
+}
+
+// inputs reads everything that can be wrong, and reports all mistakes at once.
+func (c *simModulesCmd) inputs() (*simModulesInputs, error) {
+	in := &simModulesInputs{}
+	var errs []error
+	if c.Count < 1 || c.Count > maxSimModules {
+		errs = append(errs, fmt.Errorf("--count %d is not between 1 and %d", c.Count, maxSimModules))
+	}
+	if c.Baud < 0 || c.Boot < 0 || c.CardDelay < 0 || c.CardMemory < 0 {
+		errs = append(errs, errors.New("--baud, --boot, --card-delay and --card-memory are not negative"))
+	}
+	var err error
+	if in.personas, err = c.personas(); err != nil {
+		errs = append(errs, err)
+	} else if c.Persona[0] != "list" {
+		for _, name := range c.Persona {
+			if _, err := in.personas.Get(name); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if in.plan, err = c.plan(); err != nil {
+		errs = append(errs, err)
+	}
+	if in.cards, err = c.cards(); err != nil {
+		errs = append(errs, err)
+	} else if c.Count > 1 && !in.cards.CanMint() {
+		errs = append(errs, fmt.Errorf("--count %d: %w in %s", c.Count, testpki.ErrNoEUMKey, c.PKI))
+	}
+	return in, errors.Join(errs...)
+}
+
+func (c *simModulesCmd) personas() (modemsim.Personas, error) {
+	if c.Personas != "" {
+		return modemsim.LoadPersonas(os.DirFS(c.Personas), ".")
+	}
+	return modemsim.LoadPersonas(configs.FS, "personas")
+}
+
+func (c *simModulesCmd) plan() (modemsim.Plan, error) {
+	if filepath.Ext(c.Faults) == "" {
+		return modemsim.BuiltinPlan(c.Faults)
+	}
+	data, err := os.ReadFile(c.Faults)
+	if err != nil {
+		return modemsim.Plan{}, err
+	}
+	return modemsim.ParsePlan(c.Faults, data)
+}
+
+func (c *simModulesCmd) cards() (*testpki.CardMaker, error) {
+	if c.PKI != "" {
+		return testpki.LoadCard(c.PKI)
+	}
+	ca, err := simAuthority()
+	if err != nil {
+		return nil, err
+	}
+	return ca.CardMaker(), nil
+}
+
+// folders makes and locks what the command writes into.
+func (c *simModulesCmd) folders() (unlock func(), err error) {
+	for _, dir := range []string{c.State, c.Link} {
+		if dir == "" {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, exit(fileCode(err), err)
+		}
+	}
+	if c.State == "" {
+		return func() {}, nil
+	}
+	f, err := lockFile(filepath.Join(c.State, "lock"))
+	if err != nil {
+		return nil, exit(fileCode(err), fmt.Errorf("--state %s: %w", c.State, err))
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// fileCode is the exit code for a file that cannot be had.
+func fileCode(err error) int {
+	if errors.Is(err, fs.ErrPermission) {
+		return exitRefused
+	}
+	return exitMissing
+}
+
+// module makes one module with its card and terminal.
+func (c *simModulesCmd) module(slot int, in *simModulesInputs, out *simModulesOutput) (*simModule, error) {
+	p, err := in.personas.Get(c.Persona[(slot-1)%len(c.Persona)])
+	if err != nil {
+		return nil, exit(exitUsage, err)
+	}
+	if c.Boot > 0 {
+		p = p.WithBoot(c.Boot)
+	}
+	card, err := c.card(slot, in.cards)
+	if err != nil {
+		return nil, err
+	}
+	m := &simModule{Slot: slot, Persona: p.Name, EID: card.EID()}
+	if m.IMEI, err = ident.IMEIWithCheck(fmt.Sprintf("%s%06d", p.Identity.TAC, (c.Seed%1000*1000+uint64(slot))%1000000)); err != nil {
+		return nil, exit(exitUsage, err)
+	}
+	serial := fmt.Sprintf("SIM%04d", slot)
+	o := modemsim.Options{
+		Persona: p, Card: card, IMEI: m.IMEI, Serial: serial, Baud: c.Baud, Network: c.Network,
+		Faults: in.plan.Faults(c.Seed, serial, 1),
+	}
+	if c.State != "" {
+		o.NV = modemsim.FileNV(filepath.Join(c.State, fmt.Sprintf("slot%d.settings.json", slot)))
+	}
+	if m.module, err = modemsim.New(o); err != nil {
+		return nil, exit(fileCode(err), err)
+	}
+	po := modemsim.PTYOptions{Opened: func(path string) { out.port(slot, path) }}
+	if c.Link != "" {
+		m.Link = filepath.Join(c.Link, fmt.Sprintf("slot%d", slot))
+		po.Link = m.Link
+	}
+	if m.port, err = modemsim.NewPTY(m.module, po); err != nil {
+		return nil, exit(fileCode(err), err)
+	}
+	return m, nil
+}
+
+// card makes the eUICC of a slot. The first one of given certificates is the
+// one that they name.
+func (c *simModulesCmd) card(slot int, maker *testpki.CardMaker) (*euiccsim.Card, error) {
+	eid, err := ident.EID(""), error(nil)
+	if maker.Given == nil || slot > 1 {
+		prefix := maker.Prefix()
+		number := c.Seed%1_000_000*1_000_000 + uint64(slot)
+		if eid, err = ident.EIDWithCheck(fmt.Sprintf("%s%0*d", prefix, 30-len(prefix), number)); err != nil {
+			return nil, exit(exitUsage, err)
+		}
+	}
+	pki, err := maker.Card(eid)
+	if err != nil {
+		return nil, exit(exitUsage, err)
+	}
+	o := euiccsim.Options{
+		PKI: pki, Image: &euiccsim.MemoryImage{}, Generation: euiccsim.Generation(c.Generation), FreeNVM: c.CardMemory,
+		Clock: time.Now, Delays: euiccsim.Delays{APDU: c.CardDelay},
+	}
+	if c.State != "" {
+		o.Image = euiccsim.FileImage(filepath.Join(c.State, fmt.Sprintf("slot%d.card", slot)))
+	}
+	card, err := euiccsim.New(o)
+	if err != nil {
+		code := exitUsage
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			code = fileCode(err)
+		}
+		return nil, exit(code, fmt.Errorf("slot %d: %w", slot, err))
+	}
+	return card, nil
+}
+
+func (c *simModulesCmd) list(w io.Writer, personas modemsim.Personas) error {
+	if c.JSON {
+		return printJSON(w, map[string]any{"personas": personas.Names()})
+	}
+	for _, name := range personas.Names() {
+		fmt.Fprintf(w, "%-18s %s\n", name, personas[name].About)
+	}
+	return nil
+}
+
+// simLines passes lines on until the reader ends; a reader that never ends
+// holds its goroutine until the process does, for nothing can interrupt it.
+func simLines(ctx context.Context, r io.Reader) <-chan string {
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		scanLines(r, func(line string) bool {
+			select {
+			case lines <- line:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+	}()
+	return lines
+}
+
+// control is the fixture by hand.
+func (c *simModulesCmd) control(ctx context.Context, lines <-chan string, in *simModulesInputs, s *simModulesStart, stderr io.Writer) error {
+	attempts := make([]int, len(s.Modules))
+	for {
+		var line string
+		var more bool
+		select {
+		case <-ctx.Done():
+			return nil
+		case line, more = <-lines:
+			if !more {
+				return nil
+			}
+		}
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		var verb string
+		var slot int
+		if n, err := fmt.Sscan(line, &verb, &slot); n != 2 || err != nil || slot < 1 || slot > len(s.Modules) {
+			fmt.Fprintf(stderr, "linefit: %q is not 'on N', 'off N' or 'reset N' with a slot of 1 to %d\n", line, len(s.Modules))
+			continue
+		}
+		m := s.Modules[slot-1].module
+		switch verb {
+		case "on":
+			attempts[slot-1]++
+			m.SetFaults(in.plan.Faults(c.Seed, fmt.Sprintf("SIM%04d", slot), 1+attempts[slot-1]))
+			m.PowerOn()
+		case "off":
+			m.PowerOff()
+		case "reset":
+			m.ResetPin()
+		default:
+			fmt.Fprintf(stderr, "linefit: %q is not 'on N', 'off N' or 'reset N'\n", line)
+		}
+	}
+}
