@@ -24,11 +24,12 @@ func FuzzTransmit(f *testing.F) {
 	f.Add(byte(2), join("00A40004023F00", "00A40004022FE2", "00B0000000", "00B2010400", "80F2000000", "801200000B", "80140000048301000A"))
 	f.Add(byte(3), join("00A4040C10A0000005591010FFFFFFFF8900000100", "80E2910009BF361BBF2303010203", "80E2910006A0048702AABB", "80E2910004BF340100"))
 	f.Add(byte(4), join("00A4040C10A0000005591010FFFFFFFF8900000100", "80E291000CBF3003800101BF3103A00101", "80E2910004BF3E0100", "80E2910003BF5500"))
+	f.Add(byte(12), join("00A4040C10A0000005591010FFFFFFFF8900000100", "80E2910006BF5D03800100", "80E2910006BF6404820207FF", "80E2910003BF5F00"))
 	f.Fuzz(func(t *testing.T, options byte, b []byte) {
 		c := newCard(t, func(o *euiccsim.Options) {
 			o.Direct, o.StrictGetResponse = options&1 != 0, options&2 != 0
 			if options&4 != 0 {
-				o.Generation = euiccsim.SGP32
+				o.Generation, o.ES10cOnIoT = euiccsim.SGP32, true
 			}
 		})
 		if options&8 != 0 {
