@@ -37,7 +37,7 @@ type Ledger struct {
 	// not to be.
 	flush func(context.Context) error
 
-	importing sync.Mutex // one import at a time
+	importing sync.Mutex // one import or erasure at a time
 
 	mu sync.Mutex
 	// pending has the choices whose fact is not acknowledged: nobody else may

@@ -45,6 +45,8 @@ type record struct {
 	Prior int    `json:"prior,omitempty"`
 	Was   string `json:"was,omitempty"`
 	Since string `json:"since"` // UTC of the last change of state, RFC 3339
+	// Erased says that the code is to be gone from the vault.
+	Erased bool `json:"erased,omitempty"`
 }
 
 // class is what items have in common that are offered alike. It is written as
@@ -97,6 +99,9 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 	if b, ok := f.(station.StockBatch); ok {
 		return put(txn, "m/"+b.Batch, b)
 	}
+	if f, ok := f.(station.StockErased); ok {
+		return erased(txn, f)
+	}
 	handle, ok := station.StockHandle(f)
 	if !ok {
 		return nil
@@ -116,10 +121,27 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 	return change(txn, old, known, next(old, e, f), f)
 }
 
+func erased(txn audit.Txn, f station.StockErased) error {
+	for _, handle := range f.Handles {
+		rec, ok, err := getRecord(txn, handle)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		rec.Erased = true
+		if err := put(txn, "i/"+handle, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 var stockTypes = func() map[string]bool {
 	m := map[string]bool{}
 	for _, f := range []station.Fact{
-		station.StockBatch{}, station.StockImported{}, station.Intent{}, station.ProfileReserved{},
+		station.StockBatch{}, station.StockImported{}, station.StockErased{}, station.Intent{}, station.ProfileReserved{},
 		station.ProfileCommitted{}, station.ProfileReleased{}, station.ProfileQuarantined{}, station.ProfileSpent{},
 	} {
 		m[f.FactType()] = true
