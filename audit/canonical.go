@@ -45,16 +45,36 @@ func Canonical(data []byte) (json.RawMessage, error) {
 	return s.out, nil
 }
 
-// scanner reads JSON from src and writes its canonical form to out.
+// scanner reads JSON from src and writes its canonical form to out. When it is
+// strict it writes nothing and refuses what is not in canonical form.
 type scanner struct {
-	src []byte
-	pos int
-	out []byte
+	src    []byte
+	pos    int
+	out    []byte
+	strict bool
+}
+
+const notCanonical = "not in canonical form"
+
+// put writes to out.
+func (s *scanner) put(b ...byte) {
+	if !s.strict {
+		s.out = append(s.out, b...)
+	}
+}
+
+func (s *scanner) puts(text string) {
+	if !s.strict {
+		s.out = append(s.out, text...)
+	}
 }
 
 func (s *scanner) fail(what string) error { return &SyntaxError{Offset: s.pos, What: what} }
 
 func (s *scanner) space() {
+	if s.strict {
+		return // white space is then an unexpected character
+	}
 	for s.pos < len(s.src) {
 		switch s.src[s.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -70,7 +90,7 @@ func (s *scanner) take(c byte) bool {
 	s.space()
 	if s.pos < len(s.src) && s.src[s.pos] == c {
 		s.pos++
-		s.out = append(s.out, c)
+		s.put(c)
 		return true
 	}
 	return false
@@ -95,11 +115,11 @@ func (s *scanner) value(depth int) error {
 		return s.number()
 	case bytes.HasPrefix(s.src[s.pos:], []byte("true")):
 		s.pos += 4
-		s.out = append(s.out, "true"...)
+		s.puts("true")
 		return nil
 	case bytes.HasPrefix(s.src[s.pos:], []byte("false")):
 		s.pos += 5
-		s.out = append(s.out, "false"...)
+		s.puts("false")
 		return nil
 	case bytes.HasPrefix(s.src[s.pos:], []byte("null")):
 		return s.fail("null is not allowed")
@@ -119,8 +139,12 @@ func (s *scanner) object(depth int) error {
 		if err := s.str(); err != nil {
 			return err
 		}
-		if !seen.add(s.out[from:]) {
-			return &SyntaxError{Offset: start, What: "duplicate member " + string(s.out[from:])}
+		name := s.src[start:s.pos]
+		if !s.strict {
+			name = s.out[from:]
+		}
+		if !seen.add(name) {
+			return &SyntaxError{Offset: start, What: "duplicate member " + string(name)}
 		}
 		if !s.take(':') {
 			return s.fail("expected ':'")
@@ -157,25 +181,27 @@ func (s *scanner) array(depth int) error {
 
 // memberSet finds doubled members: by comparison while few, then by a map.
 type memberSet struct {
-	few  []string
+	few  [16][]byte
+	n    int
 	many map[string]struct{}
 }
 
 func (m *memberSet) add(name []byte) bool {
 	if m.many == nil {
-		for _, f := range m.few {
-			if f == string(name) {
+		for _, f := range m.few[:m.n] {
+			if bytes.Equal(f, name) {
 				return false
 			}
 		}
-		m.few = append(m.few, string(name))
-		if len(m.few) > 16 {
-			m.many = make(map[string]struct{}, 64)
-			for _, f := range m.few {
-				m.many[f] = struct{}{}
-			}
+		if m.n < len(m.few) {
+			m.few[m.n] = name // out may move, these bytes stay
+			m.n++
+			return true
 		}
-		return true
+		m.many = make(map[string]struct{}, 64)
+		for _, f := range m.few {
+			m.many[string(f)] = struct{}{}
+		}
 	}
 	if _, ok := m.many[string(name)]; ok {
 		return false
@@ -184,7 +210,7 @@ func (m *memberSet) add(name []byte) bool {
 	return true
 }
 
-// number takes an integer of int64.
+// number takes an integer of int64 in shortest form.
 func (s *scanner) number() error {
 	start := s.pos
 	for s.pos < len(s.src) {
@@ -197,14 +223,28 @@ func (s *scanner) number() error {
 		}
 		s.pos++
 	}
-	text := string(s.src[start:s.pos])
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || strconv.FormatInt(n, 10) != text {
+	text := s.src[start:s.pos]
+	if !shortest(text) {
 		s.pos = start
 		return s.fail("not an integer of 64 bits in shortest form")
 	}
-	s.out = append(s.out, text...)
+	s.put(text...)
 	return nil
+}
+
+// shortest says whether text is an int64 without leading zeros or "-0".
+func shortest(text []byte) bool {
+	digits := bytes.TrimPrefix(text, []byte("-"))
+	switch n := len(digits); {
+	case n == 0 || bytes.IndexByte(digits, '-') >= 0:
+		return false
+	case digits[0] == '0':
+		return n == 1 && len(text) == 1
+	case n < 19:
+		return true
+	}
+	_, err := strconv.ParseInt(string(text), 10, 64)
+	return err == nil
 }
 
 // str takes a string and writes it with the shortest escapes.
@@ -213,13 +253,13 @@ func (s *scanner) str() error {
 		return s.fail("expected a string")
 	}
 	s.pos++
-	s.out = append(s.out, '"')
+	s.put('"')
 	for s.pos < len(s.src) {
 		c := s.src[s.pos]
 		switch {
 		case c == '"':
 			s.pos++
-			s.out = append(s.out, '"')
+			s.put('"')
 			return nil
 		case c == '\\':
 			if err := s.escape(); err != nil {
@@ -228,18 +268,33 @@ func (s *scanner) str() error {
 		case c < 0x20:
 			return s.fail("control character in a string")
 		case c < utf8.RuneSelf:
-			s.out = append(s.out, c)
+			s.put(c)
 			s.pos++
 		default:
 			r, n := utf8.DecodeRune(s.src[s.pos:])
 			if r == utf8.RuneError && n == 1 {
 				return s.fail("not UTF-8")
 			}
-			s.out = appendRune(s.out, r)
-			s.pos += n
+			if err := s.rune(r, n); err != nil {
+				return err
+			}
 		}
 	}
 	return s.fail("string without an end")
+}
+
+// rune takes a character that n bytes of src stand for.
+func (s *scanner) rune(r rune, n int) error {
+	if !s.strict {
+		s.out = appendRune(s.out, r)
+	} else {
+		var buf [8]byte
+		if !bytes.Equal(appendRune(buf[:0], r), s.src[s.pos:s.pos+n]) {
+			return s.fail(notCanonical)
+		}
+	}
+	s.pos += n
+	return nil
 }
 
 func (s *scanner) escape() error {
@@ -248,24 +303,21 @@ func (s *scanner) escape() error {
 	}
 	switch c := s.src[s.pos+1]; c {
 	case '"', '\\', '/':
-		s.out = appendRune(s.out, rune(c))
+		return s.rune(rune(c), 2)
 	case 'b':
-		s.out = append(s.out, `\b`...)
+		return s.rune('\b', 2)
 	case 'f':
-		s.out = append(s.out, `\f`...)
+		return s.rune('\f', 2)
 	case 'n':
-		s.out = append(s.out, `\n`...)
+		return s.rune('\n', 2)
 	case 'r':
-		s.out = append(s.out, `\r`...)
+		return s.rune('\r', 2)
 	case 't':
-		s.out = append(s.out, `\t`...)
+		return s.rune('\t', 2)
 	case 'u':
 		return s.unicode()
-	default:
-		return s.fail("unknown escape")
 	}
-	s.pos += 2
-	return nil
+	return s.fail("unknown escape")
 }
 
 func (s *scanner) unicode() error {
@@ -273,17 +325,14 @@ func (s *scanner) unicode() error {
 	if !ok {
 		return s.fail("malformed \\u escape")
 	}
-	n := 6
-	if utf16.IsSurrogate(r) {
-		low, ok := hex4(s.src[s.pos+6:])
-		if r = utf16.DecodeRune(r, low); !ok || r == utf8.RuneError {
-			return s.fail("lone surrogate")
-		}
-		n = 12
+	if !utf16.IsSurrogate(r) {
+		return s.rune(r, 6)
 	}
-	s.out = appendRune(s.out, r)
-	s.pos += n
-	return nil
+	low, ok := hex4(s.src[s.pos+6:])
+	if r = utf16.DecodeRune(r, low); !ok || r == utf8.RuneError {
+		return s.fail("lone surrogate")
+	}
+	return s.rune(r, 12)
 }
 
 // hex4 reads "\uXXXX" at the start of b.

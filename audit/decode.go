@@ -29,7 +29,7 @@ func Decode(b []byte) (Entry, error) {
 	if len(b) > MaxEntry {
 		return Entry{}, &DecodeError{Offset: MaxEntry, What: fmt.Sprintf("%d bytes, more than %d", len(b), MaxEntry)}
 	}
-	d := decoder{scanner: scanner{src: b}}
+	d := decoder{scanner: scanner{src: b, strict: true}}
 	var e Entry
 	d.uint("seq", &e.Seq)
 	d.string("type", &e.Type)
@@ -163,7 +163,6 @@ func (d *decoder) digits(name string) (string, int) {
 		return "", 0
 	}
 	start := d.pos
-	d.out = d.out[:0]
 	if err := d.number(); err != nil {
 		d.bad(name, start, err.(*SyntaxError).What)
 		return "", 0
@@ -204,16 +203,11 @@ func (d *decoder) string(name string, v *string) {
 		return
 	}
 	start := d.pos
-	d.out = d.out[:0]
 	if err := d.str(); err != nil {
 		d.bad(name, err.(*SyntaxError).Offset, err.(*SyntaxError).What)
 		return
 	}
-	if !bytes.Equal(d.out, d.src[start:d.pos]) {
-		d.bad(name, start, "not in canonical form")
-		return
-	}
-	text, ok := unquote(d.out)
+	text, ok := unquote(d.src[start:d.pos])
 	if !ok || text == "" {
 		d.bad(name, start, "empty or with a control character")
 		return
@@ -300,16 +294,11 @@ func (d *decoder) data() []byte {
 		d.bad("data", start, "not an object")
 		return nil
 	}
-	d.out = make([]byte, 0, len(d.src)-start)
 	if err := d.value(0); err != nil {
 		d.bad("data", err.(*SyntaxError).Offset, err.(*SyntaxError).What)
 		return nil
 	}
 	data := d.src[start:d.pos]
-	if !bytes.Equal(d.out, data) {
-		d.bad("data", start, "not in canonical form")
-		return nil
-	}
 	if rest := d.src[d.pos:]; len(rest) != 1 || rest[0] != '}' {
 		what := "data after the entry"
 		if len(rest) == 0 {

@@ -70,7 +70,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"trailing data":     {good + " ", "data after the entry"},
 		"cut":               {good[:len(good)-1], "without an end"},
 		"white space":       {replace(`"slot":3`, `"slot": 3`), "64 bits"},
-		"space in data":     {replace(`[1,-2]`, `[1, -2]`), "canonical"},
+		"space in data":     {replace(`[1,-2]`, `[1, -2]`), "unexpected character"},
 		"other escape":      {replace(`<`, `\u003c`), "canonical"},
 		"escape in a name":  {replace(`"SN1"`, `"S\u004e1"`), "canonical"},
 		"control in a name": {replace(`"SN1"`, `"S\n1"`), "control character"},

@@ -25,6 +25,11 @@ type Filter struct {
 	Slot *int
 }
 
+// OnlyAfter reports whether seq alone decides.
+func (f Filter) OnlyAfter() bool {
+	return f.ID == "" && f.Since.IsZero() && f.Until.IsZero() && len(f.Types) == 0 && f.Slot == nil
+}
+
 // Match reports whether the filter takes an entry, apart from ID.
 func (f Filter) Match(e Entry) bool {
 	typ, _, _ := strings.Cut(e.Type, "/")
@@ -100,6 +105,7 @@ type Resolver struct {
 	id     string
 	needle []byte
 	units  map[string]bool
+	names  [][]byte // the units as JSON strings
 	grown  bool
 }
 
@@ -112,7 +118,8 @@ func NewResolver(id string) *Resolver {
 	if i := strings.LastIndexByte(needle, ':'); i > 0 {
 		needle = needle[:i] // carrier and position are two members
 	}
-	return &Resolver{id: id, needle: []byte(needle), units: map[string]bool{}}
+	quoted := appendString(nil, needle)
+	return &Resolver{id: id, needle: quoted[1 : len(quoted)-1], units: map[string]bool{}}
 }
 
 // See looks at one entry.
@@ -147,8 +154,23 @@ func (r *Resolver) alias(e Entry) {
 func (r *Resolver) add(unit string) {
 	if !r.units[unit] {
 		r.units[unit] = true
+		r.names = append(r.names, appendString(nil, unit))
 		r.grown = true
 	}
+}
+
+// Maybe reports whether an entry with these bytes can matter to See; most
+// need not be decoded.
+func (r *Resolver) Maybe(raw []byte) bool {
+	if bytes.Contains(raw, r.needle) {
+		return true
+	}
+	for _, n := range r.names {
+		if bytes.Contains(raw, n) {
+			return true
+		}
+	}
+	return false
 }
 
 // Again reports whether another pass can find more.

@@ -44,29 +44,22 @@ func (l *Log) good(ctx context.Context) (Report, audit.Checkpoint, error) {
 	return r, c, err
 }
 
-// covered calls fn for every entry that the published checkpoint covers, and
-// fails if they are not what it says.
-func (l *Log) covered(ctx context.Context, c audit.Checkpoint, fn func(e audit.Entry, raw []byte) error) error {
-	newest := l.segs[len(l.segs)-1].head
-	end := newest.Base + c.Size
+// base is the seq of the newest shard's first entry.
+func (l *Log) base() uint64 { return l.segs[len(l.segs)-1].head.Base }
+
+// covered calls fn for the bytes of every entry that the published checkpoint
+// covers, and fails if they are not what it says. The log was verified just
+// before: their form and order are known, and nothing is decoded.
+func (l *Log) covered(ctx context.Context, c audit.Checkpoint, fn func(seq uint64, raw []byte) error) error {
 	var tree audit.Tree
-	for raw, err := range l.entries(ctx) {
-		if err != nil {
-			return err
-		}
-		e, err := audit.Decode(raw)
-		if err != nil {
-			return err
-		}
-		if e.Seq >= end {
-			break
-		}
-		if e.Seq >= newest.Base {
+	err := l.below(ctx, c, func(seq uint64, raw []byte) error {
+		if seq >= l.base() {
 			tree.Append(audit.LeafHash(raw))
 		}
-		if err := fn(e, raw); err != nil {
-			return err
-		}
+		return fn(seq, raw)
+	})
+	if err != nil {
+		return err
 	}
 	if head := tree.Head(); head != c.Head {
 		return &audit.FindingError{Finding: audit.Finding{Code: audit.FindRoot, Detail: fmt.Sprintf("the entries read give root %s at size %d, the checkpoint says %s at %d", head.Root, head.Size, c.Root, c.Size)}}
@@ -74,9 +67,33 @@ func (l *Log) covered(ctx context.Context, c audit.Checkpoint, fn func(e audit.E
 	return nil
 }
 
+// below calls fn for every entry that the checkpoint covers, without looking
+// at the tree.
+func (l *Log) below(ctx context.Context, c audit.Checkpoint, fn func(seq uint64, raw []byte) error) error {
+	seq, end := l.segs[0].head.First, l.base()+c.Size
+	for raw, err := range l.entries(ctx) {
+		if err != nil {
+			return err
+		}
+		if seq >= end {
+			break
+		}
+		if err := fn(seq, raw); err != nil {
+			return err
+		}
+		seq++
+	}
+	return nil
+}
+
 // Select calls fn for the entries that a filter selects, in order, with their
 // exact bytes (valid during the call). It verifies the log first.
 func (l *Log) Select(ctx context.Context, f audit.Filter, fn func(e audit.Entry, raw []byte) error) (Exported, error) {
+	return l.selectRaw(ctx, f, true, fn)
+}
+
+// selectRaw is Select; unless decoded is set, fn may get a zero entry.
+func (l *Log) selectRaw(ctx context.Context, f audit.Filter, decoded bool, fn func(e audit.Entry, raw []byte) error) (Exported, error) {
 	r, c, err := l.good(ctx)
 	if err != nil {
 		return Exported{}, err
@@ -86,9 +103,20 @@ func (l *Log) Select(ctx context.Context, f audit.Filter, fn func(e audit.Entry,
 		return Exported{}, err
 	}
 	out := Exported{Origin: r.Origin, Size: c.Size, Checkpoint: string(c.Note)}
-	err = l.covered(ctx, c, func(e audit.Entry, raw []byte) error {
-		out.Last = e.Seq
-		if !f.Match(e) || f.ID != "" && !units.Has(e) {
+	err = l.covered(ctx, c, func(seq uint64, raw []byte) error {
+		out.Last = seq
+		if seq <= f.After || units != nil && !units.Maybe(raw) {
+			return nil
+		}
+		if f.OnlyAfter() && !decoded {
+			out.Entries++
+			return fn(audit.Entry{}, raw)
+		}
+		e, err := audit.Decode(raw)
+		if err != nil {
+			return err
+		}
+		if !f.Match(e) || units != nil && !units.Has(e) {
 			return nil
 		}
 		out.Entries++
@@ -104,9 +132,15 @@ func (l *Log) resolve(ctx context.Context, c audit.Checkpoint, id string) (*audi
 	}
 	r := audit.NewResolver(id)
 	for {
-		err := l.covered(ctx, c, func(e audit.Entry, _ []byte) error {
-			r.See(e)
-			return nil
+		err := l.below(ctx, c, func(_ uint64, raw []byte) error {
+			if !r.Maybe(raw) {
+				return nil
+			}
+			e, err := audit.Decode(raw)
+			if err == nil {
+				r.See(e)
+			}
+			return err
 		})
 		if err != nil || !r.Again() {
 			return r, err
@@ -117,7 +151,7 @@ func (l *Log) resolve(ctx context.Context, c audit.Checkpoint, id string) (*audi
 // ExportJSONL writes the selected entries' exact bytes, one on each line.
 func (l *Log) ExportJSONL(ctx context.Context, w io.Writer, f audit.Filter) (Exported, error) {
 	buf := bufio.NewWriter(w)
-	out, err := l.Select(ctx, f, func(_ audit.Entry, raw []byte) error {
+	out, err := l.selectRaw(ctx, f, false, func(_ audit.Entry, raw []byte) error {
 		if _, err := buf.Write(raw); err != nil {
 			return err
 		}
@@ -150,12 +184,11 @@ func (l *Log) ExportTiles(ctx context.Context, dir string) (Exported, error) {
 	}
 	out := Exported{Origin: r.Origin, Size: c.Size, Checkpoint: string(c.Note)}
 	w := audit.TileWriter{Put: func(path string, data []byte) error { return putFile(filepath.Join(dir, path), data) }}
-	base := l.segs[len(l.segs)-1].head.Base
-	err = l.covered(ctx, c, func(e audit.Entry, raw []byte) error {
-		if e.Seq < base {
+	err = l.covered(ctx, c, func(seq uint64, raw []byte) error {
+		if seq < l.base() {
 			return nil
 		}
-		out.Last, out.Entries = e.Seq, out.Entries+1
+		out.Last, out.Entries = seq, out.Entries+1
 		return w.Add(raw)
 	})
 	if err != nil {
@@ -197,19 +230,27 @@ func (l *Log) fitsExport(dir string) error {
 	return nil
 }
 
-// putFile writes a file under a temporary name and renames it; one that has
-// the same bytes already is left alone.
+// putFile writes a file of an export; one that has the same bytes already is
+// left alone. Only the checkpoint, which comes last, is renamed into place: it
+// says what is whole.
 func putFile(path string, data []byte) error {
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("audit/store: export: %w", err)
+	target := path
+	if filepath.Base(path) == checkpointFile {
+		path += ".tmp"
 	}
-	if err := os.WriteFile(path+".tmp", data, 0o644); err != nil {
-		return fmt.Errorf("audit/store: export: %w", err)
+	err := os.WriteFile(path, data, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+			err = os.WriteFile(path, data, 0o644)
+		}
 	}
-	if err := os.Rename(path+".tmp", path); err != nil {
+	if err == nil && path != target {
+		err = os.Rename(path, target)
+	}
+	if err != nil {
 		return fmt.Errorf("audit/store: export: %w", err)
 	}
 	return nil
@@ -228,18 +269,21 @@ func (l *Log) Bundle(ctx context.Context, id string) (audit.Bundle, error) {
 	if len(units.Units()) == 0 {
 		return audit.Bundle{}, fmt.Errorf("%w: %q", ErrNoUnit, id)
 	}
-	base := l.segs[len(l.segs)-1].head.Base
-	shard := audit.BundleShard{Origin: r.Origin, VKey: l.VKey(), First: base, Sim: l.Sim(), Checkpoint: string(c.Note)}
+	shard := audit.BundleShard{Origin: r.Origin, VKey: l.VKey(), First: l.base(), Sim: l.Sim(), Checkpoint: string(c.Note)}
 	collect := audit.NewCollector()
-	err = l.covered(ctx, c, func(e audit.Entry, raw []byte) error {
-		if !units.Has(e) || e.Seq < base {
+	err = l.below(ctx, c, func(seq uint64, raw []byte) error {
+		if seq < l.base() || !units.Maybe(raw) {
 			return nil
 		}
-		shard.Entries = append(shard.Entries, audit.BundleEntry{Entry: string(raw), Index: e.Seq - base})
-		return collect.WantRecord(c.Size, e.Seq-base)
+		e, err := audit.Decode(raw)
+		if err != nil || !units.Has(e) {
+			return err
+		}
+		shard.Entries = append(shard.Entries, audit.BundleEntry{Entry: string(raw), Index: seq - l.base()})
+		return collect.WantRecord(c.Size, seq-l.base())
 	})
 	if err == nil {
-		err = l.collect(ctx, c, base, collect)
+		err = l.collect(ctx, c, collect)
 	}
 	for i := range shard.Entries {
 		if err == nil {
@@ -252,9 +296,10 @@ func (l *Log) Bundle(ctx context.Context, id string) (audit.Bundle, error) {
 // ErrNoUnit says that no entry mentions an identifier.
 var ErrNoUnit = errors.New("audit/store: no unit with this identifier")
 
-func (l *Log) collect(ctx context.Context, c audit.Checkpoint, base uint64, into *audit.Collector) error {
-	return l.covered(ctx, c, func(e audit.Entry, raw []byte) error {
-		if e.Seq >= base {
+// collect gathers the hashes of the newest shard's tree, and checks its root.
+func (l *Log) collect(ctx context.Context, c audit.Checkpoint, into *audit.Collector) error {
+	return l.covered(ctx, c, func(seq uint64, raw []byte) error {
+		if seq >= l.base() {
 			into.Add(raw)
 		}
 		return nil
@@ -267,20 +312,19 @@ func (l *Log) Prove(ctx context.Context, seq uint64) (audit.Proof, error) {
 	if err != nil {
 		return audit.Proof{}, err
 	}
-	base := l.segs[len(l.segs)-1].head.Base
-	if seq < base || seq-base >= c.Size {
-		return audit.Proof{}, fmt.Errorf("audit/store: entry %d is not under the published checkpoint (entries %d to %d)", seq, base, base+c.Size-1)
+	if seq < l.base() || seq-l.base() >= c.Size {
+		return audit.Proof{}, fmt.Errorf("audit/store: entry %d is not under the published checkpoint (entries %d to %d)", seq, l.base(), l.base()+c.Size-1)
 	}
-	p := audit.Proof{Index: seq - base, Checkpoint: c.Note}
+	p := audit.Proof{Index: seq - l.base(), Checkpoint: c.Note}
 	collect := audit.NewCollector()
 	if err := collect.WantRecord(c.Size, p.Index); err != nil {
 		return audit.Proof{}, err
 	}
-	err = l.covered(ctx, c, func(e audit.Entry, raw []byte) error {
-		if e.Seq == seq {
+	err = l.covered(ctx, c, func(n uint64, raw []byte) error {
+		if n == seq {
 			p.Entry = bytes.Clone(raw)
 		}
-		if e.Seq >= base {
+		if n >= l.base() {
 			collect.Add(raw)
 		}
 		return nil
