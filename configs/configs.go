@@ -3,7 +3,8 @@ package configs
 
 import "embed"
 
-// FS holds the folders personas (the virtual modules' behaviour) and recipes.
+// FS holds the folders personas (the virtual modules' behaviour), recipes and
+// policies.
 //
-//go:embed personas recipes
+//go:embed personas recipes policies
 var FS embed.FS

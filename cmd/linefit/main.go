@@ -16,7 +16,9 @@ import (
 // cli is the whole command line. Each subcommand has its own file and a Run
 // method that takes *app.
 type cli struct {
-	Sim simCmd `cmd:"" help:"The virtual parts, one by one, for other programs to talk to."`
+	Euicc euiccCmd `cmd:"" help:"One eUICC by hand, on any port."`
+	Demo  demoCmd  `cmd:"" help:"The main job on a whole line without hardware."`
+	Sim   simCmd   `cmd:"" help:"The virtual parts, one by one, for other programs to talk to."`
 }
 
 // app is what a subcommand gets: where to read and print, and the context that

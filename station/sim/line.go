@@ -53,6 +53,8 @@ type World struct {
 	smdp   *smdpsim.Server
 	mes    *MES
 	tls    tls.Certificate
+	smdpAt net.Listener // where Serve listens
+	mesAt  net.Listener
 	root   []byte // PEM of the CI
 
 	slotOf sync.Map // ident.EID -> *Jig: who is charged for the server's time
@@ -266,11 +268,18 @@ func (w *World) SMDP() http.RoundTripper { return w.smdp.RoundTripper() }
 // MES is the virtual MES.
 func (w *World) MES() *MES { return w.mes }
 
+// Listen says where Serve listens; the world owns the listeners from now on.
+func (w *World) Listen(smdp, mes net.Listener) { w.smdpAt, w.mesAt = smdp, mes }
+
 // Serve serves the SM-DP+ over TLS, and the MES over HTTP, until ctx ends.
-func (w *World) Serve(ctx context.Context, smdp, mes net.Listener) error {
+func (w *World) Serve(ctx context.Context) error {
+	if w.smdpAt == nil {
+		<-ctx.Done()
+		return nil
+	}
 	errs := make(chan error, 2)
-	go func() { errs <- w.smdp.Serve(ctx, smdp, w.tls) }()
-	go func() { errs <- w.mes.Serve(ctx, mes) }()
+	go func() { errs <- w.smdp.Serve(ctx, w.smdpAt, w.tls) }()
+	go func() { errs <- w.mes.Serve(ctx, w.mesAt) }()
 	return errors.Join(<-errs, <-errs)
 }
 

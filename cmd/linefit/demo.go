@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"linefit/audit"
+	"linefit/configs"
+	"linefit/modem"
+	"linefit/modem/modemsim"
+	"linefit/modem/rsp"
+	"linefit/rework"
+	"linefit/station"
+	"linefit/station/engine"
+	"linefit/station/mes"
+	"linefit/station/recipe"
+	"linefit/station/sim"
+	"linefit/station/steps"
+	"linefit/station/stock"
+)
+
+// version is the software version that every station states.
+const version = "0.1.0"
+
+type demoCmd struct {
+	Headless bool   `help:"Run without a screen, to the end of all units."`
+	Units    int    `default:"16" help:"Units to provision."`
+	Slots    int    `default:"4" help:"Fixture slots, 1 to 64."`
+	Seed     uint64 `default:"1" help:"What happens by chance follows from it."`
+	Faults   string `default:"none" enum:"none,typical,harsh" help:"How much goes wrong: none, typical or harsh."`
+	Recipe   string `type:"path" placeholder:"FILE" help:"Another recipe than the shipped one."`
+	Mode     string `default:"online" enum:"online" help:"online: each profile is downloaded from the SM-DP+."`
+	Baud     int    `default:"115200" help:"Line rate of the virtual modules; 0: no pacing."`
+	Dir      string `type:"path" placeholder:"DIR" help:"Keep the store there, and go on with what is there."`
+	JSON     bool   `name:"json" help:"Print the summary as one JSON document."`
+}
+
+// Run is the main job without hardware.
+func (c *demoCmd) Run(a *app) error {
+	if err := c.check(); err != nil {
+		return exit(exitUsage, err)
+	}
+	dir, cleanup, err := c.folder()
+	if err != nil {
+		return exit(exitMissing, err)
+	}
+	defer cleanup()
+	d, err := c.open(a, dir)
+	if err != nil {
+		return err
+	}
+	sum, err := d.headless(a)
+	if err != nil {
+		return err
+	}
+	if err := d.print(a, sum); err != nil {
+		return err
+	}
+	if !sum.good(c.Faults) {
+		return exit(exitVerdict, nil)
+	}
+	return nil
+}
+
+func (c *demoCmd) check() error {
+	var errs []error
+	if c.Units < 1 || c.Units > 100_000 {
+		errs = append(errs, fmt.Errorf("--units %d: 1 to 100000 are possible", c.Units))
+	}
+	if c.Slots < 1 || c.Slots > 64 {
+		errs = append(errs, fmt.Errorf("--slots %d: 1 to 64 are possible", c.Slots))
+	}
+	if c.Baud != 0 && (c.Baud < 1200 || c.Baud > 4_000_000) {
+		errs = append(errs, fmt.Errorf("--baud %d: 0, or 1200 to 4000000", c.Baud))
+	}
+	return errors.Join(errs...)
+}
+
+// folder is where the demo lives; without --dir it goes when the demo goes.
+func (c *demoCmd) folder() (dir string, cleanup func(), err error) {
+	if c.Dir != "" {
+		return c.Dir, func() {}, os.MkdirAll(c.Dir, 0o755)
+	}
+	dir, err = os.MkdirTemp("", "linefit-demo-")
+	return dir, func() { _ = os.RemoveAll(dir) }, err
+}
+
+// demo is a simulated line and the station on it.
+type demo struct {
+	cmd   *demoCmd
+	dir   string
+	world *sim.World
+	plant *plant
+	begin time.Time
+}
+
+// open makes the world and the station.
+func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
+	r, err := loadRecipe(c.Recipe)
+	if err != nil {
+		return nil, exit(exitUsage, err)
+	}
+	personas, err := modemsim.LoadPersonas(configs.FS, "personas")
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{cmd: c, dir: dir, begin: time.Now()}
+	d.world, err = sim.Open(sim.Options{
+		Dir: filepath.Join(dir, "sim"), Units: c.Units, Slots: c.Slots, Seed: c.Seed, Faults: c.Faults, Baud: c.Baud,
+		Personas: personas, Mix: sim.Mixes, Spare: c.Units/4 + 8, Cap: 5, ProfileSize: 12_288,
+	})
+	if err != nil {
+		return nil, exit(exitMissing, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.world.Close())
+		}
+	}()
+	p, err := d.plan(r)
+	if err != nil {
+		return nil, err
+	}
+	if d.plant, err = assemble(a.ctx, p); err != nil {
+		return nil, exit(exitMissing, err)
+	}
+	return d, os.WriteFile(filepath.Join(dir, "station.vkey"), []byte(d.plant.store.VKey()+"\n"), 0o644)
+}
+
+// loadRecipe reads a recipe file, or the shipped recipe.
+func loadRecipe(path string) (*station.Recipe, error) {
+	if path != "" {
+		return recipe.Load(path)
+	}
+	data, err := configs.FS.ReadFile("recipes/consumer.yaml")
+	if err != nil {
+		return nil, err
+	}
+	return recipe.Parse("consumer.yaml", data)
+}
+
+func loadPolicy(path string) (*rework.Policy, error) {
+	name, read := path, os.ReadFile
+	if path == "" {
+		name, read = "policies/default.yaml", configs.FS.ReadFile
+	}
+	data, err := read(name)
+	if err != nil {
+		return nil, err
+	}
+	return rework.ParsePolicy(name, data)
+}
+
+// demoBackoff is short, since a simulated server comes back soon.
+var demoBackoff = []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}
+
+// plan is the station of the demo. Its SM-DP+ and MES are reached over
+// loopback, its modules over pseudo terminals.
+func (d *demo) plan(r *station.Recipe) (plan, error) {
+	policy, err := loadPolicy("")
+	if err != nil {
+		return plan{}, err
+	}
+	quirks, err := modem.LoadQuirks(modem.VirtualOverlay())
+	if err != nil {
+		return plan{}, err
+	}
+	key, err := audit.LoadOrCreateKey(filepath.Join(d.dir, "sim", "audit.key"), fmt.Sprintf("linefit.demo/sim-%d", d.cmd.Seed))
+	if err != nil {
+		return plan{}, err
+	}
+	p := plan{
+		place: station.StationOpened{Software: version, Site: "demo", Line: "virtual", Station: "demo", Simulated: "yes"},
+		dir:   d.dir, key: key, vault: stock.KeyFile{Path: filepath.Join(d.dir, "sim", "vault.key"), Make: true},
+		recipe: r, policy: policy, slots: map[int]slotPlan{}, quirks: quirks,
+		trust: steps.Trust{CIs: []string{d.world.CI()}}, late: mes.LateDeferred, answer: 5 * time.Second,
+		assign: engine.AssignScan, within: 10 * time.Second,
+		notify: notifyPlan{timeout: 15 * time.Second, backoff: demoBackoff, parallel: 16},
+	}
+	for _, slot := range d.world.Slots() {
+		p.slots[slot] = slotPlan{fixture: d.world.Jig(slot), port: serialPort(d.world.PortPath(slot), d.cmd.Baud)}
+	}
+	return p, d.network(&p)
+}
+
+// network puts SM-DP+ and MES on loopback.
+func (d *demo) network(p *plan) error {
+	smdp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return exit(exitMissing, err)
+	}
+	mesl, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return exit(exitMissing, errors.Join(err, smdp.Close()))
+	}
+	certs, err := rsp.ParseCertificates(d.world.RootPEM())
+	if err != nil {
+		return err
+	}
+	p.rsp = rsp.NewClient(rsp.ClientConfig{
+		Transport: rsp.NewTransport(rsp.TransportConfig{
+			Roots: rsp.Pool(certs...), Dial: func(string) string { return smdp.Addr().String() },
+		}),
+		AllowHost: onlyHosts(sim.SMDPHost), Retries: []time.Duration{100 * time.Millisecond, 500 * time.Millisecond},
+	})
+	p.mes = mes.ClientOptions{URL: "http://" + mesl.Addr().String(), RouteTimeout: 5 * time.Second}
+	p.place.MES = p.mes.URL
+	d.world.Listen(smdp, mesl)
+	return nil
+}
+
+// onlyHosts refuses every other server.
+func onlyHosts(hosts ...string) func(string) error {
+	return func(address string) error {
+		for _, h := range hosts {
+			if strings.EqualFold(h, address) {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is not one of the allowed servers", address)
+	}
+}
+
+// headless runs all units to their end and counts.
+func (d *demo) headless(a *app) (sum summary, err error) {
+	defer func() { err = errors.Join(err, d.plant.close(), d.world.Close()) }()
+	ctx, stop := context.WithCancel(a.ctx)
+	defer stop()
+	finished := false
+	err = d.plant.run(ctx, d.world.Serve, func(ctx context.Context) error {
+		defer stop()
+		if err := d.stockUp(ctx); err != nil {
+			return err
+		}
+		crew := &sim.Crew{World: d.world, Station: d.plant, Repair: d.repair, Again: 200 * time.Millisecond}
+		progress := newProgress(a.stderr, d.plant, d.cmd.Units)
+		defer progress.follow(ctx)()
+		if err := crew.Run(ctx); err != nil {
+			return err
+		}
+		finished = d.drained(ctx)
+		return nil
+	})
+	if err != nil {
+		return sum, err
+	}
+	if !finished && a.ctx.Err() != nil {
+		return sum, exit(exitVerdict, errors.New("stopped before all units were done; start again with the same --dir to go on"))
+	}
+	return d.summarize(a.ctx)
+}
+
+// drained waits until MES and SM-DP+ have heard everything.
+func (d *demo) drained(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for {
+		changed := d.plant.store.Changed()
+		status, err := d.plant.outbox.Status()
+		if err == nil && status.Pending == 0 && d.plant.notify.Pending() == 0 {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// stockUp brings the codes that the line bought into the ledger, once.
+func (d *demo) stockUp(ctx context.Context) error {
+	if d.plant.View().Stock.Total > 0 {
+		return nil
+	}
+	codes, err := d.world.Codes()
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	b.WriteString("batch,activation_code,iccid,operator,cap\n")
+	for _, c := range codes {
+		fmt.Fprintf(&b, "demo,%s,%s,linefit-demo,%d\n", c.Text.Reveal(), c.ICCID, c.Cap)
+	}
+	_, err = d.plant.ledger.Import(ctx, stock.Source{Name: "demo.csv", Data: []byte(b.String())}, station.Scope{}, d.plant.journal)
+	return err
+}
+
+// repair is what the demo's technician does with a unit in rework.
+func (d *demo) repair(ctx context.Context, unit station.Serial) error {
+	by := rework.Person{Actor: "technician-1", Role: rework.RoleOperator}
+	if _, err := d.plant.desk.Claim(ctx, by, string(unit)); err != nil {
+		return err
+	}
+	_, err := d.plant.desk.Repair(ctx, by, string(unit), "contacts", "cleaned and reseated")
+	return err
+}

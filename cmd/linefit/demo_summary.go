@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"linefit/audit"
+	"linefit/audit/store"
+	"linefit/modem/ident"
+	"linefit/rework"
+	"linefit/station"
+	"linefit/station/sim"
+	"linefit/station/stock"
+)
+
+// summary is what the demo ends with.
+type summary struct {
+	Units       int            `json:"units"`
+	Passed      int            `json:"passed"`
+	Failed      int            `json:"failed"`
+	Held        int            `json:"held"`
+	Scrapped    int            `json:"scrapped"`
+	Unaccounted int            `json:"unaccounted"`
+	Runs        int            `json:"runs"`
+	Retests     int            `json:"retests"`
+	Profiles    profileSummary `json:"profiles"`
+	Audit       auditSummary   `json:"audit"`
+	MES         mesSummary     `json:"mes"`
+	Rework      reworkSummary  `json:"rework"`
+	Seconds     float64        `json:"seconds"`
+	PerHour     float64        `json:"units_per_hour"`
+	Efficiency  *float64       `json:"wire_efficiency"`
+	Chars       float64        `json:"chars_per_unit"`
+	APDUs       float64        `json:"apdus_per_unit"`
+	CPU         float64        `json:"cpu_seconds"`
+	RSS         int64          `json:"peak_rss_bytes"`
+	Radio       int64          `json:"registration_attempts"`
+	Problems    []string       `json:"problems,omitempty"`
+}
+
+type profileSummary struct {
+	Total       int `json:"total"`
+	Available   int `json:"available"`
+	Reserved    int `json:"reserved"`
+	Installed   int `json:"installed"`
+	Quarantined int `json:"quarantined"`
+	Spent       int `json:"spent"`
+	Unaccounted int `json:"unaccounted"`
+	Released    int `json:"released"`
+}
+
+type auditSummary struct {
+	Entries    uint64 `json:"entries"`
+	Checkpoint string `json:"checkpoint"`
+	Verified   bool   `json:"verified"`
+}
+
+type mesSummary struct {
+	Delivered int `json:"delivered"`
+	Pending   int `json:"pending"`
+	Rejected  int `json:"rejected"`
+}
+
+type reworkSummary struct {
+	Open   int `json:"open"`
+	Closed int `json:"closed"`
+}
+
+// good says whether the demo ends with 0: the accounting holds, the log
+// verifies, and without faults every unit passed.
+func (s summary) good(faults string) bool {
+	holds := s.Unaccounted == 0 && s.Profiles.Unaccounted == 0 && s.Profiles.Reserved == 0 && s.Audit.Verified && len(s.Problems) == 0
+	return holds && (faults != "none" || s.Passed == s.Units)
+}
+
+// summarize counts over the whole folder, from the log and from the world.
+func (d *demo) summarize(ctx context.Context) (summary, error) {
+	s := summary{Units: d.cmd.Units, Seconds: time.Since(d.begin).Seconds()}
+	account, err := d.world.Account()
+	if err != nil {
+		return s, err
+	}
+	var books books
+	err = d.plant.store.View(func(v audit.View) error {
+		n, err := rework.Count(v)
+		if err != nil {
+			return err
+		}
+		s.Passed, s.Failed, s.Held, s.Scrapped, s.Runs = n.Passed, n.Failed, n.Held, n.Scrapped, n.Runs
+		s.Rework = reworkSummary{Open: n.Tickets, Closed: n.Closed}
+		books, err = readBooks(v)
+		return err
+	})
+	if err != nil {
+		return s, err
+	}
+	s.Unaccounted = s.Units - s.Passed - s.Failed - s.Held - s.Scrapped
+	s.Retests = s.Runs - s.Units
+	s.Profiles, s.Problems = books.compare(account)
+	s.Radio = account.Registrations
+	if err := d.summarizeLog(ctx, &s); err != nil {
+		return s, err
+	}
+	status, err := d.plant.outbox.Status()
+	if err != nil {
+		return s, err
+	}
+	s.MES = mesSummary{Delivered: status.Delivered, Pending: status.Pending, Rejected: status.Rejected}
+	s.rates(account, d.cmd.Baud)
+	return s, nil
+}
+
+func (d *demo) summarizeLog(ctx context.Context, s *summary) error {
+	note, err := d.plant.store.Checkpoint()
+	if err != nil {
+		return err
+	}
+	report, err := store.Verify(ctx, d.dir, store.VerifyOptions{Key: d.plant.store.VKey(), Checkpoint: note})
+	if err != nil {
+		return err
+	}
+	s.Audit = auditSummary{Entries: report.Entries, Checkpoint: base64.StdEncoding.EncodeToString(note), Verified: report.OK}
+	return nil
+}
+
+func (s *summary) rates(a sim.Account, baud int) {
+	s.PerHour = 3600 * float64(s.Units) / s.Seconds
+	s.Chars, s.APDUs = float64(a.Chars)/float64(s.Units), float64(a.APDUs)/float64(s.Units)
+	if baud > 0 && a.Windows > 0 {
+		e := a.Charged.Seconds() / a.Windows.Seconds()
+		s.Efficiency = &e
+	}
+	s.CPU, s.RSS = usage()
+}
+
+// books are what the station's log says of profiles.
+type books struct {
+	count station.StockCount
+	items []station.StockItem
+}
+
+func readBooks(v audit.View) (b books, err error) {
+	if b.count, err = stock.Count(v); err != nil {
+		return b, err
+	}
+	err = stock.List(v, stock.Filter{}, func(i station.StockItem) error {
+		b.items = append(b.items, i)
+		return nil
+	})
+	return b, err
+}
+
+// compare holds the books against the cards and the SM-DP+. A profile of which
+// they say something else is unaccounted and counts in no other place.
+func (b books) compare(a sim.Account) (profileSummary, []string) {
+	s := profileSummary{
+		Total: b.count.Total, Available: b.count.Available, Reserved: b.count.Reserved, Installed: b.count.Installed,
+		Quarantined: b.count.Quarantined, Spent: b.count.Spent, Released: b.count.Released,
+	}
+	on := map[ident.ICCID][]ident.EID{}
+	for eid, profiles := range a.Cards {
+		for _, p := range profiles {
+			on[p.ICCID] = append(on[p.ICCID], eid)
+		}
+	}
+	var problems []string
+	for _, i := range b.items {
+		order, known := a.Orders[i.ICCID]
+		what := ""
+		switch cards := on[i.ICCID]; {
+		case !known:
+			what = "the SM-DP+ has no such order"
+		case len(cards) > 1:
+			what = fmt.Sprintf("it is on %d eUICCs", len(cards))
+		case i.State == station.StockInstalled && (len(cards) != 1 || cards[0] != i.EID):
+			what = fmt.Sprintf("the log says installed on %s, the cards say %v", i.EID, cards)
+		case i.State == station.StockAvailable && (len(cards) > 0 || order.Deliveries > 0):
+			what = fmt.Sprintf("the log says available; %d deliveries, on %v", order.Deliveries, cards)
+		case i.State == station.StockSpent && len(cards) > 0:
+			what = fmt.Sprintf("the log says spent, it is on %v", cards)
+		case order.Deliveries > order.Attempts || len(order.Installs) > 1:
+			what = fmt.Sprintf("%d deliveries of %d allowed, %d installations", order.Deliveries, order.Attempts, len(order.Installs))
+		case len(order.Consumers()) > 1:
+			what = fmt.Sprintf("several eUICCs asked for it: %v", order.Consumers())
+		}
+		if what != "" {
+			problems = append(problems, fmt.Sprintf("profile %s (%s): %s", i.ICCID, i.State, what))
+			s.misplace(i.State)
+		}
+		delete(on, i.ICCID)
+	}
+	for iccid, eids := range on {
+		problems = append(problems, fmt.Sprintf("profile %s is on %v and in no book", iccid, eids))
+	}
+	return s, problems
+}
+
+func (s *profileSummary) misplace(state station.StockState) {
+	s.Unaccounted++
+	switch state {
+	case station.StockAvailable:
+		s.Available--
+	case station.StockReserved:
+		s.Reserved--
+	case station.StockInstalled:
+		s.Installed--
+	case station.StockQuarantined:
+		s.Quarantined--
+	case station.StockSpent:
+		s.Spent--
+	}
+}
+
+// print prints the summary: one JSON document, or a text for people.
+func (d *demo) print(a *app, s summary) error {
+	if d.cmd.JSON {
+		return printJSON(a.stdout, s)
+	}
+	efficiency := "-"
+	if s.Efficiency != nil {
+		efficiency = fmt.Sprintf("%.3f", *s.Efficiency)
+	}
+	verified := "verified"
+	if !s.Audit.Verified {
+		verified = "NOT VERIFIED"
+	}
+	fmt.Fprintf(a.stdout, `units      %d: %d passed, %d failed, %d held, %d scrapped, %d unaccounted
+runs       %d, of these retests %d
+profiles   %d: %d available, %d installed, %d quarantined, %d spent, %d unaccounted
+audit log  %d entries, %s
+MES        %d results delivered, %d pending
+rework     %d tickets open, %d closed
+time       %.1f s, %.0f units per hour, wire efficiency %s
+per unit   %.0f characters, %.1f APDUs; %d registration attempts in all
+process    %.1f s CPU, %.0f MB
+`, s.Units, s.Passed, s.Failed, s.Held, s.Scrapped, s.Unaccounted, s.Runs, s.Retests,
+		s.Profiles.Total, s.Profiles.Available, s.Profiles.Installed, s.Profiles.Quarantined, s.Profiles.Spent, s.Profiles.Unaccounted,
+		s.Audit.Entries, verified, s.MES.Delivered, s.MES.Pending, s.Rework.Open, s.Rework.Closed,
+		s.Seconds, s.PerHour, efficiency, s.Chars, s.APDUs, s.Radio, s.CPU, float64(s.RSS)/1e6)
+	for _, p := range s.Problems {
+		fmt.Fprintln(a.stdout, "problem   ", p)
+	}
+	return nil
+}

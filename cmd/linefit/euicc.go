@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"linefit/atcmd"
+	"linefit/modem"
+	"linefit/modem/apdu"
+	"linefit/modem/euicc"
+	"linefit/modem/rsp"
+)
+
+// euiccCmd works on one eUICC by hand, on any port.
+type euiccCmd struct {
+	Port    string `required:"" placeholder:"DEV" help:"Serial port of the module, real or virtual."`
+	Baud    int    `placeholder:"B" help:"Bits per second; the module's usual rate when it is not given."`
+	Persona string `placeholder:"NAME" help:"Entry of the quirk table, for a module that does not tell what it is."`
+	Route   string `enum:"auto,cgla,csim" default:"auto" help:"How APDUs go: by the quirk table, or over one route only."`
+	Block   int    `placeholder:"N" help:"Data bytes in one STORE DATA, 1 to 255."`
+	Trace   string `placeholder:"FILE" help:"Append every APDU, redacted."`
+	Record  string `placeholder:"FILE" help:"JSON Lines file that gets a record of every change (default: TRACE.jsonl, or linefit-euicc.jsonl here)."`
+	JSON    bool   `name:"json" help:"Print one JSON document."`
+
+	Info          euiccInfoCmd          `cmd:"" help:"What eUICC this is."`
+	List          euiccListCmd          `cmd:"" help:"The profiles on it."`
+	Download      euiccDownloadCmd      `cmd:"" help:"Download and install the profile of an activation code."`
+	Enable        euiccEnableCmd        `cmd:"" help:"Enable a profile."`
+	Disable       euiccDisableCmd       `cmd:"" help:"Disable a profile."`
+	Delete        euiccDeleteCmd        `cmd:"" help:"Delete a disabled profile for good."`
+	Nickname      euiccNicknameCmd      `cmd:"" help:"Give a profile a nickname."`
+	Notifications euiccNotificationsCmd `cmd:"" help:"What the eUICC has to tell its servers."`
+	Reset         euiccResetCmd         `cmd:"" help:"Delete profiles by a memory reset."`
+	Reconcile     euiccReconcileCmd     `cmd:"" help:"Find out what became of an interrupted download."`
+}
+
+// cardExit gives an error of a module, card or server its exit code: a thing
+// that is missing or busy, a lack of permission, or a bad verdict.
+func cardExit(err error) error {
+	var coded *exitError
+	var problems interface{ Unwrap() []error }
+	switch {
+	case err == nil || errors.As(err, &coded):
+		return err
+	case errors.Is(err, modem.ErrPermission):
+		return exit(exitRefused, err)
+	case errors.Is(err, modem.ErrMissing), errors.Is(err, modem.ErrBusy), errors.Is(err, modem.ErrNotSerial), errors.Is(err, modem.ErrSilent),
+		errors.Is(err, atcmd.ErrGone), errors.Is(err, rsp.ErrNetwork), errors.Is(err, rsp.ErrHost), errors.Is(err, rsp.ErrRecord):
+		return exit(exitMissing, err)
+	case errors.As(err, &problems) && errors.Is(err, euicc.ErrNotEUICC):
+		return exit(exitMissing, err)
+	}
+	return exit(exitVerdict, err)
+}
+
+// advice says what to do about an error of the card, "" when there is nothing
+// to say.
+func advice(err error) string {
+	var status *euicc.StatusError
+	var function *euicc.FunctionError
+	switch {
+	case errors.As(err, &function) && function.Function == "DeleteProfile" && errors.Is(err, euicc.ErrNotDisabled):
+		return "it is enabled: disable it first"
+	case errors.Is(err, euicc.ErrCatBusy):
+		return "the card waits for the module: reset the module, then try again"
+	case errors.Is(err, euicc.ErrNotFound):
+		return "list the profiles; some eUICCs take only the AID, some only the ICCID"
+	case errors.Is(err, euicc.ErrNotDisabled), errors.Is(err, euicc.ErrNotEnabled):
+		return "list the profiles: it is in that state already"
+	case errors.Is(err, euicc.ErrPolicy):
+		return "the profile's policy rules forbid it"
+	case errors.As(err, &status) && status.SW == 0x6985:
+		return "an M2M eUICC, one that is locked for in-factory provisioning, or one that was not told of an LPA"
+	case errors.Is(err, apdu.ErrNoChannel):
+		return "another program holds the card's channels: stop it, or reset the module"
+	case errors.Is(err, apdu.ErrUnknown):
+		return "the command may have taken effect: list the profiles before anything else"
+	case errors.Is(err, modem.ErrBusy):
+		return "another program has the port: ModemManager, a station, another linefit"
+	}
+	return ""
+}
+
+// withAdvice adds what to do to an error.
+func withAdvice(err error) error {
+	if text := advice(err); text != "" {
+		return fmt.Errorf("%w (%s)", err, text)
+	}
+	return err
+}
+
+// profileHandle reads an ICCID or the AID of an ISD-P, finds the profile, and
+// names it as the card does.
+func profileHandle(text string, profiles []euicc.Profile) (euicc.Profile, euicc.Handle, error) {
+	text = strings.ToUpper(strings.TrimSpace(text))
+	for _, p := range profiles {
+		if text == string(p.ICCID) && text != "" || text == fmt.Sprintf("%X", p.RawICCID) {
+			return p, euicc.Handle{ICCID: p.RawICCID}, nil
+		}
+		if text == fmt.Sprintf("%X", p.AID) && len(p.AID) > 0 {
+			return p, euicc.Handle{AID: p.AID}, nil
+		}
+	}
+	return euicc.Profile{}, euicc.Handle{}, exit(exitVerdict, fmt.Errorf("no profile on this eUICC has the ICCID or AID %s", text))
+}

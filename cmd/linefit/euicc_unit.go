@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"linefit/atcmd"
+	"linefit/modem"
+	"linefit/modem/apdu"
+	"linefit/modem/euicc"
+	"linefit/modem/ident"
+	"linefit/modem/wire"
+)
+
+// unit is a module on an open port, with the ways to its card. It has one user;
+// close ends it.
+type unit struct {
+	a      *app
+	c      *euiccCmd
+	module *modem.Module // nil when what answers tells nobody what it is
+	port   *atcmd.Port
+	exec   apdu.Executor
+	id     modem.Identity
+	routes []apdu.Route
+	trace  *traceFile
+}
+
+// open opens the port and finds out what is on it.
+func (c *euiccCmd) open(a *app) (*unit, error) {
+	if c.Block < 0 || c.Block > 255 {
+		return nil, exit(exitUsage, errors.New("--block: 1 to 255"))
+	}
+	table, err := modem.LoadQuirks()
+	if err != nil {
+		return nil, err
+	}
+	if c.Persona != "" {
+		if _, err := table.Named(c.Persona); err != nil {
+			return nil, exit(exitUsage, err)
+		}
+	}
+	u := &unit{a: a, c: c}
+	if u.trace, err = openTrace(c.Trace); err != nil {
+		return nil, err
+	}
+	if err := u.attach(table); err != nil {
+		return nil, errors.Join(cardExit(withAdvice(err)), u.trace.close())
+	}
+	return u, nil
+}
+
+func (u *unit) attach(table *modem.Table) error {
+	rwc, err := modem.OpenSerial(u.c.Port, modem.SerialOptions{Baud: u.c.Baud})
+	if err != nil {
+		return err
+	}
+	m, err := modem.Attach(u.a.ctx, rwc, table, modem.Options{Quirk: u.c.Persona, AllowNoIMEI: true, Trace: u.trace.at})
+	var nobody *modem.IdentityError
+	switch {
+	case err == nil:
+		u.module, u.port, u.exec, u.id = m, m.AT(), m, m.Identity()
+		q := m.Quirks()
+		u.routes = u.chosen(q.Routes())
+		return nil
+	case errors.As(err, &nobody):
+		return u.attachNobody(table, err)
+	}
+	return err
+}
+
+// attachNobody talks to something that runs AT commands and does not say what
+// it is, such as a reader that only knows the APDU commands.
+func (u *unit) attachNobody(table *modem.Table, cause error) error {
+	name := u.c.Persona
+	if name == "" {
+		name = "generic"
+	}
+	q, err := table.Named(name)
+	if err != nil {
+		return err
+	}
+	rwc, err := modem.OpenSerial(u.c.Port, modem.SerialOptions{Baud: u.c.Baud})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(u.a.stderr, "the module does not say what it is (%v); it is taken for %s\n", cause, name)
+	u.port = atcmd.Open(rwc, atcmd.Options{Trace: u.trace.at})
+	for _, text := range []string{"ATE0", "AT+CMEE=1"} {
+		if _, err := u.port.Do(u.a.ctx, atcmd.Command{Text: text, Timeout: 3 * time.Second}); errors.Is(err, atcmd.ErrUnknown) {
+			return errors.Join(err, u.port.Close())
+		}
+	}
+	u.exec, u.routes = u.port, u.chosen(q.Routes())
+	return nil
+}
+
+// chosen applies --route and --block.
+func (u *unit) chosen(routes []apdu.Route) []apdu.Route {
+	var out []apdu.Route
+	for _, r := range routes {
+		if u.c.Route == "auto" || u.c.Route == r.Kind.String() {
+			out = append(out, r)
+		}
+	}
+	if len(out) == 0 {
+		r := routes[0]
+		_ = r.Kind.UnmarshalText([]byte(u.c.Route))
+		out = append(out, r)
+	}
+	for i := range out {
+		if u.c.Block > 0 {
+			out[i].BlockSize = u.c.Block
+		}
+	}
+	return out
+}
+
+// channel opens a channel to an application. A module whose own assistant holds
+// the ISD-R is asked to let go of it, once.
+func (u *unit) channel(ctx context.Context, aid []byte) (*apdu.Channel, error) {
+	open := func() (*apdu.Channel, error) {
+		return apdu.Open(ctx, u.exec, aid, apdu.Options{Trace: u.trace.apdu}, u.routes...)
+	}
+	ch, err := open()
+	for deadline := time.Now().Add(busyLimit); simBusy(err) && time.Now().Before(deadline); ch, err = open() {
+		if err := pause(ctx, busyPoll); err != nil {
+			return nil, err
+		}
+	}
+	if err == nil || u.module == nil || errors.Is(err, apdu.ErrUnknown) || ctx.Err() != nil {
+		return ch, err
+	}
+	unlocked, uerr := u.module.UnlockISDR(ctx)
+	if !unlocked || uerr != nil {
+		return nil, errors.Join(err, uerr)
+	}
+	fmt.Fprintln(u.a.stderr, "the module's own profile assistant was told to let go of the eUICC")
+	return open()
+}
+
+// A module that reads its card anew answers SIM busy for a while, with no line
+// at its end.
+const (
+	busyLimit = 30 * time.Second
+	busyPoll  = 300 * time.Millisecond
+)
+
+func simBusy(err error) bool {
+	var cme *atcmd.CMEError
+	return errors.As(err, &cme) && cme.Code == atcmd.CMESIMBusy
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// card opens the ISD-R and runs work on it. The channel is closed in any case.
+func (u *unit) card(ctx context.Context, work func(*euicc.Card) error) error {
+	ch, err := u.channel(ctx, wire.AIDISDR)
+	if err != nil {
+		return err
+	}
+	err = work(euicc.OnChannel(ch))
+	if closeErr := ch.Close(ctx); closeErr != nil {
+		fmt.Fprintf(u.trace, "# closing the channel: %v\n", closeErr)
+	}
+	return err
+}
+
+// settle makes the port usable after a command without an answer.
+func (u *unit) settle(ctx context.Context) error {
+	if u.port.Err() == nil {
+		return nil
+	}
+	if u.module != nil {
+		err := u.module.Resync(ctx)
+		if errors.Is(err, modem.ErrRestarted) {
+			err = u.module.Recover(ctx)
+		}
+		return err
+	}
+	_, err := u.port.Resync(ctx, atcmd.Query{Command: atcmd.Command{Text: "AT", Timeout: 3 * time.Second}})
+	return err
+}
+
+// afterRefresh waits until the module has read the card again.
+func (u *unit) afterRefresh(ctx context.Context) {
+	if u.module == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := u.module.AwaitSIM(ctx); errors.Is(err, modem.ErrRestarted) {
+		_ = u.module.Recover(ctx)
+	}
+}
+
+func (u *unit) close() error {
+	var err error
+	if u.module != nil {
+		err = u.module.Close()
+	} else if u.port != nil {
+		err = u.port.Close()
+	}
+	return errors.Join(err, u.trace.close())
+}
+
+// imei is the unit's IMEI where the module tells one.
+func (u *unit) imei(ctx context.Context) ident.IMEI {
+	if u.id.IMEI != "" || u.module != nil {
+		return u.id.IMEI
+	}
+	resp, err := u.port.Do(ctx, atcmd.Command{Text: "AT+CGSN", Prefix: "+CGSN", Timeout: 3 * time.Second, Bare: func(s string) bool { return len(s) == 15 }})
+	if err != nil {
+		return ""
+	}
+	imei, err := ident.ParseIMEI(resp.Value())
+	if err != nil {
+		return ""
+	}
+	return imei
+}
+
+// traceFile appends a redacted trace. The zero value and nil write nothing.
+type traceFile struct {
+	mu sync.Mutex
+	w  io.WriteCloser
+}
+
+func openTrace(path string) (*traceFile, error) {
+	if path == "" {
+		return &traceFile{}, nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, exit(exitMissing, fmt.Errorf("--trace: %w", err))
+	}
+	t := &traceFile{w: f}
+	fmt.Fprintf(t, "# %s linefit euicc\n", time.Now().UTC().Format(time.RFC3339))
+	return t, nil
+}
+
+// Write appends raw trace text.
+func (t *traceFile) Write(b []byte) (int, error) {
+	if t == nil || t.w == nil {
+		return len(b), nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.w.Write(b)
+}
+
+func (t *traceFile) at(d atcmd.Direction, b []byte) { fmt.Fprintf(t, "# AT %s %q\n", d, b) }
+
+func (t *traceFile) apdu(e apdu.Event) { _, _ = io.WriteString(t, e.String()) }
+
+func (t *traceFile) close() error {
+	if t == nil || t.w == nil {
+		return nil
+	}
+	return t.w.Close()
+}

@@ -1,0 +1,82 @@
+package mes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"linefit/rework"
+	"linefit/station"
+	"linefit/station/text"
+)
+
+// Problem is an error of the API (RFC 9457), with the station's reason and the
+// operator's advice where it refused.
+type Problem struct {
+	Type   string              `json:"type,omitempty" doc:"urn:linefit:reason:<code> for a refusal of the station"`
+	Title  string              `json:"title"`
+	Status int                 `json:"status"`
+	Detail string              `json:"detail,omitempty"`
+	Code   station.Code        `json:"code,omitempty" doc:"Stable code of the reason"`
+	Class  station.Class       `json:"class,omitempty" doc:"Whose fault it is: unit, material, station, backend, operator"`
+	Advice string              `json:"advice,omitempty" doc:"What the operator does now, in the language of Accept-Language"`
+	Errors []*huma.ErrorDetail `json:"errors,omitempty"`
+}
+
+// Error implements error.
+func (p *Problem) Error() string {
+	if p.Detail != "" {
+		return p.Detail
+	}
+	return http.StatusText(p.Status)
+}
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// problemOf turns an error of the station into a problem.
+func problemOf(lang text.Lang, err error) error {
+	var refusal *station.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return refused(lang, refusal.Reason)
+	case errors.Is(err, rework.ErrNoUnit), errors.Is(err, rework.ErrNoTicket):
+		return &Problem{Title: http.StatusText(http.StatusNotFound), Status: http.StatusNotFound, Detail: err.Error()}
+	case errors.Is(err, rework.ErrManyUnits):
+		return &Problem{Title: http.StatusText(http.StatusConflict), Status: http.StatusConflict, Detail: err.Error()}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &Problem{Title: http.StatusText(http.StatusGatewayTimeout), Status: http.StatusGatewayTimeout,
+			Detail: "the station did not answer in time; what it did is unknown: " + err.Error()}
+	}
+	return &Problem{Title: http.StatusText(http.StatusInternalServerError), Status: http.StatusInternalServerError, Detail: err.Error()}
+}
+
+func refused(lang text.Lang, r *station.Reason) *Problem {
+	c := text.For(lang)
+	p := &Problem{
+		Type: "urn:linefit:reason:" + string(r.Code), Title: c.Reason(r.Code), Status: http.StatusConflict,
+		Detail: r.Detail, Code: r.Code, Class: r.Class, Advice: c.Advice(r.Code),
+	}
+	if r.Code == station.PermissionMissing {
+		p.Status = http.StatusForbidden
+	}
+	return p
+}
+
+// writeProblem answers a request that does not get as far as an operation.
+func writeProblem(w http.ResponseWriter, p *Problem) {
+	if p.Title == "" {
+		p.Title = http.StatusText(p.Status)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(p)
+}

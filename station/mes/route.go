@@ -1,0 +1,138 @@
+package mes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"linefit/modem/ident"
+	"linefit/station"
+)
+
+// RouteRequest asks the MES whether a unit may be worked on here.
+type RouteRequest struct {
+	Station  string         `json:"station"`
+	Slot     int            `json:"slot"`
+	Unit     station.Serial `json:"unit"`
+	Run      station.RunID  `json:"run"`
+	Recipe   string         `json:"recipe,omitempty"`
+	Version  int            `json:"recipe_version,omitempty"`
+	Digest   string         `json:"recipe_digest,omitempty"`
+	Order    string         `json:"work_order,omitempty"` // where the station knows one
+	Operator station.Actor  `json:"operator,omitempty"`
+	IMEI     ident.IMEI     `json:"imei,omitempty"` // from the scanned label
+	EID      ident.EID      `json:"eid,omitempty"`
+}
+
+// Route is the MES's decision, and what it knows of the unit.
+type Route struct {
+	Answer string `json:"answer"` // confirmed, or "none" without an MES
+	Reason string `json:"reason,omitempty"`
+	Ref    string `json:"ref,omitempty"`
+	Order  string `json:"work_order,omitempty"`
+	SKU    string `json:"sku,omitempty"`
+	Recipe string `json:"recipe,omitempty"` // that the order asks for
+	Batch  string `json:"batch,omitempty"`  // of profiles
+	// IMEI and EID are what the MES knows the unit to have.
+	IMEI ident.IMEI `json:"imei,omitempty"`
+	EID  ident.EID  `json:"eid,omitempty"`
+}
+
+// Expect is what the MES knows of the unit's identity; its Source is empty
+// where it knows nothing.
+func (r Route) Expect() station.Expect {
+	if r.IMEI == "" && r.EID == "" {
+		return station.Expect{}
+	}
+	return station.Expect{Source: "mes", IMEI: r.IMEI, EID: r.EID}
+}
+
+// Validate asks the MES whether a unit may be worked on. Whatever is not a
+// clear yes within RouteTimeout is a *station.Refusal: it fails closed. A
+// station without an MES answers "none" itself.
+func (c *Client) Validate(ctx context.Context, req RouteRequest) (Route, error) {
+	if c.None() {
+		return Route{Answer: AnswerNone}, nil
+	}
+	body, err := marshal(req)
+	if err != nil {
+		return Route{}, err
+	}
+	if c.opt.RouteTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.opt.RouteTimeout)
+		defer cancel()
+	}
+	header := http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {string(req.Run)}}
+	r, err := c.do(ctx, http.MethodPost, "/v1/units/validate", header, body)
+	if err != nil {
+		return Route{}, station.Refuse(station.MESUnreachable, "route check: %v", err)
+	}
+	return decideRoute(r)
+}
+
+// decideRoute turns an answer into a decision.
+func decideRoute(r reply) (Route, error) {
+	var route Route
+	parsed := json.Unmarshal(r.body, &route)
+	route.Reason, route.Ref = bounded(route.Reason, 200), bounded(route.Ref, 100)
+	switch {
+	case r.status >= 200 && r.status < 300 && parsed != nil:
+		return Route{}, station.Refuse(station.MESUnreachable, "route check: the answer is not understood")
+	case r.status >= 200 && r.status < 300:
+	case r.status == http.StatusTooManyRequests || r.status >= 500 || r.status < 400:
+		return Route{}, station.Refuse(station.MESUnreachable, "route check: status %d", r.status)
+	default:
+		return Route{}, station.Refuse(station.MESRejected, "%s", orStatus(problemDetail(r.body), r.status))
+	}
+	switch route.Answer {
+	case AnswerConfirmed:
+		if err := route.check(); err != nil {
+			return Route{}, err
+		}
+		return route, nil
+	case AnswerRejectedHold:
+		return Route{}, station.Refuse(station.MESRejected, "hold: %s", orStatus(route.Reason, r.status))
+	case AnswerRejectedPass:
+		return Route{}, station.Refuse(station.MESRejected, "nothing to do here, pass the unit on: %s", orStatus(route.Reason, r.status))
+	}
+	return Route{}, station.Refuse(station.MESUnreachable, "route check: no decision: %s", orStatus(route.Reason, r.status))
+}
+
+// check holds what the MES says of the unit against its form: a wrong digit
+// there must not become a mismatch of the unit.
+func (r Route) check() error {
+	if r.IMEI != "" {
+		if _, err := ident.ParseIMEI(string(r.IMEI)); err != nil {
+			return station.Refuse(station.MESUnreachable, "route check: %v", err)
+		}
+	}
+	if r.EID != "" {
+		if _, err := ident.ParseEID(string(r.EID)); err != nil {
+			return station.Refuse(station.MESUnreachable, "route check: %v", err)
+		}
+	}
+	return nil
+}
+
+func orStatus(s string, status int) string {
+	if s != "" {
+		return s
+	}
+	return fmt.Sprintf("no reason given (status %d)", status)
+}
+
+// problemDetail is the text of a problem document, or a reason.
+func problemDetail(body []byte) string {
+	var p struct{ Reason, Detail, Title string }
+	if json.Unmarshal(body, &p) != nil {
+		return ""
+	}
+	for _, s := range []string{p.Reason, p.Detail, p.Title} {
+		if s != "" {
+			return bounded(s, 200)
+		}
+	}
+	return ""
+}
