@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,7 +27,8 @@ type Params struct {
 	Consent      Consent
 	Policy       Policy
 
-	// EID that was read from this eUICC; its certificate must name it.
+	// EID that was read from this eUICC; its certificate must name it. Without
+	// it the certificate's word is taken.
 	EID []byte
 
 	// Info1 and Info2 of this eUICC, where they were read before. They save
@@ -286,6 +288,9 @@ func (d *download) authenticate(ctx context.Context) error {
 	}
 	d.res.Info2 = auth.Info2
 	d.res.Proof.Certificate, d.res.Proof.EUM = auth.Certificate, auth.EUM
+	if d.res.Detail.EID, err = euicc.CertificateEID(auth.Certificate); err != nil {
+		d.res.Detail.EID = hex.EncodeToString(d.p.EID)
+	}
 	if free := auth.Info2.FreeNonVolatile; d.p.Policy.MinFree > 0 && free >= 0 && free < d.p.Policy.MinFree {
 		return d.fail("memory", RowOrderNotReady, fmt.Errorf("%w: %d bytes, %d needed", ErrMemory, free, d.p.Policy.MinFree))
 	}

@@ -47,6 +47,7 @@ func (t *TransactionID) UnmarshalText(b []byte) (err error) {
 // Detail is what is known when a phase begins. It has no secrets, and it is all
 // that [Reconcile] needs besides the card.
 type Detail struct {
+	EID           string             `json:"eid,omitempty"` // 32 digits, as the eUICC's certificate names it
 	SMDP          string             `json:"smdp,omitempty"`
 	TransactionID TransactionID      `json:"transaction_id,omitempty"`
 	ICCID         ident.ICCID        `json:"iccid,omitempty"`

@@ -61,7 +61,15 @@ func Reconcile(ctx context.Context, phase Phase, d Detail, card *euicc.Card) (Re
 	if r.Installation, err = findResult(ctx, card, d, r.Notifications); err != nil {
 		return r, fmt.Errorf("reconcile: %w", err)
 	}
-	if i := slices.IndexFunc(profiles, func(p euicc.Profile) bool { return len(d.RawICCID) > 0 && bytes.Equal(p.RawICCID, d.RawICCID) }); i >= 0 {
+	iccid := []byte(d.RawICCID)
+	switch {
+	case len(iccid) > 0:
+	case d.ICCID != "":
+		iccid = d.ICCID.Bytes()
+	case r.Installation != nil:
+		iccid = r.Installation.Notification.RawICCID
+	}
+	if i := slices.IndexFunc(profiles, func(p euicc.Profile) bool { return len(iccid) > 0 && bytes.Equal(p.RawICCID, iccid) }); i >= 0 {
 		r.Profile = &profiles[i]
 	}
 	return r.judge(phase, d)
