@@ -37,6 +37,49 @@ func ParseCertificate(der []byte) (*x509.Certificate, error) {
 	return cert, nil
 }
 
+// CertificateEID is the EID that an eUICC's certificate names (the serial
+// number of its subject, SGP.22 section 4.5.2.1), whatever its curve.
+func CertificateEID(der []byte) (string, error) {
+	cert, err := wire.ParseTag(der, 0x30)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
+	tbs, ok := cert.Find(0x30)
+	if !ok {
+		return "", fmt.Errorf("%w: it has no content", ErrCertificate)
+	}
+	parts, err := tbs.Children() // [version], serial number, algorithm, issuer, validity, subject, ...
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
+	if len(parts) > 0 && parts[0].Tag == 0xA0 {
+		parts = parts[1:]
+	}
+	if len(parts) > 4 {
+		if serials := serialNumbers(parts[4]); len(serials) == 1 {
+			return serials[0], nil
+		}
+	}
+	return "", fmt.Errorf("%w: its subject has no serial number", ErrCertificate)
+}
+
+// serialNumbers are the values of attribute 2.5.4.5 in a Name.
+func serialNumbers(name wire.Node) []string {
+	var out []string
+	sets, _ := name.Children()
+	for _, set := range sets {
+		attribute, ok := set.Find(0x30)
+		if !ok {
+			continue
+		}
+		parts, err := attribute.Children()
+		if err == nil && len(parts) == 2 && bytes.Equal(parts[0].Value, []byte{0x55, 0x04, 0x05}) {
+			out = append(out, string(parts[1].Value))
+		}
+	}
+	return out
+}
+
 func publicKey(cert *x509.Certificate) (*ecdsa.PublicKey, error) {
 	key, ok := cert.PublicKey.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P256() {
@@ -177,17 +220,7 @@ func constrainedSerials(ext []byte) []string {
 		if !ok {
 			continue
 		}
-		sets, _ := name.Children()
-		for _, set := range sets {
-			attribute, ok := set.Find(0x30)
-			if !ok {
-				continue
-			}
-			parts, err := attribute.Children()
-			if err == nil && len(parts) == 2 && bytes.Equal(parts[0].Value, []byte{0x55, 0x04, 0x05}) {
-				serials = append(serials, string(parts[1].Value))
-			}
-		}
+		serials = append(serials, serialNumbers(name)...)
 	}
 	return serials
 }
