@@ -178,16 +178,16 @@ func (p picker) usable(rec record) (bool, error) {
 func (p picker) oldest() (record, error) {
 	var best *record
 	var why reasons
-	err := eachClass(p.r, func(c class, left int) error {
+	err := eachClass(p.r, func(c class, l list) error {
 		fits, err := p.want.fits(p.r, c, p.at)
 		if err != nil {
 			return err
 		}
 		if !fits {
-			why.add(p.want, c, left, p.at)
+			why.add(p.want, c, l.Left, p.at)
 			return nil
 		}
-		return iterate(p.r, "a/"+c.key()+"\x00", func(rec record) error {
+		return eachOffered(p.r, c, l, func(rec record) error {
 			if best != nil && rec.Order > best.Order {
 				return audit.ErrStop
 			}

@@ -24,8 +24,9 @@ const ProjectionName = "stock/1"
 //	e/<eid>/<order>       handle, of the eUICC that it is bound to or that has it
 //	c/<iccid>/<order>     handle
 //	r/<run>\x00<order>    handle, reserved by that run
-//	a/<class>\x00<order>  handle that any eUICC may get
-//	k/<class>             how many of these
+//	k/<class>             set while something of it is left for any eUICC
+//	h/<class>             list of what is left, see offers.go
+//	a/<class>\x00<order>  entry of that list
 //	m/<batch>             terms of the batch
 //	n                     counts
 //	z/<order>             a fact that does not fit
@@ -47,30 +48,6 @@ type record struct {
 	Since string `json:"since"` // UTC of the last change of state, RFC 3339
 	// Erased says that the code is to be gone from the vault.
 	Erased bool `json:"erased,omitempty"`
-}
-
-// class is what items have in common that are offered alike. It is written as
-// a JSON array, so that no text in it can be taken for another one's.
-type class struct{ Customer, SKU, Operator, Region, Batch, Expires string }
-
-func (c class) key() string {
-	b, err := json.Marshal([6]string{c.Customer, c.SKU, c.Operator, c.Region, c.Batch, c.Expires})
-	if err != nil { // strings always marshal
-		panic(err)
-	}
-	return string(b)
-}
-
-func parseClass(key []byte) (class, error) {
-	var f [6]string
-	if err := json.Unmarshal(key, &f); err != nil {
-		return class{}, fmt.Errorf("stock: class %q: %w", key, err)
-	}
-	return class{f[0], f[1], f[2], f[3], f[4], f[5]}, nil
-}
-
-func (r record) class() class {
-	return class{r.Customer, r.SKU, r.Operator, r.Region, r.Batch, r.Expires}
 }
 
 // offered reports whether any eUICC may get the item.
@@ -218,8 +195,10 @@ func change(txn audit.Txn, old record, known bool, r record, f station.Fact) err
 			}
 		}
 	}
-	if err := countOffered(txn, old, known, r); err != nil {
-		return err
+	if was, is := known && old.offered(), r.offered(); was != is { // the class of an item never changes
+		if err := offer(txn, r, is); err != nil {
+			return err
+		}
 	}
 	return count(txn, old, known, r, f)
 }
@@ -240,36 +219,12 @@ func (r record) indexes() []string {
 	if r.State == station.StockReserved {
 		keys = append(keys, runKey(r.Run)+o)
 	}
-	if r.offered() {
-		keys = append(keys, "a/"+r.class().key()+"\x00"+o)
-	}
 	return keys
 }
 
 func runKey(run station.RunID) string { return "r/" + string(run) + "\x00" }
 
 func order(seq uint64) string { return string(binary.BigEndian.AppendUint64(nil, seq)) }
-
-func countOffered(txn audit.Txn, old record, known bool, r record) error {
-	was, is := known && old.offered(), r.offered()
-	if was == is { // the class of an item never changes
-		return nil
-	}
-	key := "k/" + r.class().key()
-	var n int
-	if _, err := get(txn, key, &n); err != nil {
-		return err
-	}
-	if is {
-		n++
-	} else {
-		n--
-	}
-	if n == 0 {
-		return txn.Delete([]byte(key))
-	}
-	return put(txn, key, n)
-}
 
 func count(txn audit.Txn, old record, known bool, r record, f station.Fact) error {
 	_, released := f.(station.ProfileReleased)

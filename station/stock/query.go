@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -235,10 +234,10 @@ func Offers(v audit.View, at time.Time) ([]Offer, error) {
 		return nil, err
 	}
 	var offers []Offer
-	err = eachClass(r, func(c class, left int) error {
+	err = eachClass(r, func(c class, l list) error {
 		offers = append(offers, Offer{
 			Batch: c.Batch, Operator: c.Operator, Region: c.Region, Customer: c.Customer, SKU: c.SKU,
-			Expires: c.Expires, Expired: expired(c.Expires, at), Left: left,
+			Expires: c.Expires, Expired: expired(c.Expires, at), Left: l.Left,
 		})
 		return nil
 	})
@@ -254,28 +253,14 @@ func Left(v audit.View, w Want, at time.Time) (int, error) {
 		return 0, err
 	}
 	n := 0
-	err = eachClass(r, func(c class, left int) error {
+	err = eachClass(r, func(c class, l list) error {
 		fits, err := w.fits(r, c, at)
 		if fits {
-			n += left
+			n += l.Left
 		}
 		return err
 	})
 	return n, err
-}
-
-func eachClass(r audit.Reader, fn func(c class, left int) error) error {
-	return r.Iterate([]byte("k/"), func(key, value []byte) error {
-		c, err := parseClass(key[2:])
-		if err != nil {
-			return err
-		}
-		n, err := strconv.Atoi(string(value))
-		if err != nil {
-			return fmt.Errorf("stock: key %q: %w", key, err)
-		}
-		return fn(c, n)
-	})
 }
 
 // expired reports whether a last day of use, YYYY-MM-DD in UTC, has passed.
