@@ -50,8 +50,20 @@ func (s *Server) authenticate(c *call) (reply, error) {
 		return nil, statusSignature.with("the session is another eUICC's")
 	}
 	c.eid = card.chain.EID
+	sess = sess.clone()
+	sess.EID, sess.Device = card.chain.EID, card.device
+	if sess.Key, err = point(card.chain); err != nil {
+		return nil, err
+	}
+	if sess.Stage == stageInitiated {
+		sess.Stage = stageAuthenticated
+	}
 	r, err := s.orderFor(c, card)
 	if err != nil {
+		// The eUICC is known from now on: it may cancel the session.
+		if cerr := s.store.commit(change{sessions: []*session{sess}}); cerr != nil {
+			return nil, cerr
+		}
 		return nil, err
 	}
 	return s.offer(c, sess, r, card)
@@ -231,6 +243,7 @@ func (s *Server) end(c *call, r *record, st *Status, cause string) error {
 }
 
 // offer answers with metadata and what the eUICC needs to prepare the download.
+// It changes sess, which is not in the store yet.
 func (s *Server) offer(c *call, sess *session, r *record, card *client) (reply, error) {
 	required := byte(0x00)
 	if r.ConfirmationCode != "" {
@@ -245,14 +258,7 @@ func (s *Server) offer(c *call, sess *session, r *record, card *client) (reply, 
 	if err != nil {
 		return nil, err
 	}
-	sess = sess.clone()
-	if sess.Stage == stageInitiated {
-		sess.Stage = stageAuthenticated
-	}
-	sess.EID, sess.Order, sess.Device, sess.Signature2 = card.chain.EID, r.ID, card.device, signature
-	if sess.Key, err = point(card.chain); err != nil {
-		return nil, err
-	}
+	sess.Order, sess.Signature2 = r.ID, signature
 	if err := s.store.commit(change{sessions: []*session{sess}}); err != nil {
 		return nil, err
 	}

@@ -288,6 +288,29 @@ func TestCancelReasons(t *testing.T) {
 	b.is("a", smdpsim.StateReleased, 0)
 }
 
+// A session that the server refused can be cancelled by its eUICC and then
+// takes no order along.
+func TestCancelAfterARefusal(t *testing.T) {
+	b := newBench(t, nil)
+	card, id := newCard(t, b.ca, 1), b.order("a", func(o *smdpsim.Order) { o.Memory = 100_000 })
+	card.free = 1
+	r, err := b.l.authenticate(card, id)
+	want(t, err, "8.1/4.8")
+	_, err = b.l.post(smdpsim.GetBoundProfilePackage, map[string][]byte{"transactionId": r.transaction, "prepareDownloadResponse": wire.TLV(0xBF21)})
+	want(t, err, "1.3.1/2.2")
+	signed := wire.TLV(0x30, wire.TLV(0x80, r.transaction), wire.TLV(0x5F49, make([]byte, 65)))
+	_, err = b.l.post(smdpsim.GetBoundProfilePackage, map[string][]byte{
+		"transactionId": r.transaction, "prepareDownloadResponse": wire.TLV(0xBF21, wire.TLV(0xA0, signed, card.sign(t, signed))),
+	})
+	want(t, err, "8.2/3.7")
+	want(t, r.cancel(smdpsim.CancelUndefined), "")
+	want(t, r.cancel(smdpsim.CancelUndefined), "8.10.1/3.9")
+	b.is("a", smdpsim.StateReleased, 0)
+	card.free = 200_000
+	_, err = b.l.download(card, id, "")
+	want(t, err, "")
+}
+
 func TestInstallationErrors(t *testing.T) {
 	b := newBench(t, nil)
 	for reason := int64(1); reason <= 15; reason++ {
