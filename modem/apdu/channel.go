@@ -89,7 +89,9 @@ func (c *Channel) transmit(ctx context.Context, op string, command []byte) ([]by
 	took := time.Since(start)
 	c.count.Time += took
 	if err != nil {
-		unknown := c.route.Kind == Direct || maybeProcessed(err)
+		// Opening and closing change nothing on the card that would have to be
+		// read back: a refusal is a refusal there.
+		unknown := (c.route.Kind == Direct || maybeProcessed(err)) && (op == "transmit" || !refusedByModule(err))
 		err = &Error{Op: op, Route: c.route.Kind, Header: header(command), Unknown: unknown, Err: err}
 	}
 	c.tracer.done(command, response, err, took)

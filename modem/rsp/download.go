@@ -36,6 +36,10 @@ type Params struct {
 	Info1 *euicc.Info1
 	Info2 *euicc.Info2
 
+	// Survey is what was read on this very channel just before, in place of
+	// reading it again.
+	Survey *Survey
+
 	// Recorder makes each intent durable before its effect. It is required.
 	Recorder Recorder
 
@@ -55,6 +59,12 @@ type Params struct {
 	// CancelTimeout bounds cancelling a session after the context has ended;
 	// 20 s when 0.
 	CancelTimeout time.Duration
+}
+
+// Survey is what is on an eUICC before a download.
+type Survey struct {
+	Profiles []euicc.Profile
+	Pending  []euicc.Notification
 }
 
 // Consent declares that the customer agrees to profile policy rules.
@@ -250,10 +260,11 @@ func (d *download) begin(ctx context.Context) error {
 // survey reads profiles and notifications, so that the outcome can be told from
 // what was there before.
 func (d *download) survey(ctx context.Context) (err error) {
-	if d.res.Before, err = d.card.ProfilesBrief(ctx); err != nil {
+	if known := d.p.Survey; known != nil {
+		d.res.Before, d.res.Pending = known.Profiles, known.Pending
+	} else if d.res.Before, err = d.card.ProfilesBrief(ctx); err != nil {
 		return err
-	}
-	if d.res.Pending, err = d.card.Notifications(ctx); err != nil {
+	} else if d.res.Pending, err = d.card.Notifications(ctx); err != nil {
 		return err
 	}
 	for _, n := range d.res.Pending {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"linefit/modem/apdu"
+	"linefit/modem/euiccsim"
 	"linefit/modem/rsp"
 	"linefit/modem/smdpsim"
 )
@@ -41,4 +43,67 @@ func TestDownload(t *testing.T) {
 		t.Errorf("device: %+v", d)
 	}
 	t.Logf("%d APDUs, %d of them GET RESPONSE, %d round trips, package of %d bytes", r.APDUs.APDUs, r.APDUs.GetResponses, r.RoundTrips, r.Detail.PackageBytes)
+}
+
+// What the caller has just read is not read again.
+func TestKnownBefore(t *testing.T) {
+	w := newWorld(t, options{order: small})
+	if _, err := w.download(nil); err != nil {
+		t.Fatal(err)
+	}
+	all := w.line.count
+	w = newWorld(t, options{order: small})
+	card, ch := w.open()
+	defer ch.Close(t.Context())
+	p := w.params(card)
+	info, err := card.Info1(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Info1, p.Survey = &info, &rsp.Survey{}
+	if _, err := rsp.Download(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if _ = ch.Close(t.Context()); w.line.count != all-3+1 {
+		t.Errorf("%d APDUs, %d without what was known", w.line.count, all)
+	}
+}
+
+// The number of APDUs of a download with a package of the size of the TS.48
+// version 7 profile, from channel open to close, with the checks before it and
+// the removal of the notification: a change of it is to be noticed.
+func TestAPDUCount(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		direct bool
+		block  int
+		want   int
+	}{{"answers at once, 255", true, 255, 74}, {"61xx, 255", false, 255, 81}, {"answers at once, 120", true, 120, 141}} {
+		w := newWorld(t, options{card: func(o *euiccsim.Options) { o.Direct = c.direct }, route: apdu.Route{BlockSize: c.block}})
+		r, err := w.download(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %d APDUs in all, %d of the download, %d GET RESPONSE, %d bytes out, %d in", c.name, w.line.count, r.APDUs.APDUs, r.APDUs.GetResponses, r.APDUs.BytesOut, r.APDUs.BytesIn)
+		if w.line.count != c.want {
+			t.Errorf("%s: %d APDUs, it was %d", c.name, w.line.count, c.want)
+		}
+	}
+}
+
+func BenchmarkDownload(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		w := newWorld(b, options{})
+		card, ch := w.open()
+		p := w.params(card)
+		b.StartTimer()
+		if _, err := rsp.Download(b.Context(), p); err != nil {
+			b.Fatal(err)
+		}
+		if err := ch.Close(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

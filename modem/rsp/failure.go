@@ -62,6 +62,7 @@ const (
 	ActionReconcile Action = "reconcile" // reopen the channel and read the eUICC back
 	ActionResend    Action = "resend"    // deliver or remove the notification
 	ActionStop      Action = "stop"      // this unit or this code goes no further
+	ActionNone      Action = "none"      // all is done
 )
 
 // Halt is whether the lot should stop.

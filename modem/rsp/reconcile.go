@@ -103,8 +103,11 @@ func (r Reconciliation) judge(phase Phase, d Detail) (Reconciliation, error) {
 	switch {
 	case r.Profile != nil && (result == nil || result.OK()):
 		r.Outcome, r.Advice = Installed, Advise(RowNotifyPending)
-		if d.WasPresent && result == nil {
+		switch {
+		case result == nil && d.WasPresent:
 			r.Advice = Advise(RowICCIDExists)
+		case result == nil:
+			r.Advice = Advice{RowNone, CodeInstalled, ActionNone, HaltNo, "installed; its result has left the eUICC already"}
 		}
 	case r.Profile != nil: // this download failed, an earlier one did not
 		r.Outcome, r.Earlier, r.Advice = Installed, true, Advise(RowICCIDExists)
