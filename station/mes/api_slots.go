@@ -9,7 +9,8 @@ import (
 	"linefit/station"
 )
 
-type slotPath struct {
+// SlotPath names a slot.
+type SlotPath struct {
 	ID int `path:"id" minimum:"1" maximum:"64" doc:"Number of the slot"`
 }
 
@@ -43,7 +44,7 @@ func (s *Server) slotRoutes(api huma.API) {
 		})
 	get := look("get-slot", "/v1/slots/{id}", "slots", "One slot")
 	get.Errors = []int{http.StatusNotFound}
-	huma.Register(api, get, func(_ context.Context, in *slotPath) (*struct{ Body station.SlotView }, error) {
+	huma.Register(api, get, func(_ context.Context, in *SlotPath) (*struct{ Body station.SlotView }, error) {
 		for _, v := range s.View().Slots {
 			if v.ID == in.ID {
 				return &struct{ Body station.SlotView }{v}, nil
@@ -52,7 +53,7 @@ func (s *Server) slotRoutes(api huma.API) {
 		return nil, &Problem{Title: http.StatusText(http.StatusNotFound), Status: http.StatusNotFound, Detail: "there is no such slot"}
 	})
 	huma.Register(api, change("start-unit", "/v1/slots/{id}/start", "slots", "Start a unit"), func(ctx context.Context, in *struct {
-		slotPath
+		SlotPath
 		Body StartBody
 	}) (*replyOutput, error) {
 		cmd := station.Command{Kind: station.CmdStart, Slot: in.ID, Unit: in.Body.Unit, Operator: in.Body.Operator.Operator}
@@ -62,7 +63,7 @@ func (s *Server) slotRoutes(api huma.API) {
 		return s.command(ctx, cmd)
 	})
 	huma.Register(api, change("acknowledge", "/v1/slots/{id}/ack", "slots", "A person has seen FAIL or HOLD: open the clamp"), func(ctx context.Context, in *struct {
-		slotPath
+		SlotPath
 		Body *AckBody
 	}) (*replyOutput, error) {
 		cmd := station.Command{Kind: station.CmdAck, Slot: in.ID}
@@ -82,7 +83,7 @@ func (s *Server) slotRoutes(api huma.API) {
 	} {
 		op := change(string(c.kind)+"-slot", "/v1/slots/{id}/"+c.path, "slots", c.summary)
 		huma.Register(api, op, func(ctx context.Context, in *struct {
-			slotPath
+			SlotPath
 			Body *WhyBody
 		}) (*replyOutput, error) {
 			cmd := station.Command{Kind: c.kind, Slot: in.ID}

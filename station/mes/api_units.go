@@ -132,7 +132,8 @@ type DisposeBody struct {
 	Why         string              `json:"why" minLength:"1" maxLength:"500"`
 }
 
-type ticketPath struct {
+// TicketPath names a ticket.
+type TicketPath struct {
 	Ticket string `path:"ticket" maxLength:"100" doc:"Id of the ticket, or any identifier of a unit"`
 }
 
@@ -159,7 +160,7 @@ func (s *Server) reworkRoutes(api huma.API) {
 	})
 	op := look("get-ticket", "/v1/rework/{ticket}", "rework", "One ticket")
 	op.Errors = []int{http.StatusNotFound}
-	huma.Register(api, op, func(_ context.Context, in *ticketPath) (*ticketOutput, error) {
+	huma.Register(api, op, func(_ context.Context, in *TicketPath) (*ticketOutput, error) {
 		out := &ticketOutput{}
 		err := s.read(func(v audit.View) (err error) {
 			out.Body, err = ticketOf(v, in.Ticket)
@@ -168,7 +169,7 @@ func (s *Server) reworkRoutes(api huma.API) {
 		return out, err
 	})
 	huma.Register(api, change("claim-ticket", "/v1/rework/{ticket}/claim", "rework", "Take a ticket"), func(ctx context.Context, in *struct {
-		ticketPath
+		TicketPath
 		Body TicketBody
 	}) (*ticketOutput, error) {
 		return s.desk(ctx, in.Body, func(ctx context.Context, by rework.Person) (station.Ticket, error) {
@@ -176,7 +177,7 @@ func (s *Server) reworkRoutes(api huma.API) {
 		})
 	})
 	huma.Register(api, change("repair-unit", "/v1/rework/{ticket}/repair", "rework", "Say what was found and done"), func(ctx context.Context, in *struct {
-		ticketPath
+		TicketPath
 		Body RepairBody
 	}) (*ticketOutput, error) {
 		return s.desk(ctx, in.Body.TicketBody, func(ctx context.Context, by rework.Person) (station.Ticket, error) {
@@ -184,7 +185,7 @@ func (s *Server) reworkRoutes(api huma.API) {
 		})
 	})
 	huma.Register(api, change("dispose-unit", "/v1/rework/{ticket}/dispose", "rework", "End a ticket: release, retest or scrap"), func(ctx context.Context, in *struct {
-		ticketPath
+		TicketPath
 		Body DisposeBody
 	}) (*ticketOutput, error) {
 		return s.desk(ctx, in.Body.TicketBody, func(ctx context.Context, by rework.Person) (station.Ticket, error) {
