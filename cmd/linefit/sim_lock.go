@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,13 +28,20 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// scanLines hands over lines of at most 64 KiB until take says no or the
-// reader ends.
-func scanLines(r io.Reader, take func(line string) bool) {
-	s := bufio.NewScanner(r)
-	for s.Scan() {
-		if !take(s.Text()) {
-			return
+// simLines passes lines of at most 64 KiB on until the reader or ctx ends. A
+// reader that never ends holds its goroutine until the process does, for
+// nothing can interrupt it.
+func simLines(ctx context.Context, r io.Reader) <-chan string {
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			select {
+			case lines <- s.Text():
+			case <-ctx.Done():
+				return
+			}
 		}
-	}
+	}()
+	return lines
 }

@@ -36,7 +36,10 @@ type simModulesCmd struct {
 	State      string        `placeholder:"DIR" help:"Keep the cards' memory and the modules' settings in this folder."`
 	Link       string        `placeholder:"DIR" help:"Make a symbolic link slotN here to each terminal, which stays when a port vanishes and returns."`
 	Boot       time.Duration `default:"300ms" help:"Boot time; the personas' other boot times keep their proportion. 0: as in the persona."`
+	StrictBaud bool          `help:"Characters are garbage while a client's speed is not the module's rate. B0 counts as not set."`
 	CardDelay  time.Duration `help:"Time that the card takes for each APDU."`
+	Install    time.Duration `placeholder:"DURATION" help:"Time that the card takes for the last block of an installation."`
+	Direct     bool          `negatable:"" default:"true" help:"A command with an Le is answered at once, as where the module fetches for T=0; otherwise with 61xx."`
 	CardMemory int           `default:"0" help:"Free bytes of a new card; 0: 512 KiB."`
 	Generation string        `default:"sgp22" enum:"sgp22,sgp32,sgp02" help:"What the cards speak: sgp22, sgp32 or sgp02."`
 	Network    bool          `help:"A network accepts registration attempts."`
@@ -129,8 +132,8 @@ func (c *simModulesCmd) inputs() (*simModulesInputs, error) {
 	if c.Count < 1 || c.Count > maxSimModules {
 		errs = append(errs, fmt.Errorf("--count %d is not between 1 and %d", c.Count, maxSimModules))
 	}
-	if c.Baud < 0 || c.Boot < 0 || c.CardDelay < 0 || c.CardMemory < 0 {
-		errs = append(errs, errors.New("--baud, --boot, --card-delay and --card-memory are not negative"))
+	if min(c.Boot, c.CardDelay, c.Install) < 0 || min(c.Baud, c.CardMemory) < 0 {
+		errs = append(errs, errors.New("--baud, --boot, --card-delay, --card-memory and --install are not negative"))
 	}
 	var err error
 	if in.personas, err = c.personas(); err != nil {
@@ -238,7 +241,7 @@ func (c *simModulesCmd) module(slot int, in *simModulesInputs, out *simModulesOu
 	if m.module, err = modemsim.New(o); err != nil {
 		return nil, exit(fileCode(err), err)
 	}
-	po := modemsim.PTYOptions{Opened: func(path string) { out.port(slot, path) }}
+	po := modemsim.PTYOptions{CheckSpeed: c.StrictBaud, Opened: func(path string) { out.port(slot, path) }}
 	if c.Link != "" {
 		m.Link = filepath.Join(c.Link, fmt.Sprintf("slot%d", slot))
 		po.Link = m.Link
@@ -266,7 +269,7 @@ func (c *simModulesCmd) card(slot int, maker *testpki.CardMaker) (*euiccsim.Card
 	}
 	o := euiccsim.Options{
 		PKI: pki, Image: &euiccsim.MemoryImage{}, Generation: euiccsim.Generation(c.Generation), FreeNVM: c.CardMemory,
-		Clock: time.Now, Delays: euiccsim.Delays{APDU: c.CardDelay},
+		Clock: time.Now, Delays: euiccsim.Delays{APDU: c.CardDelay, Install: c.Install}, Direct: c.Direct,
 	}
 	if c.State != "" {
 		o.Image = euiccsim.FileImage(filepath.Join(c.State, fmt.Sprintf("slot%d.card", slot)))
@@ -291,24 +294,6 @@ func (c *simModulesCmd) list(w io.Writer, personas modemsim.Personas) error {
 		fmt.Fprintf(w, "%-18s %s\n", name, personas[name].About)
 	}
 	return nil
-}
-
-// simLines passes lines on until the reader ends; a reader that never ends
-// holds its goroutine until the process does, for nothing can interrupt it.
-func simLines(ctx context.Context, r io.Reader) <-chan string {
-	lines := make(chan string)
-	go func() {
-		defer close(lines)
-		scanLines(r, func(line string) bool {
-			select {
-			case lines <- line:
-				return true
-			case <-ctx.Done():
-				return false
-			}
-		})
-	}()
-	return lines
 }
 
 // control is the fixture by hand.

@@ -86,7 +86,7 @@ func (m *Module) register(c command) reply {
 func (m *Module) ipr(c command) reply {
 	switch c.form {
 	case formRead:
-		return donef("+IPR: %d", m.baudSetting())
+		return donef("+IPR: %d", m.rateSetting())
 	case formTest:
 		return m.testReply("+IPR: (0,9600,19200,38400,57600,115200,230400,460800,921600)")
 	case formSet:
@@ -95,17 +95,9 @@ func (m *Module) ipr(c command) reply {
 			return refused(cme(cmeParameters))
 		}
 		m.settings.set("+IPR", c.arg, m.persona.NV.Save)
-		return reply{}
+		return reply{after: func(time.Time) { m.setRate(n) }} // OK comes at the old rate
 	}
 	return refused(resError)
-}
-
-func (m *Module) baudSetting() int {
-	if v, ok := m.settings.get("+IPR"); ok {
-		n, _ := strconv.Atoi(v)
-		return n
-	}
-	return m.persona.Port.Baud
 }
 
 const profileKey = "profile/"

@@ -82,6 +82,9 @@ func (m *Module) before(j *job, f Fault, at time.Time) bool {
 	case FaultEcho:
 		m.at.echoOn = !m.at.echoOn
 		return false
+	case FaultNumeric:
+		m.at.numeric = !m.at.numeric
+		return false
 	case FaultStall:
 		m.stalled = at.Add(f.Delay)
 		return false
@@ -119,6 +122,17 @@ func (m *Module) run(j *job, c command, f Fault, at time.Time) {
 		r.lines, r.res = nil, resError
 	case FaultLate:
 		r.busy += g.Delay
+	case FaultURC:
+		if g.Delay > 0 { // it may collide with the next command
+			then, late := r.after, g
+			r.after = func(at time.Time) {
+				if then != nil {
+					then(at)
+				}
+				m.line.at(at.Add(late.Delay), func(at time.Time) { m.urc(at, late.Text) })
+			}
+			g = Fault{}
+		}
 	}
 	if r.res.kind == kindOK && j.rest != "" {
 		m.part(j, r, at)

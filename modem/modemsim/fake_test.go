@@ -18,6 +18,7 @@ type fakeCard struct {
 	powered  bool
 	channels map[int][]byte // selected file or application
 	fetch    []byte         // proactive command waiting
+	announce []byte         // its details; REFRESH with UICC reset by itself
 	log      []string
 	cuts     int
 	resets   int
@@ -127,8 +128,15 @@ func (c *fakeCard) store(channel int, cmd wire.Command) []byte {
 	case bytes.HasPrefix(cmd.Data, []byte{0xBF, 0x3E}):
 		eid, _ := hex.DecodeString(fakeEID)
 		return sw(wire.SWOK, wire.TLV(0xBF3E, wire.TLV(0x5A, eid))...)
+	case bytes.HasPrefix(cmd.Data, []byte{0xBF, 0x2D}):
+		info := wire.TLV(0xE3, wire.TLV(0x5A, ident.ICCID(c.iccid).Bytes()), wire.TLV(0x9F70, []byte{1}))
+		return sw(wire.SWOK, wire.TLV(0xBF2D, wire.TLV(0xA0, info))...)
 	case bytes.Equal(cmd.Data, []byte{0x02}):
-		c.fetch = wire.TLV(0xD0, wire.TLV(0x81, []byte{1, 0x01, 0x04}), wire.TLV(0x82, []byte{0x81, 0x82}))
+		details := []byte{1, 0x01, 0x04}
+		if c.announce != nil {
+			details = c.announce
+		}
+		c.fetch = wire.TLV(0xD0, wire.TLV(0x81, details), wire.TLV(0x82, []byte{0x81, 0x82}))
 		return sw(wire.SW(0x9100 | len(c.fetch)))
 	case bytes.Equal(cmd.Data, []byte{0x03}):
 		return sw(wire.SWOK, cmd.CLA)

@@ -17,11 +17,12 @@ const (
 	FaultSilent   FaultKind = "silent"   // after: done, never answered
 	FaultLate     FaultKind = "late"     // after: the answer comes Delay later
 	FaultSlow     FaultKind = "slow"     // before: everything happens Delay later
-	FaultURC      FaultKind = "urc"      // after: Text lands in the answer, behind N characters of it or, with N 0, before the final result
+	FaultURC      FaultKind = "urc"      // after: Text lands in the answer, behind N characters of it or, with N 0, before the final result; with Delay that long behind the answer
 	FaultTruncate FaultKind = "truncate" // after: N characters of information text get through, then the final result
 	FaultLength   FaultKind = "length"   // after: the announced length of +CGLA, +CSIM is N too large
 	FaultDribble  FaultKind = "dribble"  // after: the answer comes character by character, Delay apart
 	FaultEcho     FaultKind = "echo"     // before: echo switches over by itself
+	FaultNumeric  FaultKind = "numeric"  // before: result codes become numbers by themselves (ATV0)
 	FaultVanish   FaultKind = "vanish"   // before, after: the port is gone for Delay
 	FaultCut      FaultKind = "cut"      // before, after, boot: power fails for Delay, then the module boots
 	FaultReboot   FaultKind = "reboot"   // before, after: the module restarts by itself
@@ -36,8 +37,8 @@ const (
 
 var faultKinds = []FaultKind{
 	FaultIgnore, FaultCME, FaultError, FaultSilent, FaultLate, FaultSlow, FaultURC, FaultTruncate,
-	FaultLength, FaultDribble, FaultEcho, FaultVanish, FaultCut, FaultReboot, FaultNoise, FaultDead,
-	FaultDelay, FaultLost, FaultLeak, FaultSW, FaultStall,
+	FaultLength, FaultDribble, FaultEcho, FaultNumeric, FaultVanish, FaultCut, FaultReboot, FaultNoise,
+	FaultDead, FaultDelay, FaultLost, FaultLeak, FaultSW, FaultStall,
 }
 
 // Fault is one fault with its parameters.

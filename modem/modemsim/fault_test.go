@@ -41,6 +41,8 @@ func TestFaults(t *testing.T) {
 		{"slow", "+CGLA", modemsim.Fault{Kind: modemsim.FaultSlow, Delay: 5 * time.Second}, "", answer + ok, true},
 		{"urc before the result", "+CGLA.done", modemsim.Fault{Kind: modemsim.FaultURC, Text: "+CREG: 2"}, answer + "\r\n+CREG: 2\r\n" + ok, "", true},
 		{"urc in the line", "+CGLA.done", modemsim.Fault{Kind: modemsim.FaultURC, N: 8, Text: "RING"}, "\r\n+CGLA:\r\nRING\r\n 6,\"819000\"\r\n" + ok, "", true},
+		{"urc behind the answer", "+CGLA.done", modemsim.Fault{Kind: modemsim.FaultURC, Delay: time.Second, Text: "RING"}, answer + ok, "\r\nRING\r\n", true},
+		{"numeric", "+CGLA", modemsim.Fault{Kind: modemsim.FaultNumeric}, "+CGLA: 6,\"819000\"\r\n0\r", "", true},
 		{"truncate", "+CGLA.done", modemsim.Fault{Kind: modemsim.FaultTruncate, N: 15}, "\r\n+CGLA: 6,\"819\r\n" + ok, "", true},
 		{"length", "+CGLA", modemsim.Fault{Kind: modemsim.FaultLength, N: 2}, "\r\n+CGLA: 8,\"819000\"\r\n" + ok, "", true},
 		{"status word", "+CGLA", modemsim.Fault{Kind: modemsim.FaultSW, Code: 0x6985}, "\r\n+CGLA: 4,\"6985\"\r\n" + ok, "", false},
@@ -70,7 +72,7 @@ func TestFaults(t *testing.T) {
 				if done := card.log[len(card.log)-1] == "81e291000103" || strings.Contains(strings.Join(card.log, " "), "81e291000103"); done != c.done {
 					t.Errorf("the card did it: %v", done)
 				}
-				h.ask("ATE0")
+				h.ask("ATE0V1")
 				h.want("AT+CGMM", "EG25", "OK")
 			})
 		})

@@ -40,6 +40,7 @@ type host struct {
 	t    testing.TB
 	m    *modemsim.Module
 	conn net.Conn
+	wrap func(net.Conn) net.Conn // the module's end; nil: as it is
 	mu   sync.Mutex
 	buf  []byte
 	err  chan error
@@ -66,6 +67,9 @@ func start(t testing.TB, o modemsim.Options) *host {
 
 func (h *host) serve() {
 	near, far := net.Pipe()
+	if h.wrap != nil {
+		far = h.wrap(far)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	h.conn, h.stop, h.err = near, stop, make(chan error, 1)
 	go func() { h.err <- h.m.Serve(ctx, far) }()

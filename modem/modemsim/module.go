@@ -71,6 +71,7 @@ type Module struct {
 	drawn    map[string]int
 	dead     bool // FaultDead
 
+	rate    int // bit/s on the line; 0: waits for the host's
 	rx, tx  lineRate
 	rxBytes int      // characters on their way in
 	out     []*piece // characters on their way out, in order

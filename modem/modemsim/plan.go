@@ -22,13 +22,15 @@ type Plan struct {
 	Rules []Rule `yaml:"rules"`
 }
 
-// Rule is one kind of accident. In an attempt it happens at most once: with
-// probability Chance, at one passing of the point between From and To.
+// Rule is one kind of accident. In an attempt it happens with probability
+// Chance, at one passing of the point between From and To, and with Count at
+// the next ones too.
 type Rule struct {
 	Point  string  `yaml:"point"`  // "boot", "refresh", a command's name, or that with ".done"
 	Chance float64 `yaml:"chance"` // 0 to 1
 	From   int     `yaml:"from"`   // number of the passing since power-on, from 0
 	To     int     `yaml:"to"`
+	Count  int     `yaml:"count"` // passings in a row, 0 means 1
 	Fault  Fault   `yaml:"fault"`
 }
 
@@ -80,6 +82,9 @@ func (r Rule) check() (texts []string) {
 	if r.From < 0 || r.To < r.From {
 		say("passings from %d to %d", r.From, r.To)
 	}
+	if r.Count < 0 || r.Count > 1000 {
+		say("count %d is not between 0 and 1000", r.Count)
+	}
 	if !slices.Contains(faultKinds, r.Fault.Kind) {
 		say("fault kind %q is not one of %q", r.Fault.Kind, faultKinds)
 	}
@@ -109,8 +114,10 @@ func (p Plan) Faults(seed uint64, unit string, attempt int) Faults {
 			continue
 		}
 		n := r.From + int(binary.BigEndian.Uint64(sum[8:])%uint64(r.To-r.From+1))
-		if at := (strike{r.Point, n}); strikes[at].Kind == "" {
-			strikes[at] = r.Fault
+		for i := range max(r.Count, 1) {
+			if at := (strike{r.Point, n + i}); strikes[at].Kind == "" {
+				strikes[at] = r.Fault
+			}
 		}
 	}
 	return FaultFunc(func(point string, n int) (Fault, bool) {

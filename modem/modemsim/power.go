@@ -113,9 +113,8 @@ func (m *Module) boot(at time.Time) {
 	m.power, m.since = powerBoot, at
 	m.counters.Boots++
 	b := m.persona.Boot
-	switch f := m.draw("boot"); f.Kind {
-	case FaultNoise:
-		m.emit(at, []byte(f.Text))
+	fault := m.draw("boot")
+	switch f := fault; f.Kind {
 	case FaultDead:
 		m.dead = true
 		return
@@ -127,7 +126,11 @@ func (m *Module) boot(at time.Time) {
 	}
 	m.settings.restart()
 	m.resetAT()
+	m.setRate(m.rateSetting())
 	m.cfun = m.bootCFUN()
+	if fault.Kind == FaultNoise {
+		m.emit(at, []byte(fault.Text))
+	}
 	if noise, err := hex.DecodeString(b.Noise); err == nil && len(noise) > 0 {
 		m.emit(at, noise)
 	}
@@ -143,6 +146,7 @@ func (m *Module) boot(at time.Time) {
 		})
 	}
 	if m.simPowered() {
+		m.sim.since = m.since
 		m.line.at(at.Add(b.SIM), func(at time.Time) { m.startSIM(at, m.cold) })
 	} else {
 		m.sim.phase = simOff

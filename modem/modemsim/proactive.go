@@ -87,10 +87,9 @@ func (m *Module) refresh(qualifier byte, at time.Time) bool {
 func (m *Module) resetCard(at, asked time.Time) {
 	r := m.persona.SIM.Refresh
 	m.radioLost(at)
-	m.sim = simState{phase: simReading, opened: m.sim.opened}
+	m.sim = simState{phase: simReading, since: asked, opened: m.sim.opened}
 	m.line.at(at.Add(r.Down), func(at time.Time) {
 		m.startSIM(at, false)
-		m.charge(asked, at)
 		m.refreshURCs(at)
 	})
 }

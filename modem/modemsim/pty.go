@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,6 +18,9 @@ type PTYOptions struct {
 	// Baud is the speed that the terminal is preset to; 0 takes the module's
 	// rate, or 115200. Some clients never set one.
 	Baud int
+	// CheckSpeed makes characters garbage while the host's speed is not the
+	// module's rate, as on a real line. Speed 0 (B0) counts as not set.
+	CheckSpeed bool
 	// Opened hears of every terminal after the first one: the port vanished
 	// and returned. It runs on the serving goroutine.
 	Opened func(path string)
@@ -117,7 +121,7 @@ func (p *PTY) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		err := p.m.Serve(ctx, goneFirst{pair, p})
+		err := p.m.Serve(ctx, p.conn(pair))
 		if err != nil && !errors.Is(err, ErrPortGone) {
 			return err
 		}
@@ -126,6 +130,20 @@ func (p *PTY) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// conn is the module's end of the line.
+func (p *PTY) conn(pair *ptyPair) io.ReadWriteCloser {
+	if p.opt.CheckSpeed {
+		return rated{goneFirst{pair, p}}
+	}
+	return goneFirst{pair, p}
+}
+
+// rated is a terminal that tells its host's speed.
+type rated struct{ goneFirst }
+
+// Speed is what the host has set.
+func (r rated) Speed() int { return r.speed() }
 
 // goneFirst takes the name away before the terminal hangs up, so that who
 // sees the hang-up never finds the old name.

@@ -108,3 +108,17 @@ func (p *ptyPair) Write(b []byte) (int, error) { return p.master.Write(b) }
 
 // Close closes the master first: that frees whoever is blocked in a write.
 func (p *ptyPair) Close() error { return errors.Join(p.master.Close(), p.slave.Close()) }
+
+// speed is the speed that the host has set; the master shows the slave's
+// settings. 0 where it cannot be had.
+func (p *ptyPair) speed() int {
+	speed := 0
+	_ = onFD(p.master, func(fd int) error { // a closed terminal has no speed
+		t, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
+		if err == nil && t.Cflag&unix.CBAUD != unix.B0 {
+			speed = int(t.Ospeed)
+		}
+		return err
+	})
+	return speed
+}

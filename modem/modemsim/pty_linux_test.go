@@ -167,6 +167,76 @@ func vanish(t *testing.T, path string, p *modemsim.PTY) {
 	}
 }
 
+// setSpeed sets the terminal's speed as a host does.
+func (c *client) setSpeed(t *testing.T, code, speed uint32) {
+	t.Helper()
+	raw, err := c.f.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inner error
+	err = raw.Control(func(fd uintptr) {
+		tio, err := unix.IoctlGetTermios(int(fd), unix.TCGETS2)
+		if err != nil {
+			inner = err
+			return
+		}
+		tio.Cflag = tio.Cflag&^unix.CBAUD | code
+		tio.Ispeed, tio.Ospeed = speed, speed
+		inner = unix.IoctlSetTermios(int(fd), unix.TCSETS2, tio)
+	})
+	if err != nil || inner != nil {
+		t.Fatal(err, inner)
+	}
+}
+
+// TestPTYSpeed: the terminal tells its host's speed; B0 counts as not set;
+// after AT+IPR both sides go on at the new rate; an automatic rate follows.
+func TestPTYSpeed(t *testing.T) {
+	p := persona(t, "demo-eg25").WithBoot(time.Millisecond)
+	p.Boot.URCs = nil
+	m, err := modemsim.New(modemsim.Options{Persona: p, Card: newFakeCard(), IMEI: testIMEI, Baud: 115200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pt, err := modemsim.NewPTY(m, modemsim.PTYOptions{CheckSpeed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- pt.Run(ctx) }()
+	m.PowerOn()
+	if err := m.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+	c := openTTY(t, pt.Path())
+	defer c.f.Close()
+	if got := c.must(t, "ATE0"); got != "OK" {
+		t.Errorf("preset speed: %q", got)
+	}
+	c.setSpeed(t, unix.B0, 0)
+	if got := c.must(t, "AT"); got != "OK" {
+		t.Errorf("B0: %q", got)
+	}
+	if got := c.must(t, "AT+IPR=921600"); got != "OK" {
+		t.Errorf("OK comes at the old rate: %q", got)
+	}
+	c.setSpeed(t, unix.B921600, 921600)
+	if got := c.must(t, "AT+IPR?"); got != "+IPR: 921600|OK" {
+		t.Errorf("new rate: %q", got)
+	}
+	c.must(t, "AT+IPR=0")
+	c.setSpeed(t, unix.B57600, 57600)
+	if got := c.must(t, "AT"); got != "OK" {
+		t.Errorf("automatic rate: %q", got)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestPTYLink: a link is replaced, anything else is not.
 func TestPTYLink(t *testing.T) {
 	m, err := modemsim.New(modemsim.Options{Persona: persona(t, "demo-eg25")})

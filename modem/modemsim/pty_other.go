@@ -14,3 +14,4 @@ func openPTY(int) (*ptyPair, error) {
 func (p *ptyPair) Read([]byte) (int, error)  { return 0, errors.ErrUnsupported }
 func (p *ptyPair) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 func (p *ptyPair) Close() error              { return nil }
+func (p *ptyPair) speed() int                { return 0 }

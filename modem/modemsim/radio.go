@@ -249,7 +249,7 @@ func (m *Module) setCFUN(level int, at time.Time) {
 			m.opt.Card.PowerCut()
 		}
 	case !before && m.simPowered():
-		m.sim.phase = simReading
+		m.sim.phase, m.sim.since = simReading, at
 		m.line.at(at.Add(m.persona.Radio.Settle), func(at time.Time) { m.startSIM(at, false) })
 	default:
 		m.radioTry(at)

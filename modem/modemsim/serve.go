@@ -32,6 +32,7 @@ const (
 type chunk struct {
 	data []byte
 	at   time.Time // by port.now
+	rate int       // the host's, 0 where the line does not know it
 	err  error
 }
 
@@ -174,7 +175,7 @@ func (m *Module) loop(ctx context.Context, p *port) error {
 				return fmt.Errorf("the line was closed: %w", c.err)
 			}
 			m.mu.Lock()
-			m.receive(c.data, c.at)
+			m.receive(m.heard(c.data, c.rate), c.at)
 			m.mu.Unlock()
 		case <-timer.C:
 		case <-p.kick:
@@ -186,7 +187,7 @@ func (p *port) read() {
 	buf := make([]byte, readSize)
 	for {
 		n, err := p.rw.Read(buf)
-		c := chunk{at: p.now(), err: err}
+		c := chunk{at: p.now(), rate: p.speed(), err: err}
 		if n > 0 {
 			c.data, c.err = append([]byte(nil), buf[:n]...), nil
 			if !p.pass(c) {
@@ -259,6 +260,14 @@ func (p *port) now() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return time.Now().Add(-p.late)
+}
+
+// speed is the host's rate, 0 where the line does not know it.
+func (p *port) speed() int {
+	if s, ok := p.rw.(speeder); ok {
+		return s.Speed()
+	}
+	return 0
 }
 
 func (p *port) wake() {

@@ -11,6 +11,7 @@ import (
 // simState is what the module knows of its card and what it has open there.
 type simState struct {
 	phase     simPhase
+	since     time.Time   // reading began, or was asked for
 	iccid     ident.ICCID // of the enabled profile; empty without one
 	imsi      string
 	eid       string
@@ -123,6 +124,10 @@ func (m *Module) startSIM(at time.Time, cold bool) {
 		m.sim.phase = simAbsent
 		return
 	}
+	since := m.sim.since
+	if since.IsZero() {
+		since = at
+	}
 	m.sim = simState{phase: simReading, opened: m.sim.opened}
 	if len(m.opt.Card.Reset()) == 0 {
 		m.sim.phase = simAbsent
@@ -136,6 +141,7 @@ func (m *Module) startSIM(at time.Time, cold bool) {
 	busy += took
 	m.line.at(at.Add(busy), func(at time.Time) {
 		m.sim.phase, m.sim.iccid, m.sim.imsi = simReady, iccid, imsi
+		m.charge(since, at)
 		m.serveProactive(at)
 		m.radioTry(at)
 	})
@@ -159,9 +165,10 @@ const (
 	insTerminalResponse = 0x14
 )
 
-// terminalProfile says: profile download, REFRESH, and the proactive commands
-// that a data module serves (ETSI TS 102 223 section 5.2).
-var terminalProfile = []byte{0x09, 0x03, 0x00, 0x21, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00}
+// terminalProfile is what a data module serves (ETSI TS 102 223 section 5.2):
+// byte 1 profile download and SMS-PP, byte 3 REFRESH, MORE TIME, POLL INTERVAL
+// and POLLING OFF, byte 4 PROVIDE LOCAL INFORMATION, byte 5 SET UP EVENT LIST.
+var terminalProfile = []byte{0x03, 0x00, 0xE8, 0x40, 0x01, 0x00, 0x00, 0x00}
 
 // readCard reads ICCID and IMSI of the enabled profile.
 func (m *Module) readCard() (ident.ICCID, string, time.Duration) {

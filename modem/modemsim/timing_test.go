@@ -2,8 +2,10 @@ package modemsim_test
 
 import (
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,4 +188,51 @@ func (m *meter) since(from time.Time) (total time.Duration) {
 		}
 	}
 	return total
+}
+
+// ratedPipe is a line that knows its host's speed.
+type ratedPipe struct {
+	net.Conn
+	speed *atomic.Int64
+}
+
+func (r ratedPipe) Speed() int { return int(r.speed.Load()) }
+
+// TestRate: at a wrong rate there is garbage in both directions and no line,
+// and pacing follows AT+IPR.
+func TestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := noDelay(persona(t, "generic-3gpp"))
+		p.Boot.URCs = []modemsim.TimedURC{{At: time.Second, Text: "RDY"}}
+		m, err := modemsim.New(modemsim.Options{Persona: p, Card: newFakeCard(), Baud: 10000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &host{t: t, m: m}
+		speed := new(atomic.Int64)
+		h.wrap = func(c net.Conn) net.Conn { return ratedPipe{c, speed} }
+		speed.Store(9600)
+		h.serve()
+		defer h.end()
+		if got := h.boot(); len(got) != 7 || strings.ContainsAny(got, "\r\n") {
+			t.Errorf("boot text at a wrong rate: %q", got)
+		}
+		if got := h.ask("AT"); got != "" || m.Counters().CharsIn != 3 {
+			t.Errorf("a line at a wrong rate: %q", got)
+		}
+		speed.Store(10000)
+		h.want("AT", "OK")
+		h.want("AT+IPR=1000", "OK")
+		speed.Store(1000)
+		h.send("AT\r")
+		if got := h.after(89 * time.Millisecond); got != "" {
+			t.Errorf("too fast: %q", got)
+		}
+		if got := h.after(time.Millisecond); got != "\r\nOK\r\n" {
+			t.Errorf("at the new rate: %q", got)
+		}
+		m.PowerOff()
+		h.boot()
+		h.want("AT+IPR?", "+IPR: 1000", "OK")
+	})
 }

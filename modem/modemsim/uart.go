@@ -176,7 +176,7 @@ func (m *Module) put(data []byte, at time.Time) {
 	m.counters.CharsOut += int64(len(data))
 	switch {
 	case m.port != nil:
-		m.port.send(data, at)
+		m.port.send(crossed(data, m.rate, m.port.speed()), at)
 	case m.portUp && len(m.held)+len(data) <= ttyBuffer:
 		m.held = append(m.held, data...)
 	}
