@@ -17,7 +17,8 @@ import (
 
 // simSmdpCmd serves, or prepares batches for in-factory provisioning.
 type simSmdpCmd struct {
-	Serve simSmdpServeCmd `cmd:"" default:"withargs" help:"Serve ES9+ over TLS until interrupted."`
+	Serve   simSmdpServeCmd   `cmd:"" default:"withargs" help:"Serve ES9+ over TLS until interrupted."`
+	Prepare simSmdpPrepareCmd `cmd:"" help:"Bind profiles to in-factory one-time keys and write them as a batch (SGP.41)."`
 }
 
 // simSmdpServeCmd is the SM-DP+ as a process.

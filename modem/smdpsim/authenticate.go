@@ -220,7 +220,7 @@ func (s *Server) find(card *client) *record {
 	}
 	var found *record
 	for _, r := range s.store.orders {
-		if r.MatchingID != "" || r.Linked != card.chain.EID {
+		if r.MatchingID != "" || r.Prepared || r.Linked != card.chain.EID {
 			continue
 		}
 		open := r.State == StateReleased || r.State == StateDownloaded

@@ -21,6 +21,7 @@ type record struct {
 	WrongCodes int
 	Refusal    *Status // why the order is in error
 	Cause      string  // the same for people
+	Prepared   bool    // delivered in a batch; never delivered by ES9+
 
 	OTPK []byte    // the eUICC's one-time public key of the newest binding
 	OTSK []byte    // ours, so that the same package can be delivered again
@@ -143,6 +144,7 @@ type stored struct {
 	WrongCodes int       `json:",omitempty"`
 	Refusal    *Status   `json:",omitempty"`
 	Cause      string    `json:",omitempty"`
+	Prepared   bool      `json:",omitempty"`
 	OTPK       []byte    `json:",omitempty"`
 	OTSK       []byte    `json:",omitempty"`
 	PPK        []byte    `json:",omitempty"`
@@ -165,7 +167,7 @@ func (r *record) store() *stored {
 		ICCID: r.ICCID, Package: r.digest, Metadata: r.Metadata, Memory: r.Memory, Attempts: r.Attempts,
 		ConfirmationAttempts: r.ConfirmationAttempts, Expires: r.Expires, Held: r.Held, NoRebind: r.NoRebind,
 		Reusable: r.Reusable, ProtectionKeys: r.ProtectionKeys, State: r.State, Linked: r.Linked,
-		Deliveries: r.Deliveries, WrongCodes: r.WrongCodes, Refusal: r.Refusal, Cause: r.Cause, OTPK: r.OTPK,
+		Deliveries: r.Deliveries, WrongCodes: r.WrongCodes, Refusal: r.Refusal, Cause: r.Cause, Prepared: r.Prepared, OTPK: r.OTPK,
 		OTSK: r.OTSK, Bindings: r.Bindings, Installs: r.Installs, Receipts: r.Receipts,
 	}
 	if g := r.Generic; g != nil {
@@ -186,7 +188,7 @@ func (s *stored) record(packages map[string][]byte) (*record, error) {
 			Reusable: s.Reusable, ProtectionKeys: s.ProtectionKeys, Package: packages[s.Package],
 		},
 		digest: s.Package, State: s.State, Linked: s.Linked, Deliveries: s.Deliveries, WrongCodes: s.WrongCodes,
-		Refusal: s.Refusal, Cause: s.Cause, OTPK: s.OTPK, OTSK: s.OTSK, Bindings: s.Bindings, Installs: s.Installs, Receipts: s.Receipts,
+		Refusal: s.Refusal, Cause: s.Cause, Prepared: s.Prepared, OTPK: s.OTPK, OTSK: s.OTSK, Bindings: s.Bindings, Installs: s.Installs, Receipts: s.Receipts,
 	}
 	if g := s.Generic; g != nil {
 		r.Generic = &Generic{g.ICCID, ident.IMSI(g.IMSI), g.Name, g.Size}

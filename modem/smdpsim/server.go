@@ -105,14 +105,8 @@ func (s *Server) Close() error {
 // AddOrder takes an order in and returns what it became. Errors wrap
 // [ErrOrder] (all mistakes joined), [ErrDuplicate] or [ErrStore].
 func (s *Server) AddOrder(o Order) (OrderInfo, error) {
-	if err := o.validate(); err != nil {
+	if err := o.complete(); err != nil {
 		return OrderInfo{}, err
-	}
-	if o.Metadata.ServiceProvider == "" {
-		o.Metadata.ServiceProvider = "linefit test"
-	}
-	if o.Metadata.Name == "" {
-		o.Metadata.Name = o.profileName()
 	}
 	r := &record{Order: o, State: StateReleased, Linked: o.EID}
 	if o.Held {
@@ -133,6 +127,20 @@ func (s *Server) AddOrder(o Order) (OrderInfo, error) {
 		return OrderInfo{}, err
 	}
 	return r.info(), nil
+}
+
+// complete checks an order and fills in what it leaves open.
+func (o *Order) complete() error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	if o.Metadata.ServiceProvider == "" {
+		o.Metadata.ServiceProvider = "linefit test"
+	}
+	if o.Metadata.Name == "" {
+		o.Metadata.Name = o.profileName()
+	}
+	return nil
 }
 
 func (o *Order) profileName() string {
@@ -193,10 +201,11 @@ func (s *Server) Withdraw(id string) (OrderInfo, error) {
 }
 
 // Reset is the operator's answer to an order in error: released again with
-// fresh counters, for the same EID if the order named one.
+// fresh counters, for the same EID if the order named one. A package of a batch
+// is not reset: its one-time key is spent.
 func (s *Server) Reset(id string) (OrderInfo, error) {
 	return s.change(id, func(r *record) error {
-		if r.State != StateError && r.State != StateUnavailable {
+		if r.State != StateError && r.State != StateUnavailable || r.Prepared {
 			return fmt.Errorf("%w: reset of a profile that is %s", ErrState, r.State)
 		}
 		r.State, r.Refusal, r.Cause = StateReleased, nil, ""

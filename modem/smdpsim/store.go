@@ -232,7 +232,10 @@ func (s *store) write(c change) error {
 	for _, r := range c.orders {
 		l.Orders[r.ID] = r.store()
 		if r.digest != "" && s.packages[r.digest] == nil {
-			l.Packages = map[string][]byte{r.digest: r.Package}
+			if l.Packages == nil {
+				l.Packages = map[string][]byte{}
+			}
+			l.Packages[r.digest] = r.Package
 		}
 	}
 	for _, id := range c.forget {
