@@ -41,6 +41,9 @@ const maxCap = 1000
 // check reads all rows and notes every mistake that the file alone shows.
 func (s *sheet) check(defaults station.StockBatch, at time.Time) ([]profile, station.StockBatch) {
 	batch := s.batchTerms(defaults)
+	if stated(batch) && batch.Batch == "" {
+		s.problem(1, 1, "terms of a batch are stated, and no name of the batch")
+	}
 	list := make([]profile, 0, len(s.rows))
 	for _, r := range s.rows {
 		list = append(list, s.profile(r, batch, at))
@@ -102,13 +105,7 @@ func (s *sheet) profile(r row, batch station.StockBatch, at time.Time) profile {
 		p.fact.Cap = s.cap(r)
 	}
 	p.fact.ICCID = s.iccid(r)
-	if text := r.text("eid"); text != "" {
-		eid, err := ident.ParseEID(text)
-		if err != nil {
-			s.at(r, "eid", "%v%s", err, rounded(text))
-		}
-		p.fact.EID = eid
-	}
+	p.fact.EID = s.eid(r)
 	if text := r.text("expires"); text != "" {
 		p.fact.Expires = s.expires(r, text, at)
 	}
@@ -153,6 +150,21 @@ func (s *sheet) iccid(r row) ident.ICCID {
 	}
 	return iccid
 }
+
+func (s *sheet) eid(r row) ident.EID {
+	text := r.text("eid")
+	if text == "" {
+		return ""
+	}
+	eid, err := ident.ParseEID(text)
+	if err != nil {
+		s.at(r, "eid", "%v%s", err, rounded(text))
+	}
+	return eid
+}
+
+// place is a row's place, file:line.
+func (s *sheet) place(r row) string { return fmt.Sprintf("%s:%d", s.file, r.line) }
 
 // rounded explains what spreadsheets do to long numbers.
 func rounded(text string) string {

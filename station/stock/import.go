@@ -20,6 +20,7 @@ type Source struct {
 	// Batch has the terms under which the profiles were bought, Batch.Batch is
 	// the name of the batch; what the file says itself goes first.
 	Batch station.StockBatch
+	Share ShareRule
 }
 
 // Imported says what an import did.
@@ -46,7 +47,11 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 	if err := l.recover(ctx, j); err != nil {
 		return Imported{}, err
 	}
-	sheet := readSheet(src.Name, src.Data)
+	data, share, err := src.Share.open(src.Data)
+	if err != nil {
+		return Imported{}, fmt.Errorf("stock: %s: %w", src.Name, err)
+	}
+	sheet := readSheet(src.Name, data, codeColumns)
 	list, batch := sheet.check(src.Batch, time.Now())
 	out := Imported{Profiles: len(list), Warnings: warnings(src.Name, list)}
 	damaged, err := l.known(sheet, list)
@@ -59,19 +64,49 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 	for _, h := range damaged {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("code %s in the vault is damaged: whether it is in this list cannot be said", h))
 	}
-	facts, note, err := l.stage(list, batch, at)
-	if err != nil {
-		return Imported{}, err
-	}
 	for _, p := range list {
 		if !slices.Contains(out.Batches, p.fact.Batch) {
 			out.Batches = append(out.Batches, p.fact.Batch)
 		}
 	}
+	terms, err := l.terms(batch, out.Batches, share)
+	if err != nil {
+		return Imported{}, err
+	}
+	facts, note, err := l.stage(list, terms, at)
+	if err != nil {
+		return Imported{}, err
+	}
 	if err := writeFacts(ctx, at, j, facts); err != nil {
 		return Imported{}, fmt.Errorf("stock: the list is in the vault; the log took it not or not whole, and gets the rest at the next start: %w", err)
 	}
 	return out, l.unstage(note)
+}
+
+// terms are the facts about batches that an import adds: what it states, and of
+// which split list it is a share.
+func (l *Ledger) terms(batch station.StockBatch, names []string, share *Share) (facts []station.Fact, err error) {
+	if share == nil {
+		if stated(batch) {
+			facts = append(facts, batch)
+		}
+		return facts, nil
+	}
+	err = l.views(func(v audit.View) error {
+		for _, name := range names {
+			b, _, err := Terms(v, name)
+			if err != nil {
+				return err
+			}
+			if name == batch.Batch && stated(batch) {
+				b = batch
+			}
+			b.Batch, b.Share = name, share.String()
+			facts = append(facts, b)
+		}
+		return nil
+	})
+	return facts, err
 }
 
 // known notes profiles that the ledger or the vault has already. It returns the

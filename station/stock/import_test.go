@@ -79,7 +79,7 @@ func TestImportShowsAllMistakesAtOnce(t *testing.T) {
 func TestImportRefuses(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"empty", "", "the file is empty"},
-		{"head only", "batch,activation_code\n", "the file has no profile"},
+		{"head only", "batch,activation_code\n", "the file has no line"},
 		{"no head", "B1,LPA:1$smdp.example.com$" + canary + "\n", "codes:1:1: the first line must name the columns"},
 		{"column twice", "batch,ac,activation_code\n", "codes:1:10: column activation_code is there twice"},
 		{"quotes", "batch,activation_code\n\"B1,x\n", "codes:2"},
@@ -88,7 +88,7 @@ func TestImportRefuses(t *testing.T) {
 		{"JSON: unknown member", `[{"batch":"B","code":"` + canary + `"}]`, `codes:1:15: member "code" is not known`},
 		{"JSON: doubled member", `[{"batch":"B","batch":"C","ac":"LPA:1$s.example$X"}]`, `codes:1:15: member "batch" is there twice`},
 		{"JSON: wrong type", "[\n {\"batch\":[\"B\"],\"ac\":\"LPA:1$s.example$X\"}]", "codes:2:11: batch must be a text or a number"},
-		{"JSON: no object", `[1]`, "codes:1:2: a profile must be an object"},
+		{"JSON: no object", `[1]`, "codes:1:2: a line must be an object"},
 		{"JSON: something behind", `[{"batch":"B","ac":"LPA:1$s.example$X"}] x`, "codes:1:42"},
 		{"JSON: unknown at the top", `{"profile":[]}`, `codes:1:2: member "profile" is not known`},
 		{"JSON: bad terms", `{"batch":{"name":"B","billing":"later","countries":["de"],"x":1},"profiles":[{"ac":"LPA:1$s.example$X"}]}`, `billing: "later" is none of`},

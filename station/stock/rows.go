@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -23,9 +24,12 @@ const (
 	maxText = 64 // bytes of a name: batch, operator, customer, SKU
 )
 
-// columns are the columns of a list of codes, with the other names under which
-// providers send them.
-var columns = map[string][]string{
+// columns are those of one kind of list, with the other names under which they
+// are sent.
+type columns map[string][]string
+
+// codeColumns are the columns of a list of codes.
+var codeColumns = columns{
 	"batch":             nil,
 	"activation_code":   {"ac", "lpa", "activationcode", "lpa_code", "qr"},
 	"smdp":              {"smdp_address", "sm_dp+", "smdp+", "sm_dp", "smdpaddress"},
@@ -41,13 +45,13 @@ var columns = map[string][]string{
 	"expires":           {"expiry", "valid_until", "expiry_date"},
 }
 
-func columnOf(name string) (string, bool) {
+func (c columns) find(name string) (string, bool) {
 	name = strings.ToLower(strings.TrimSpace(name))
 	name = strings.NewReplacer(" ", "_", "-", "_").Replace(name)
-	if _, ok := columns[name]; ok {
+	if _, ok := c[name]; ok {
 		return name, true
 	}
-	for column, others := range columns {
+	for column, others := range c {
 		if slices.Contains(others, name) {
 			return column, true
 		}
@@ -55,14 +59,7 @@ func columnOf(name string) (string, bool) {
 	return "", false
 }
 
-func columnNames() string {
-	names := make([]string, 0, len(columns))
-	for n := range columns {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
+func (c columns) String() string { return strings.Join(slices.Sorted(maps.Keys(c)), ", ") }
 
 // field is a value and where it stands.
 type field struct {
@@ -81,6 +78,7 @@ func (r row) text(column string) string { return r.fields[column].text }
 // sheet collects rows and mistakes of one file.
 type sheet struct {
 	file     string
+	columns  columns
 	rows     []row
 	terms    *row // the batch's terms, where the file states them
 	problems strictyaml.Problems
@@ -107,10 +105,9 @@ func (s *sheet) at(r row, column, format string, args ...any) {
 	s.problem(line, col, column+": "+format, args...)
 }
 
-// readSheet reads a list of codes: JSON where the first character is [ or {,
-// else CSV.
-func readSheet(file string, data []byte) *sheet {
-	s := &sheet{file: file}
+// readSheet reads a list: JSON where the first character is [ or {, else CSV.
+func readSheet(file string, data []byte, c columns) *sheet {
+	s := &sheet{file: file, columns: c}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	first := bytes.TrimLeft(data, " \t\r\n")
 	switch {
@@ -147,28 +144,28 @@ func (s *sheet) readCSV(data []byte) {
 		}
 		s.csvRow(r, names, record)
 		if len(s.rows) > maxRows {
-			s.problem(1, 1, "more than %d profiles in one file", maxRows)
+			s.problem(1, 1, "more than %d lines in one file", maxRows)
 			return
 		}
 	}
 	if len(s.rows) == 0 && len(s.problems) == 0 {
-		s.problem(1, 1, "the file has no profile")
+		s.problem(1, 1, "the file has no line")
 	}
 }
 
 func (s *sheet) head(r *csv.Reader, head []string) []string {
 	names := make([]string, len(head))
-	if !slices.ContainsFunc(head, func(text string) bool { _, ok := columnOf(text); return ok }) {
+	if !slices.ContainsFunc(head, func(text string) bool { _, ok := s.columns.find(text); return ok }) {
 		// What stands there may be a code: it is not shown.
-		s.problem(1, 1, "the first line must name the columns; known are %s", columnNames())
+		s.problem(1, 1, "the first line must name the columns; known are %s", s.columns)
 		return names
 	}
 	for i, text := range head {
 		line, column := r.FieldPos(i)
-		name, ok := columnOf(text)
+		name, ok := s.columns.find(text)
 		switch {
 		case !ok:
-			s.problem(line, column, "column %s is not known; known are %s", quote(text), columnNames())
+			s.problem(line, column, "column %s is not known; known are %s", quote(text), s.columns)
 		case slices.Contains(names, name):
 			s.problem(line, column, "column %s is there twice", name)
 		}

@@ -39,7 +39,7 @@ func (s *sheet) readJSON(data []byte) {
 		s.problem(line, column, "something follows after the end")
 	}
 	if len(s.rows) == 0 && len(s.problems) == 0 {
-		s.problem(1, 1, "the file has no profile")
+		s.problem(1, 1, "the file has no line")
 	}
 }
 
@@ -151,21 +151,18 @@ func (r *jsonReader) profiles() error {
 			return err
 		}
 		if t != json.Delim('{') {
-			r.s.problem(line, column, "a profile must be an object")
+			r.s.problem(line, column, "a line must be an object")
 			if err := r.skip(t); err != nil {
 				return err
 			}
 			continue
 		}
-		out, err := r.row(line, column, func(name string) (string, bool) {
-			column, ok := columnOf(name)
-			return column, ok
-		}, columnNames())
+		out, err := r.row(line, column, r.s.columns.find, r.s.columns.String())
 		if err != nil {
 			return err
 		}
 		if r.s.rows = append(r.s.rows, out); len(r.s.rows) > maxRows {
-			r.s.problem(line, column, "more than %d profiles in one file", maxRows)
+			r.s.problem(line, column, "more than %d lines in one file", maxRows)
 			return errJSON
 		}
 	}

@@ -26,14 +26,11 @@ type stagedFact struct {
 	Data json.RawMessage `json:"data"`
 }
 
-// stage seals the codes and the note, and returns the facts to write.
-func (l *Ledger) stage(list []profile, batch station.StockBatch, at station.Scope) ([]station.Fact, staged, error) {
+// stage seals the codes and the note. It returns the facts to write: those
+// given, then one for each profile.
+func (l *Ledger) stage(list []profile, facts []station.Fact, at station.Scope) ([]station.Fact, staged, error) {
 	note := staged{Handles: make([]string, len(list)), Scope: at}
 	codes := make([]Secret, len(list))
-	var facts []station.Fact
-	if stated(batch) {
-		facts = append(facts, batch)
-	}
 	for i, p := range list {
 		note.Handles[i] = newHandle()
 		p.fact.Handle = note.Handles[i]

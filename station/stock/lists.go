@@ -1,0 +1,123 @@
+package stock
+
+import (
+	"strings"
+
+	"linefit/modem/ident"
+)
+
+// ServerState is what an SM-DP+'s list says of an order, in four words.
+type ServerState string
+
+// Server states.
+const (
+	ServerUnused     ServerState = "unused"     // nobody asked for it
+	ServerDownloaded ServerState = "downloaded" // handed out, no installation result yet
+	ServerInstalled  ServerState = "installed"
+	ServerClosed     ServerState = "closed" // error, expired, unavailable, deleted
+)
+
+// serverWords are the words that lists use (SGP.22 section 3.1.6 and what
+// providers make of it).
+var serverWords = map[string]ServerState{
+	"available": ServerUnused, "allocated": ServerUnused, "linked": ServerUnused, "confirmed": ServerUnused,
+	"released": ServerUnused, "unused": ServerUnused, "new": ServerUnused,
+	"downloaded": ServerDownloaded, "downloading": ServerDownloaded,
+	"installed": ServerInstalled, "enabled": ServerInstalled, "disabled": ServerInstalled, "active": ServerInstalled,
+	"error": ServerClosed, "failed": ServerClosed, "expired": ServerClosed, "unavailable": ServerClosed,
+	"deleted": ServerClosed, "cancelled": ServerClosed, "canceled": ServerClosed,
+}
+
+var serverColumns = columns{
+	"iccid": nil,
+	"state": {"status", "order_state", "profile_state"},
+	"eid":   nil,
+}
+
+// ServerRow is one order in an SM-DP+'s list.
+type ServerRow struct {
+	At    string // file:line
+	ICCID ident.ICCID
+	State ServerState
+	EID   ident.EID
+}
+
+// ReadServerList reads the list that an SM-DP+'s operator exports: CSV or JSON
+// with iccid, state and, where known, eid. The error is strictyaml.Problems.
+func ReadServerList(name string, data []byte) ([]ServerRow, error) {
+	s := readSheet(name, data, serverColumns)
+	rows := make([]ServerRow, 0, len(s.rows))
+	for _, r := range s.rows {
+		out := ServerRow{At: s.place(r), ICCID: s.iccid(r), EID: s.eid(r)}
+		word := strings.ToLower(r.text("state"))
+		out.State = serverWords[word]
+		if r.text("iccid") == "" {
+			s.at(r, "iccid", "missing")
+		}
+		if out.State == "" {
+			s.at(r, "state", "%s is no state of an order", quote(r.text("state")))
+		}
+		rows = append(rows, out)
+	}
+	return rows, s.err()
+}
+
+var unitColumns = columns{
+	"serial": {"sn", "serial_number", "unit"},
+	"imei":   nil,
+	"eid":    nil,
+	"iccid":  nil,
+}
+
+// UnitRow is one unit in the MES's list.
+type UnitRow struct {
+	At     string // file:line
+	Serial string
+	IMEI   ident.IMEI
+	EID    ident.EID
+	ICCID  ident.ICCID
+}
+
+// ReadUnitList reads the MES's list of the units that it takes for done: CSV or
+// JSON with serial and any of imei, eid, iccid. The error is
+// strictyaml.Problems.
+func ReadUnitList(name string, data []byte) ([]UnitRow, error) {
+	s := readSheet(name, data, unitColumns)
+	rows := make([]UnitRow, 0, len(s.rows))
+	for _, r := range s.rows {
+		out := UnitRow{At: s.place(r), Serial: s.name(r, "serial"), EID: s.eid(r), ICCID: s.iccid(r)}
+		if out.Serial == "" {
+			s.at(r, "serial", "missing")
+		}
+		if text := r.text("imei"); text != "" {
+			imei, err := ident.ParseIMEI(text)
+			if err != nil {
+				s.at(r, "imei", "%v%s", err, rounded(text))
+			}
+			out.IMEI = imei
+		}
+		rows = append(rows, out)
+	}
+	return rows, s.err()
+}
+
+var eidColumns = columns{"eid": nil, "serial": {"sn", "serial_number", "unit"}, "imei": nil}
+
+// ReadEIDList reads a list of eUICCs: CSV or JSON with eid. The error is
+// strictyaml.Problems.
+func ReadEIDList(name string, data []byte) ([]ident.EID, error) {
+	s := readSheet(name, data, eidColumns)
+	list, seen := make([]ident.EID, 0, len(s.rows)), map[ident.EID]int{}
+	for _, r := range s.rows {
+		eid := s.eid(r)
+		switch line, double := seen[eid]; {
+		case r.text("eid") == "":
+			s.at(r, "eid", "missing")
+		case double:
+			s.at(r, "eid", "%s is there already in line %d", eid, line)
+		}
+		seen[eid] = r.line
+		list = append(list, eid)
+	}
+	return list, s.err()
+}

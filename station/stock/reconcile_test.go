@@ -1,0 +1,381 @@
+package stock_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"linefit/audit"
+	"linefit/internal/strictyaml"
+	"linefit/modem/ident"
+	"linefit/station"
+	"linefit/station/stock"
+)
+
+// iccid makes the nth ICCID with its check digit.
+func iccid(n int) ident.ICCID {
+	for d := range 10 {
+		if i := ident.ICCID(fmt.Sprintf("894900000000000%03d%d", n, d)); i.LuhnValid() {
+			return i
+		}
+	}
+	panic("no check digit")
+}
+
+// passed writes what the log has of a unit that passed.
+func (w *world) passed(run string, e ident.EID, imei ident.IMEI, iccid ident.ICCID) {
+	w.write(run, station.UnitIdentified{EID: e, IMEI: imei},
+		station.RunVerdict{Verdict: station.Pass, EID: e, IMEI: imei, ICCIDs: []ident.ICCID{iccid}})
+}
+
+func TestReconcileWithAServerList(t *testing.T) {
+	w := newWorld(t)
+	text := "batch,activation_code,iccid\n"
+	for n := range 12 {
+		text += fmt.Sprintf("B,LPA:1$s.example$C%d,%s\n", n, iccid(n))
+	}
+	w.importCSV(text)
+	imei, err := ident.IMEIWithCheck("49015420323751")
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func(n int, facts ...func(handle string) station.Fact) {
+		run := fmt.Sprint("r", n)
+		item := w.mustReserve(want(run, eid(t, n)))
+		if item.ICCID != iccid(n) {
+			t.Fatalf("got %s as number %d", item.ICCID, n)
+		}
+		for _, f := range facts {
+			w.write(run, f(item.Handle))
+		}
+		w.passed(run, eid(t, n), imei, iccid(n))
+	}
+	installed := func(n int) func(string) station.Fact {
+		return func(h string) station.Fact {
+			return station.ProfileCommitted{Handle: h, ICCID: iccid(n), EID: eid(t, n)}
+		}
+	}
+	quarantine := func(h string) station.Fact {
+		return station.ProfileQuarantined{Handle: h, Reason: station.NewReason(station.ProfileUnknown, "")}
+	}
+	for n := range 4 {
+		take(n, installed(n))
+	}
+	for n := 4; n < 7; n++ {
+		take(n, quarantine)
+	}
+	list := strings.Join([]string{
+		"iccid,status,eid",
+		fmt.Sprintf("%s,Installed,%s", iccid(0), eid(t, 0)),  // agrees
+		fmt.Sprintf("%s,released,", iccid(1)),                // installed here
+		fmt.Sprintf("%s,installed,%s", iccid(2), eid(t, 3)),  // another EID
+		fmt.Sprintf("%s,downloaded,%s", iccid(3), eid(t, 3)), // notification missing
+		fmt.Sprintf("%s,enabled,%s", iccid(4), eid(t, 4)),    // open: installed
+		fmt.Sprintf("%s,available,", iccid(5)),               // open: unused
+		fmt.Sprintf("%s,error,", iccid(6)),                   // open: spent
+		fmt.Sprintf("%s,installed,%s", iccid(7), eid(t, 90)), // available here, foreign EID
+		fmt.Sprintf("%s,error,", iccid(8)),                   // available here, closed there
+		fmt.Sprintf("%s,released,", iccid(9)),                // agrees
+		fmt.Sprintf("%s,released,", iccid(9)),                // twice
+		fmt.Sprintf("%s,released,", iccid(99)),               // not in stock
+		fmt.Sprintf("%s,released,", iccid(10)),
+	}, "\n") // number 11 is missing
+	rows, err := stock.ReadServerList("orders.csv", []byte(list))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []stock.Disagreement
+	err = w.log.View(func(v audit.View) (err error) {
+		found, err = stock.Reconcile(v, stock.Lists{Server: rows, Batch: "B"})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[ident.ICCID]string{}
+	for _, d := range found {
+		got[d.ICCID] += fmt.Sprintf("%s %s|", d.Kind, d.Resolve)
+		if len(d.Evidence) == 0 {
+			t.Errorf("no evidence: %+v", d)
+		}
+	}
+	for n, want := range map[int]string{
+		1: "mismatched |", 2: "mismatched |", 3: "mismatched |", 4: "open installed|", 5: "open unused|", 6: "open spent|",
+		7: "foreign |", 8: "mismatched |", 9: "double |", 99: "missing |", 11: "missing |",
+	} {
+		if got[iccid(n)] != want {
+			t.Errorf("number %d: %q, not %q", n, got[iccid(n)], want)
+		}
+		delete(got, iccid(n))
+	}
+	if len(got) != 0 {
+		t.Errorf("too much: %v", got)
+	}
+}
+
+func TestReconcileWithAUnitList(t *testing.T) {
+	w := newWorld(t)
+	imei, err := ident.IMEIWithCheck("49015420323751")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ident.IMEIWithCheck("49015420323752")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 5 {
+		w.passed(fmt.Sprint("r", n), eid(t, n), imei, iccid(n))
+	}
+	w.write("r5", station.RunVerdict{Verdict: station.Failed})
+	list := fmt.Sprintf(`[
+ {"serial":"SN-r0","imei":"%s","eid":"%s","iccid":"%s"},
+ {"serial":"SN-r1","imei":"%s"},
+ {"serial":"SN-r2","eid":"%s","iccid":"%s"},
+ {"serial":"SN-r2"},
+ {"serial":"SN-r3","iccid":"%s"},
+ {"serial":"SN-r5"}
+]`, imei, eid(t, 0), iccid(0), other, eid(t, 77), iccid(2), iccid(2))
+	rows, err := stock.ReadUnitList("mes.json", []byte(list))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	err = w.log.View(func(v audit.View) error {
+		found, err := stock.Reconcile(v, stock.Lists{Units: rows})
+		for _, d := range found {
+			lines = append(lines, fmt.Sprintf("%s %s %s", d.Kind, d.Unit, strings.Join(d.Evidence, ",")))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"double SN-r2 mes.json:5,mes.json:4", "double SN-r3 mes.json:6,mes.json:4", "mismatched SN-r1 mes.json:3,entry 4",
+		"mismatched SN-r2 mes.json:4,entry 6", "mismatched SN-r3 mes.json:6,entry 8", "missing SN-r4 entry 10", "missing SN-r5 mes.json:7",
+	}
+	for _, line := range want {
+		if !contains(lines, line) {
+			t.Errorf("missing %q in\n%s", line, strings.Join(lines, "\n"))
+		}
+	}
+	if len(lines) != len(want) {
+		t.Errorf("%d disagreements:\n%s", len(lines), strings.Join(lines, "\n"))
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}
+
+func TestReconcileShowsBrokenFacts(t *testing.T) {
+	w := newWorld(t)
+	w.importCSV(threeCodes)
+	item := w.mustReserve(want("r1", eid(t, 1)))
+	w.write("r2", station.ProfileReserved{Handle: item.Handle, EID: eid(t, 2)}) // a second run has it
+	w.write("r3", station.ProfileCommitted{Handle: "nobody-knows-this-handle", ICCID: iccid(1)})
+	err := w.log.View(func(v audit.View) error {
+		found, err := stock.Reconcile(v, stock.Lists{})
+		if len(found) != 2 || found[0].Kind != stock.Broken || !strings.Contains(found[0].Text+found[1].Text, "reserved while reserved (unit SN-r1, run r1)") {
+			t.Errorf("%+v", found)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestListsShowAllMistakes(t *testing.T) {
+	_, err := stock.ReadServerList("o.csv", []byte("iccid,state,eid\n,released,\n1,melted,2\n"))
+	var problems strictyaml.Problems
+	if !errors.As(err, &problems) || len(problems) != 4 {
+		t.Errorf("%v", err)
+	}
+	_, err = stock.ReadUnitList("u.csv", []byte("serial,imei\n,1\n"))
+	if !errors.As(err, &problems) || len(problems) != 2 {
+		t.Errorf("%v", err)
+	}
+	e := eid(t, 1)
+	if list, err := stock.ReadEIDList("e.csv", []byte(fmt.Sprintf("serial,eid\nSN1,%s\n", e))); err != nil || len(list) != 1 || list[0] != e {
+		t.Errorf("%v, %v", list, err)
+	}
+	_, err = stock.ReadEIDList("e.csv", []byte(fmt.Sprintf("eid\n%s\n%s\n123\n", e, e)))
+	if !errors.As(err, &problems) || len(problems) != 2 {
+		t.Errorf("%v", err)
+	}
+}
+
+func keyPair(t *testing.T, name string) (note.Signer, note.Verifier) {
+	t.Helper()
+	skey, vkey, err := note.GenerateKey(nil, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := note.NewSigner(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := note.NewVerifier(vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, v
+}
+
+// The shares of a list are disjoint and together the list, each station takes
+// its own only, and a share that was touched is none.
+func TestShares(t *testing.T) {
+	signer, verifier := keyPair(t, "planning")
+	other, _ := keyPair(t, "planning")
+	list := `{"batch":{"name":"B","customer":"acme","countries":["DE","AT"],"cap":3},"profiles":[`
+	for n := range 10 {
+		list += fmt.Sprintf(`{"activation_code":"LPA:1$s.example$C%d","iccid":"%s"},`, n, iccid(n))
+	}
+	list = strings.TrimSuffix(list, ",") + "]}"
+	shares, err := stock.Split("codes.json", []byte(list), station.StockBatch{}, []string{"bench-1", "bench-2", "bench-3"}, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[ident.ICCID]string{}
+	for name, share := range shares {
+		w := newWorld(t)
+		rule := stock.ShareRule{Station: name, Keys: []note.Verifier{verifier}, Required: true}
+		take := func(data []byte, rule stock.ShareRule) error {
+			_, err := w.ledger.Import(ctx, stock.Source{Name: "share", Data: data, Share: rule}, station.Scope{}, w.log)
+			return err
+		}
+		if err := take([]byte(list), rule); !errors.Is(err, stock.ErrNoShare) {
+			t.Errorf("the whole list: %v", err)
+		}
+		wrong := rule
+		wrong.Station = "bench-9"
+		if err := take(share, wrong); !errors.Is(err, stock.ErrOtherStation) {
+			t.Errorf("another station's share: %v", err)
+		}
+		wrong = rule
+		wrong.Keys = nil
+		if err := take(share, wrong); !errors.Is(err, stock.ErrShare) {
+			t.Errorf("no key: %v", err)
+		}
+		for i := 0; i < len(share); i += 7 {
+			touched := bytes.Clone(share)
+			touched[i] ^= 1
+			if err := take(touched, rule); err == nil {
+				t.Fatalf("byte %d (%q) was changed and taken", i, share[i])
+			}
+		}
+		w.nothing()
+		if err := take(share, rule); err != nil {
+			t.Fatal(err)
+		}
+		err := w.log.View(func(v audit.View) error {
+			b, _, err := stock.Terms(v, "B")
+			if !strings.HasSuffix(b.Share, "/3 by planning") || b.Customer != "acme" || fmt.Sprint(b.Countries) != "[DE AT]" {
+				t.Errorf("terms %+v", b)
+			}
+			if err != nil {
+				return err
+			}
+			return stock.List(v, stock.Filter{}, func(i station.StockItem) error {
+				if seen[i.ICCID] != "" {
+					t.Errorf("%s is in the shares of %s and %s", i.ICCID, seen[i.ICCID], name)
+				}
+				if i.Customer != "acme" || i.Cap != 3 {
+					t.Errorf("%+v", i)
+				}
+				seen[i.ICCID] = name
+				return nil
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(seen) != 10 {
+		t.Errorf("%d of 10 profiles in the shares", len(seen))
+	}
+	forged, err := stock.Split("codes.json", []byte(list), station.StockBatch{}, []string{"bench-1"}, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := stock.OpenShare(forged["bench-1"], "bench-1", verifier); !errors.Is(err, stock.ErrShare) {
+		t.Errorf("another key of the same name: %v", err)
+	}
+	var problems strictyaml.Problems
+	if _, err := stock.Split("c.csv", []byte("batch,ac\nB,x\n"), station.StockBatch{}, []string{"a"}, signer); !errors.As(err, &problems) {
+		t.Errorf("a list with mistakes: %v", err)
+	}
+	for _, stations := range [][]string{nil, {"a", "a"}, {"a b"}, {""}} {
+		if _, err := stock.Split("codes.json", []byte(list), station.StockBatch{}, stations, signer); err == nil {
+			t.Errorf("stations %q", stations)
+		}
+	}
+}
+
+func TestClaims(t *testing.T) {
+	w := newWorld(t)
+	w.importCSV("batch,activation_code,iccid\nB1,LPA:1$s.example$" + canary + "-1,8949000000000000018\nB1,LPA:1$s.example$" + canary + "-2,\nB2,LPA:1$s.example$" + canary + "-3,\n")
+	if err := w.log.Gate(ctx, station.Scope{}, station.StockBatch{Batch: "B1", Provider: "prov", Contact: "noc@prov.example", Purchase: "PO-1"}); err != nil {
+		t.Fatal(err)
+	}
+	signed, err := w.ledger.Vault().Put(stock.KindResult, stock.NewSecret([]byte("signed by the eUICC")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := w.mustReserve(want("r1", eid(t, 1)))
+	w.write("r1", station.Result{Effect: station.EffectLoad, Number: 1, Outcome: station.Fail, State: station.StateAbsent, Evidence: signed, Code: "12"},
+		station.ProfileSpent{Handle: item.Handle, Reason: station.NewReason(station.ProfileRefused, "12")})
+	item = w.mustReserve(want("r2", eid(t, 2)))
+	w.write("r2", station.ProfileQuarantined{Handle: item.Handle, Reason: station.NewReason(station.ProfileUnknown, "")})
+	claims, err := w.ledger.Claims(stock.Filter{}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(claims) != 1 || claims[0].Provider != "prov" || claims[0].Contact != "noc@prov.example" || len(claims[0].Orders) != 2 {
+		t.Fatalf("%+v", claims)
+	}
+	for _, o := range claims[0].Orders {
+		switch o.Action {
+		case stock.ActionReplace:
+			want := base64.StdEncoding.EncodeToString([]byte("signed by the eUICC"))
+			if o.ICCID != "8949000000000000018" || len(o.Evidence) != 1 || o.Evidence[0].Result != want || o.Evidence[0].Code != "12" {
+				t.Errorf("%+v", o)
+			}
+		case stock.ActionReport:
+			if o.EID != eid(t, 2) || len(o.Evidence) != 0 {
+				t.Errorf("%+v", o)
+			}
+		default:
+			t.Errorf("%+v", o)
+		}
+	}
+	leaks(t, "claims", fmt.Sprintf("%+v", claims))
+}
+
+func TestNeeded(t *testing.T) {
+	w := newWorld(t)
+	w.importCSV(fmt.Sprintf("batch,activation_code,eid\nB,LPA:1$s.example$,%s\nB,LPA:1$s.example$X,\n", eid(t, 1)))
+	w.mustReserve(want("r2", eid(t, 2)))
+	err := w.log.View(func(v audit.View) error {
+		needed, err := stock.Needed(v, []ident.EID{eid(t, 1), eid(t, 2), eid(t, 3)})
+		if fmt.Sprint(needed) != fmt.Sprint([]ident.EID{eid(t, 3)}) {
+			t.Errorf("%v", needed)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
