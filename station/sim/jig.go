@@ -61,6 +61,7 @@ func (j *Jig) supply(on bool) {
 	}
 	if on {
 		j.meter.begin(time.Now())
+		j.unit.dice()
 		j.unit.module.PowerOn()
 	} else {
 		j.unit.module.PowerOff()

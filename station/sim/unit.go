@@ -24,6 +24,15 @@ type unit struct {
 	link   *modemsim.Link // in memory
 	cancel context.CancelFunc
 	done   chan error
+
+	faults func(try int) modemsim.Faults
+	starts int // power-ons in this attempt
+}
+
+// dice throws anew at each power-on, so that another try meets other accidents.
+func (u *unit) dice() {
+	u.module.SetFaults(u.faults(u.starts))
+	u.starts++
 }
 
 // fresh makes the n-th unit of a line.
@@ -62,13 +71,16 @@ func (w *World) insert(j *Jig, st UnitState) (*unit, error) {
 	}
 	module, err := modemsim.New(modemsim.Options{
 		Persona: p, Card: card, IMEI: st.IMEI, Serial: string(st.Serial), Baud: w.opt.Baud, Network: true,
-		Meter: &j.meter, Faults: w.plan.Faults(w.opt.Seed, string(st.Serial), st.Attempt),
-		NV: nv{filepath.Join(w.opt.Dir, "modules", string(st.IMEI)+".json")},
+		Meter: &j.meter,
+		NV:    nv{filepath.Join(w.opt.Dir, "modules", string(st.IMEI)+".json")},
 	})
 	if err != nil {
 		return nil, err
 	}
 	u := &unit{st: st, card: card, module: module, done: make(chan error, 1)}
+	u.faults = func(try int) modemsim.Faults { // 1000 starts in an attempt are more than any recipe makes
+		return w.plan.Faults(w.opt.Seed, string(st.Serial), 1000*st.Attempt+try)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	u.cancel = cancel
 	if w.opt.Memory {

@@ -126,7 +126,7 @@ func wrongGeneration(is string, accepts []string, measured []station.Measurement
 func (s *session) notSGP22(ctx context.Context, a *station.Attempt, err error) station.StepResult {
 	var refused *euicc.StatusError
 	if !errors.As(err, &refused) && !errors.Is(err, apdu.ErrNoApplication) {
-		return failed(err, station.EUICCAbsent)
+		return failed(err, station.EUICCProtocol)
 	}
 	s.closeCard(ctx)
 	id, ierr := euicc.Identify(ctx, func(ctx context.Context, aid []byte) (euicc.Channel, error) {
@@ -154,7 +154,7 @@ func (s *session) notSGP22(ctx context.Context, a *station.Attempt, err error) s
 func precheck(ctx context.Context, s *session, a *station.Attempt) station.StepResult {
 	c, err := s.openCard(ctx)
 	if err != nil {
-		return failed(err, station.EUICCAbsent)
+		return failed(err, station.EUICCProtocol)
 	}
 	info, err := c.Info2(ctx)
 	if err != nil {

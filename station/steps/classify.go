@@ -76,6 +76,7 @@ var rules = []rule{
 	{is(apdu.ErrNoApplication), station.Fail, station.EUICCAbsent, false},
 	{isSIM(atcmd.CMESIMNotInserted), station.Fail, station.SIMAbsent, false},
 	{isSIM(atcmd.CMESIMFailure, atcmd.CMESIMWrong), station.Fail, station.SIMFault, false},
+	{is(apdu.ErrRefused), station.Fail, station.EUICCAbsent, false},
 	{is(euicc.ErrCatBusy), station.Error, station.EUICCRefused, false},
 	{as[*euicc.FunctionError], station.Fail, station.EUICCRefused, false},
 	{as[*euicc.StatusError], station.Fail, station.EUICCRefused, false},
@@ -121,6 +122,8 @@ var rowCodes = map[rsp.Row]station.Code{
 func classifyDownload(f *rsp.Failure) (station.Outcome, *station.Reason, bool) {
 	code, known := rowCodes[f.Advice.Row]
 	switch {
+	case errors.Is(f, euicc.ErrNoSession): // the card was reset in between: another try finds it awake
+		return station.Error, station.NewReason(station.EUICCProtocol, "%v", f), false
 	case errors.Is(f, rsp.ErrRecord), errors.Is(f, rsp.ErrKeep):
 		return station.Error, station.NewReason(station.LogStopped, "%v", f), true
 	case f.Unknown:

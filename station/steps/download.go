@@ -31,7 +31,7 @@ func download(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	}
 	c, err := s.openCard(ctx)
 	if err != nil {
-		return failed(err, station.EUICCAbsent)
+		return failed(err, station.EUICCProtocol)
 	}
 	if mustReconcile(run) {
 		res, done := s.reconcile(ctx, a, c)

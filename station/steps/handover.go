@@ -25,7 +25,7 @@ func (s *session) keep(ctx context.Context, a *station.Attempt, n euicc.Notifica
 func handover(ctx context.Context, s *session, a *station.Attempt) station.StepResult {
 	c, err := s.openCard(ctx)
 	if err != nil {
-		return failed(err, station.EUICCAbsent)
+		return failed(err, station.EUICCProtocol)
 	}
 	list, err := c.Notifications(ctx)
 	if err != nil {

@@ -70,7 +70,7 @@ func enable(ctx context.Context, s *session, a *station.Attempt) station.StepRes
 func (s *session) change(ctx context.Context, a *station.Attempt, effect station.EffectName, want euicc.State, do func(context.Context, *card, euicc.Profile) error) station.StepResult {
 	c, err := s.openCard(ctx)
 	if err != nil {
-		return failed(err, station.EUICCAbsent)
+		return failed(err, station.EUICCProtocol)
 	}
 	p, found, err := target(ctx, c, a.Run)
 	switch {
@@ -135,7 +135,7 @@ func openIntent(run *station.Run, effect station.EffectName) int {
 func deleteProfile(ctx context.Context, s *session, a *station.Attempt) station.StepResult {
 	c, err := s.openCard(ctx)
 	if err != nil {
-		return failed(err, station.EUICCAbsent)
+		return failed(err, station.EUICCProtocol)
 	}
 	p, found, err := target(ctx, c, a.Run)
 	switch {
@@ -151,7 +151,7 @@ func deleteProfile(ctx context.Context, s *session, a *station.Attempt) station.
 			return res
 		}
 		if c, err = s.openCard(ctx); err != nil {
-			return failed(err, station.EUICCAbsent)
+			return failed(err, station.EUICCProtocol)
 		}
 	}
 	iccid, _ := a.Run.Installed()
@@ -182,7 +182,7 @@ func deleteProfile(ctx context.Context, s *session, a *station.Attempt) station.
 func readback(ctx context.Context, s *session, a *station.Attempt) station.StepResult {
 	c, err := s.openCard(ctx)
 	if err != nil {
-		return failed(err, station.EUICCAbsent)
+		return failed(err, station.EUICCProtocol)
 	}
 	raw, err := c.EID(ctx)
 	if err != nil {
