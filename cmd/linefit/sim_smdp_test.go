@@ -35,7 +35,7 @@ func startSmdp(t *testing.T, args ...string) *smdpProcess {
 	done := make(chan int, 1)
 	go func() {
 		code := run(ctx, append([]string{"sim", "smdp", "--listen", "127.0.0.1:0", "--json"}, args...), nil, w, &stderr)
-		w.Close()
+		_ = w.Close()
 		done <- code
 	}()
 	p := &smdpProcess{t: t, lines: bufio.NewReader(r)}
@@ -116,7 +116,7 @@ func TestSimSmdp(t *testing.T) {
 	if err := json.NewDecoder(resp.Body).Decode(&orders); err != nil || len(orders) != 3 {
 		t.Errorf("%+v, %v", orders, err)
 	}
-	resp.Body.Close()
+	_ = resp.Body.Close()
 	ca := p.start.CA
 	if exited := p.stop(); exited != exitOK {
 		t.Errorf("exit %d", exited)

@@ -13,7 +13,6 @@ var (
 )
 
 func linear(record byte) []byte { return []byte{0x42, 0x21, 0x00, record} }
-func cyclic(record byte) []byte { return []byte{0x46, 0x21, 0x00, record} }
 
 // ef is one elementary file of a template (SAIP section 8.3.3).
 type ef struct {

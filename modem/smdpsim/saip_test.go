@@ -15,31 +15,13 @@ import (
 	"linefit/modem/wire"
 )
 
-// vectors is the folder of the independent test vectors that lie beside the
-// project; the test is skipped where it is absent.
-func vectors(t testing.TB) string {
-	t.Helper()
-	dir := vectorDir()
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("independent test vectors are not here: %v", err)
-	}
-	return dir
-}
-
+// vectorDir is the folder of the independent test vectors that lie beside the
+// project.
 func vectorDir() string {
 	if dir := os.Getenv("LINEFIT_VECTORS"); dir != "" {
 		return dir
 	}
 	return filepath.Join("..", "..", "..", "shared", "vectors")
-}
-
-func vector(t testing.TB, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(vectors(t), name))
-	if err != nil {
-		t.Skipf("independent test vectors are not here: %v", err)
-	}
-	return b
 }
 
 func ts48(t testing.TB) map[string][]byte {

@@ -87,7 +87,7 @@ func TestServeOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		if resp.StatusCode != c.status {
 			t.Errorf("%+v: HTTP %d", c, resp.StatusCode)
 		}
@@ -158,7 +158,7 @@ func TestServeEndsWithItsListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
+	_ = l.Close()
 	if err := b.s.Serve(context.Background(), l, cert); !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
 	}

@@ -182,11 +182,11 @@ func (s *store) compact() error {
 		err = os.Rename(next, s.path)
 	}
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return fmt.Errorf("%w: %w", ErrStore, err)
 	}
 	if s.file != nil {
-		s.file.Close()
+		_ = s.file.Close() // nothing of it is needed any more
 	}
 	s.file, s.size, s.grown = f, int64(len(b)), 0
 	return nil

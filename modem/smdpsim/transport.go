@@ -105,7 +105,7 @@ func (t inProcess) RoundTrip(req *http.Request) (resp *http.Response, err error)
 	w := &recorder{header: http.Header{}}
 	defer func() {
 		if p := recover(); p != nil {
-			if p != http.ErrAbortHandler { //nolint:errorlint // net/http compares so too
+			if p != http.ErrAbortHandler {
 				panic(p)
 			}
 			resp, err = nil, ErrConnection

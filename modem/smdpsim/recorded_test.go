@@ -145,7 +145,7 @@ func TestRecordedSession(t *testing.T) {
 		t.Errorf("%+v, %v", rec, err)
 	}
 	// The fixture names 2.999, its certificates 2.999.10: such a result is refused.
-	if err := s.ownOID(value(t, result, 0xBF27), 0x06); err != statusOID { //nolint:errorlint // never wrapped
+	if err := s.ownOID(value(t, result, 0xBF27), 0x06); err != statusOID {
 		t.Error(err)
 	}
 }
