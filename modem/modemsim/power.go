@@ -50,6 +50,7 @@ func (m *Module) Powered() bool {
 // cut ends the power period at an instant.
 func (m *Module) cut(at time.Time) {
 	if m.power == powerOff {
+		m.line.cut() // a supply that failed by itself does not come back either
 		return
 	}
 	if m.power == powerBoot {
@@ -165,8 +166,10 @@ func (m *Module) alive(at time.Time) {
 func (m *Module) glitch(at time.Time, away time.Duration) {
 	m.cut(at)
 	m.line.at(at.Add(away), func(at time.Time) {
-		m.cold = true
-		m.boot(at)
+		if m.power == powerOff {
+			m.cold = true
+			m.boot(at)
+		}
 	})
 }
 

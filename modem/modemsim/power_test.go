@@ -87,6 +87,29 @@ func TestPowerOffIsFinal(t *testing.T) {
 	})
 }
 
+// TestPowerOffDuringFailure: the fixture's PowerOff is final also while a power
+// failure that nobody ordered lasts, and PowerOn boots once.
+func TestPowerOffDuringFailure(t *testing.T) {
+	p := persona(t, "demo-eg25")
+	fault := once("+CSQ", 0, modemsim.Fault{Kind: modemsim.FaultCut, Delay: 2 * time.Second})
+	inBubble(t, modemsim.Options{Persona: p, Card: newFakeCard(), Faults: fault}, func(t *testing.T, h *host) {
+		h.boot()
+		h.ask("AT+CSQ")
+		h.m.PowerOff()
+		if got := h.after(10 * time.Second); got != "" || h.m.Powered() {
+			t.Errorf("the supply came back: %q", got)
+		}
+		h.boot()
+		h.send("AT+CSQ\r")
+		h.after(time.Second)
+		h.m.PowerOn()
+		h.after(10 * time.Second)
+		if c := h.m.Counters(); c.Boots != 3 {
+			t.Errorf("%d boots", c.Boots)
+		}
+	})
+}
+
 // TestNVSave: each family keeps a setting over a power cut only when it was
 // saved the way that family saves.
 func TestNVSave(t *testing.T) {

@@ -28,6 +28,10 @@ const (
 	RadioDetached   RadioKind = "detached"
 )
 
+// maxAttempts is after how many refusals a module gives up until something
+// changes.
+const maxAttempts = 1000
+
 // radioLogLimit bounds the log: a module left on for days.
 const radioLogLimit = 4096
 
@@ -112,12 +116,13 @@ func (m *Module) radioTry(at time.Time) {
 		return
 	}
 	m.radio.trying++
-	chain := m.radio.trying
+	chain, tries := m.radio.trying, 0
 	var attempt func(at time.Time)
 	attempt = func(at time.Time) {
-		if m.radio.trying != chain {
+		if m.radio.trying != chain || tries == maxAttempts {
 			return
 		}
+		tries++
 		m.radioNote(at, RadioAttempt, string(m.sim.iccid))
 		if m.opt.Network {
 			m.radio.registered = true
