@@ -37,7 +37,9 @@ func (m *Module) leave(at time.Time, v Command, end func(at time.Time)) {
 	for _, u := range v.URCs {
 		m.urc(at.Add(v.Wait), u)
 	}
+	asked := at
 	m.line.at(at.Add(v.Wait), func(at time.Time) {
+		m.charge(asked, at)
 		if last := m.tx.free; last.After(at) {
 			m.line.at(last, end)
 			return
