@@ -64,6 +64,7 @@ func (g Generic) Package() ([]byte, error) {
 // file depends on its size, so the right amount is approached in a few steps;
 // what came nearest without being too much is kept.
 func (b *builder) fitted() []byte {
+	b.elements = b.all()
 	best := b.join(nil)
 	for fill, step := b.g.Size-len(best), 0; step < 16; step++ {
 		out := b.join(b.operatorFiles(fill))
@@ -81,13 +82,19 @@ func (b *builder) fitted() []byte {
 
 // builder makes the profile elements. Identification numbers of elements are
 // given by join.
-type builder struct{ g Generic }
+type builder struct {
+	g        Generic
+	elements []element
+}
 
-func (b *builder) join(operatorFiles []byte) []byte {
-	elements := []struct {
-		tag  wire.Tag
-		body []byte
-	}{
+type element struct {
+	tag  wire.Tag
+	body []byte
+}
+
+// all are the elements behind the header, that of the operator's files empty.
+func (b *builder) all() []element {
+	return []element{
 		{peMF, b.mf()},
 		{pePUK, b.puks()},
 		{pePIN, b.pins()},
@@ -97,16 +104,23 @@ func (b *builder) join(operatorFiles []byte) []byte {
 		{peOptUSIM, b.optUSIM()},
 		{pePIN, b.localPINs()},
 		{peAKA, b.aka()},
-		{peFileManagement, operatorFiles},
+		{peFileManagement, nil},
 		{peSecurityDomain, b.securityDomain()},
 		{peRFM, b.rfm(0xA0000005591010, 1, tarUICC, nil)},
 		{peRFM, b.rfm(0xA0000005591010, 2, tarUSIM, aidUSIM)},
 		{peEnd, nil},
 	}
-	out := b.header()
-	for i, e := range elements {
-		if e.tag == peFileManagement && e.body == nil {
-			continue
+}
+
+// join is the package with the operator's files, or without where there are none.
+func (b *builder) join(operatorFiles []byte) []byte {
+	out := make([]byte, 0, b.g.Size+1024)
+	out = append(out, b.header()...)
+	for i, e := range b.elements {
+		if e.tag == peFileManagement {
+			if e.body = operatorFiles; operatorFiles == nil {
+				continue
+			}
 		}
 		out = append(out, wire.TLV(e.tag, wire.TLV(0xA0, wire.TLV(0x80), wire.Integer(0x81, int64(i+1))), e.body)...)
 	}
@@ -141,9 +155,11 @@ func (b *builder) header() []byte {
 
 // secret derives test key material from the ICCID.
 func (b *builder) secret(label string, size int) []byte {
-	var out []byte
+	block := []byte("linefit test profile " + label + " " + string(b.g.ICCID) + "     ")
+	out := make([]byte, 0, size+sha256.Size)
 	for i := uint32(0); len(out) < size; i++ {
-		sum := sha256.Sum256(binary.BigEndian.AppendUint32([]byte("linefit test profile "+label+" "+string(b.g.ICCID)+" "), i))
+		binary.BigEndian.PutUint32(block[len(block)-4:], i)
+		sum := sha256.Sum256(block)
 		out = append(out, sum[:]...)
 	}
 	return out[:size]
