@@ -68,7 +68,6 @@ type UnitIdentified struct {
 	EID        ident.EID    `json:"eid,omitempty"`
 	Platform   *Platform    `json:"platform,omitempty"`
 	Profiles   []CardRecord `json:"profiles,omitempty"` // what was there before this run
-	BoundBy    string       `json:"bound_by,omitempty"`
 	Generation string       `json:"generation,omitempty"`
 }
 
@@ -118,7 +117,7 @@ type Intent struct {
 	SMDP        string      `json:"smdp,omitempty"`
 	Transaction string      `json:"transaction,omitempty"` // hexadecimal
 	Watermark   int64       `json:"watermark,omitempty"`   // highest notification sequence number before
-	Sequence    int64       `json:"sequence,omitempty"`    // of the notification that is removed
+	Sequences   []int64     `json:"sequences,omitempty"`   // of the notifications that are removed
 	Class       int         `json:"class,omitempty"`       // of the profile: 0 test, 1 provisioning, 2 operational
 	Present     string      `json:"present,omitempty"`     // "yes": a profile with this ICCID was there before
 	Cause       int         `json:"cause,omitempty"`       // CancelSessionReason
@@ -158,6 +157,7 @@ type RunVerdict struct {
 	EID      ident.EID     `json:"eid,omitempty"`
 	ICCIDs   []ident.ICCID `json:"iccids,omitempty"`
 	Evidence *Evidence     `json:"evidence,omitempty"`
+	BoundBy  string        `json:"bound_by,omitempty"` // what tied the unit to the scan
 	Millis   int64         `json:"ms"`
 }
 

@@ -70,7 +70,7 @@ func Kinds() []Kind {
 		{Name: KindBind, Power: "on", Doc: "Show that the unit on the port is the unit that was scanned.", Params: []Param{
 			{Name: "require", Type: ParamText, Values: []string{"identity", "scan", "none"}, Required: true,
 				Doc: "identity: IMEI or EID are known from the pairing list or the label, and equal; scan: where they are not known, a slot label or a presence edge tied the scan to the slot; none: engineering only. What is known must be equal in every case."},
-		}},
+		}, Measures: []string{"bound_by"}},
 		{Name: KindEUICC, Power: "on", Doc: "Open the eUICC; read EID, generation, platform and memory.",
 			Measures: []string{"eid", "eum", "generation", "svn", "euicc_firmware", "free_nvm", "sas", "pp_version", "profiles"}},
 		{Name: KindPrecheck, Power: "on", Doc: "What can be known before money moves: EID, memory, trusted CI, leftovers.", Params: []Param{

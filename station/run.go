@@ -41,6 +41,7 @@ type Run struct {
 	Millis  int64 // sum over the attempts
 
 	Identity UnitIdentified
+	BoundBy  string // what tied the unit to the scan
 	Intents  []Intent
 	Results  []Result
 	Profile  *ProfileReserved
@@ -143,7 +144,7 @@ func (r *Run) ended(s Step, res StepResult) string {
 // verdict judges a run whose steps are done. Pass needs every required step OK
 // and, where the recipe touches profiles, what was read back.
 func (r *Run) verdict() RunVerdict {
-	v := RunVerdict{Verdict: Pass, IMEI: r.Identity.IMEI, EID: r.Identity.EID, Evidence: r.Evidence, Millis: r.Millis}
+	v := RunVerdict{Verdict: Pass, IMEI: r.Identity.IMEI, EID: r.Identity.EID, Evidence: r.Evidence, BoundBy: r.BoundBy, Millis: r.Millis}
 	if iccid, ok := r.Installed(); ok && iccid != "" {
 		v.ICCIDs = append(v.ICCIDs, iccid)
 	}
@@ -248,8 +249,12 @@ func (r *Run) evolveStep(f StepEnded) {
 	if f.Outcome != OK && f.Outcome != Skipped && f.Then == ThenClose && r.Failed == nil {
 		r.Failed = &Failure{Step: f.Step, Outcome: f.Outcome, Reason: f.Reason}
 	}
-	if f.Kind == KindReadback && f.Outcome == OK {
+	switch {
+	case f.Outcome != OK:
+	case f.Kind == KindReadback:
 		r.Evidence = evidenceOf(f)
+	case f.Kind == KindBind:
+		r.BoundBy = measured(f, "bound_by")
 	}
 	switch i := r.indexOf(f.Then); {
 	case f.Then == ThenClose:
@@ -264,22 +269,22 @@ func (r *Run) evolveStep(f StepEnded) {
 	r.advance()
 }
 
-// evidenceOf takes the read-back step's measurements as evidence.
-func evidenceOf(f StepEnded) *Evidence {
-	e := &Evidence{}
+// measured is a measurement of a step, empty where there is none.
+func measured(f StepEnded, name string) string {
 	for _, m := range f.Measured {
-		switch m.Name {
-		case "iccid":
-			e.ICCID = ident.ICCID(m.Value)
-		case "card_iccid":
-			e.Seen = ident.ICCID(m.Value)
-		case "eid":
-			e.EID = ident.EID(m.Value)
-		case "state":
-			e.State = m.Value
+		if m.Name == name {
+			return m.Value
 		}
 	}
-	return e
+	return ""
+}
+
+// evidenceOf takes the read-back step's measurements as evidence.
+func evidenceOf(f StepEnded) *Evidence {
+	return &Evidence{
+		ICCID: ident.ICCID(measured(f, "iccid")), Seen: ident.ICCID(measured(f, "card_iccid")),
+		EID: ident.EID(measured(f, "eid")), State: measured(f, "state"),
+	}
 }
 
 func mergeIdentity(old, f UnitIdentified) UnitIdentified {
@@ -292,7 +297,6 @@ func mergeIdentity(old, f UnitIdentified) UnitIdentified {
 	set(&old.Model, f.Model)
 	set(&old.Firmware, f.Firmware)
 	set(&old.Route, f.Route)
-	set(&old.BoundBy, f.BoundBy)
 	set(&old.Generation, f.Generation)
 	set((*string)(&old.IMEI), string(f.IMEI))
 	set((*string)(&old.EID), string(f.EID))

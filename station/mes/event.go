@@ -177,7 +177,7 @@ func (r Refs) result(v audit.View) (Result, error) {
 		Started: begin.UTC, Ended: end.UTC, Millis: verdict.Millis, Number: started.Number,
 		Recipe: started.Recipe, Version: started.Version, Digest: started.Digest, WorkOrder: started.WorkOrder, SKU: started.SKU,
 		Route: started.Route, RouteRef: started.RouteRef, Operator: station.Actor(begin.Actor),
-		IMEI: verdict.IMEI, EID: verdict.EID, ICCIDs: verdict.ICCIDs, Evidence: verdict.Evidence,
+		IMEI: verdict.IMEI, EID: verdict.EID, ICCIDs: verdict.ICCIDs, Evidence: verdict.Evidence, BoundBy: verdict.BoundBy,
 		Equipment: where, Simulated: end.Sim,
 	}
 	if disposed.Reason != nil {
@@ -196,7 +196,7 @@ func (r *Result) identify(v audit.View, seqs []uint64) error {
 		for _, f := range []struct {
 			to   *string
 			from string
-		}{{&r.Maker, id.Maker}, {&r.Model, id.Model}, {&r.Firmware, id.Firmware}, {&r.BoundBy, id.BoundBy}} {
+		}{{&r.Maker, id.Maker}, {&r.Model, id.Model}, {&r.Firmware, id.Firmware}} {
 			if f.from != "" {
 				*f.to = f.from
 			}

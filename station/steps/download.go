@@ -72,7 +72,7 @@ func mustReconcile(run *station.Run) bool {
 // phases bind the effects of a download to the LPA's phases.
 var phases = map[station.EffectName]rsp.Phase{
 	station.EffectGetBPP: rsp.PhaseGetPackage, station.EffectLoad: rsp.PhaseLoad,
-	station.EffectCancel: rsp.PhaseCancel, station.EffectRemove: rsp.PhaseRemoveNotification,
+	station.EffectCancel: rsp.PhaseCancel,
 }
 
 var effects = func() map[rsp.Phase]station.EffectName {
@@ -90,7 +90,7 @@ func lastIntent(run *station.Run) (rsp.Phase, rsp.Detail) {
 	phase := rsp.Phase("")
 	for _, in := range run.Intents {
 		p, ok := phases[in.Effect]
-		if !ok || in.Effect == station.EffectRemove || in.Profile != run.Profile.Handle {
+		if !ok || in.Profile != run.Profile.Handle {
 			continue
 		}
 		phase = p
@@ -249,7 +249,7 @@ func (s *session) recorder(a *station.Attempt) rsp.Recorder {
 		}
 		in := station.Intent{
 			Effect: effect, Number: a.Run.NextIntent(), ICCID: d.ICCID, SMDP: d.SMDP, Transaction: d.TransactionID.String(),
-			Watermark: d.HighWater, Sequence: d.Sequence, Class: int(d.Class), Consent: d.Consent, Cause: int(d.Reason),
+			Watermark: d.HighWater, Class: int(d.Class), Consent: d.Consent, Cause: int(d.Reason),
 		}
 		if a.Run.Profile != nil {
 			in.Profile = a.Run.Profile.Handle

@@ -2,9 +2,9 @@ package steps
 
 import (
 	"context"
+	"errors"
 
 	"linefit/modem/euicc"
-	"linefit/modem/rsp"
 	"linefit/station"
 	"linefit/station/notify"
 )
@@ -35,18 +35,16 @@ func handover(ctx context.Context, s *session, a *station.Attempt) station.StepR
 		return failed(err, station.VaultFault)
 	}
 	s.bench.opt.Outbox.Await(ctx, a.Run.Identity.EID)
-	pending, removed := 0, 0
+	var done []int64
 	for _, n := range list {
-		if s.bench.opt.Outbox.State(a.Run.Identity.EID, n.Sequence) != notify.Delivered || a.Step.Text("remove") == "never" {
-			pending++
-			continue
+		if s.bench.opt.Outbox.State(a.Run.Identity.EID, n.Sequence) == notify.Delivered && a.Step.Text("remove") != "never" {
+			done = append(done, n.Sequence)
 		}
-		if err := s.remove(ctx, a, c, n); err != nil {
-			return failed(err, station.EUICCProtocol)
-		}
-		removed++
 	}
-	return ok(number("pending", int64(pending)), number("delivered", int64(removed)))
+	if err := s.remove(ctx, a, c, done); err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	return ok(number("pending", int64(len(list)-len(done))), number("delivered", int64(len(done))))
 }
 
 // takeOver keeps every notification that the outbox does not have yet.
@@ -71,11 +69,24 @@ func (s *session) takeOver(ctx context.Context, a *station.Attempt, c *card, lis
 	return nil
 }
 
-// remove takes an acknowledged notification off the eUICC, with its intent
-// before and its result behind.
-func (s *session) remove(ctx context.Context, a *station.Attempt, c *card, n euicc.Notification) error {
-	if err := rsp.Remove(ctx, c.Card, s.recorder(a), n.Sequence); err != nil {
-		return err
+// remove takes acknowledged notifications off the eUICC, with one intent before
+// and one result behind. A removal that is interrupted is simply done again:
+// one that is gone already is removed.
+func (s *session) remove(ctx context.Context, a *station.Attempt, c *card, sequences []int64) error {
+	if len(sequences) == 0 {
+		return nil
 	}
-	return s.closeEffect(ctx, a, station.EffectRemove, station.Result{Outcome: station.OK, By: "answer", Sequence: n.Sequence})
+	number := openIntent(a.Run, station.EffectRemove)
+	if number == 0 {
+		number = a.Run.NextIntent()
+		if err := a.Record(ctx, station.Intent{Effect: station.EffectRemove, Number: number, Sequences: sequences}); err != nil {
+			return err
+		}
+	}
+	for _, n := range sequences {
+		if err := c.RemoveNotification(ctx, n); err != nil && !errors.Is(err, euicc.ErrNothingToDelete) {
+			return err
+		}
+	}
+	return a.Record(ctx, station.Result{Effect: station.EffectRemove, Number: number, Outcome: station.OK, By: "answer"})
 }

@@ -28,7 +28,7 @@ func identify(ctx context.Context, s *session, a *station.Attempt) station.StepR
 
 // bind shows that the unit on the port is the one that was scanned. A
 // mismatch is nobody's proven fault: the unit is held.
-func bind(ctx context.Context, _ *session, a *station.Attempt) station.StepResult {
+func bind(_ context.Context, _ *session, a *station.Attempt) station.StepResult {
 	read, want := a.Run.Identity, a.Run.Started.Expect
 	switch {
 	case want.IMEI != "" && want.IMEI != read.IMEI:
@@ -48,10 +48,5 @@ func bind(ctx context.Context, _ *session, a *station.Attempt) station.StepResul
 	if by == "" {
 		by = "none"
 	}
-	if a.Run.Identity.BoundBy == "" {
-		if err := a.Record(ctx, station.UnitIdentified{BoundBy: by}); err != nil {
-			return failed(err, station.LogStopped)
-		}
-	}
-	return ok()
+	return ok(station.Measure("bound_by", by))
 }
