@@ -36,8 +36,9 @@ type Decision struct {
 	Why    string
 	// ICCID is that of an installed profile whose import did not say it.
 	ICCID ident.ICCID
-	// Running says which runs are open; their profiles are left alone.
-	Running func(station.RunID) bool
+	// Running says whether the run that has a profile is open; such a profile is
+	// left alone.
+	Running func(station.StockItem) bool
 }
 
 // Release puts a quarantined or stranded profile back for any eUICC. It takes
@@ -92,7 +93,7 @@ func (l *Ledger) decide(ctx context.Context, d Decision, j Journal, rule func(st
 	if c, ok := l.pending[i.Handle]; ok {
 		return i, station.Refuse(station.SlotNotReady, "run %s is just getting profile %s", c.run, i.Handle)
 	}
-	free := i.State == station.StockQuarantined || i.State == station.StockReserved && d.Running != nil && !d.Running(i.Run)
+	free := i.State == station.StockQuarantined || i.State == station.StockReserved && d.Running != nil && !d.Running(i)
 	if !free {
 		return i, station.Refuse(station.SlotNotReady, "profile %s is %s: only a quarantined one, or one of a run that is over, is decided about", i.Handle, i.State)
 	}

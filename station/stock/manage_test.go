@@ -20,7 +20,7 @@ var (
 	qa       = station.Person{Actor: "qa1", Role: station.RoleQA}
 )
 
-func nothingRuns(station.RunID) bool { return false }
+func nothingRuns(station.StockItem) bool { return false }
 
 // quarantined brings a profile into quarantine for a reason, after so many
 // downloads.
@@ -93,7 +93,7 @@ func TestDecisionsLeaveUsedProfilesAlone(t *testing.T) {
 	w := newWorld(t)
 	w.importCSV(threeCodes)
 	item := w.mustReserve(want("r1", eid(t, 1)))
-	d := stock.Decision{By: qa, Handle: item.Handle, Why: "x", Running: func(r station.RunID) bool { return r == "r1" }}
+	d := stock.Decision{By: qa, Handle: item.Handle, Why: "x", Running: func(i station.StockItem) bool { return i.Run == "r1" }}
 	_, err := w.ledger.Release(ctx, d, w.log)
 	refused(t, err, station.SlotNotReady)
 	d.Running = nothingRuns // the run is over and never settled it

@@ -1,0 +1,119 @@
+package stock
+
+import (
+	"context"
+	"time"
+
+	"linefit/audit"
+	"linefit/modem/ident"
+	"linefit/station"
+)
+
+// Room is the stock as people work with it: the ledger with the journal that it
+// writes to and the rules of this station. The API and the command line are on
+// top of it.
+type Room struct {
+	Ledger  *Ledger
+	Journal Journal
+	// Share says which split lists this station takes.
+	Share ShareRule
+	// Running says whether the run that has a profile is open.
+	Running func(station.StockItem) bool
+}
+
+// Stocked is what is in stock: counts, what is left of every kind, profiles.
+type Stocked struct {
+	Count    station.StockCount  `json:"count"`
+	Offers   []Offer             `json:"offers"`
+	Profiles []station.StockItem `json:"profiles"`
+	// More says that there are more profiles than were asked for.
+	More bool `json:"more,omitempty"`
+}
+
+// List shows the stock, with at most limit profiles.
+func (r *Room) List(f Filter, limit int) (Stocked, error) {
+	out := Stocked{Offers: []Offer{}, Profiles: []station.StockItem{}}
+	err := r.Ledger.views(func(v audit.View) (err error) {
+		if out.Count, err = Count(v); err != nil {
+			return err
+		}
+		offers, err := Offers(v, time.Now())
+		if err != nil {
+			return err
+		}
+		out.Offers = append(out.Offers, offers...)
+		return List(v, f, func(i station.StockItem) error {
+			if len(out.Profiles) == limit {
+				out.More = true
+				return audit.ErrStop
+			}
+			out.Profiles = append(out.Profiles, i)
+			return nil
+		})
+	})
+	return out, err
+}
+
+// Find finds profiles by handle, ICCID, EID or run, as [Find] does.
+func (r *Room) Find(id string) (items []station.StockItem, err error) {
+	err = r.Ledger.views(func(v audit.View) error {
+		items, err = Find(v, id)
+		return err
+	})
+	return items, err
+}
+
+// Import takes a list in; it takes a lead.
+func (r *Room) Import(ctx context.Context, by station.Person, src Source) (Imported, error) {
+	if err := by.Allow(station.RoleLead, "importing profiles"); err != nil {
+		return Imported{}, err
+	}
+	src.Share = r.Share
+	return r.Ledger.Import(ctx, src, station.Scope{Actor: by.Actor}, r.Journal)
+}
+
+// Release is [Ledger.Release].
+func (r *Room) Release(ctx context.Context, d Decision) (station.StockItem, error) {
+	d.Running = r.Running
+	return r.Ledger.Release(ctx, d, r.Journal)
+}
+
+// Resolve is [Ledger.Resolve].
+func (r *Room) Resolve(ctx context.Context, d Decision, found Finding) (station.StockItem, error) {
+	d.Running = r.Running
+	return r.Ledger.Resolve(ctx, d, found, r.Journal)
+}
+
+// Quarantine is [Ledger.Quarantine].
+func (r *Room) Quarantine(ctx context.Context, by station.Person, f Filter, why string) (int, error) {
+	return r.Ledger.Quarantine(ctx, by, f, why, r.Journal)
+}
+
+// Erase is [Ledger.Erase]; it takes a lead.
+func (r *Room) Erase(ctx context.Context, by station.Person, keep time.Duration) (int, error) {
+	if err := by.Allow(station.RoleLead, "erasing used codes"); err != nil {
+		return 0, err
+	}
+	return r.Ledger.Erase(ctx, keep, r.Journal)
+}
+
+// Claims is [Ledger.Claims].
+func (r *Room) Claims(f Filter) ([]Claim, error) { return r.Ledger.Claims(f, time.Now()) }
+
+// Needed is [Needed].
+func (r *Room) Needed(eids []ident.EID) (out []ident.EID, err error) {
+	err = r.Ledger.views(func(v audit.View) error {
+		out, err = Needed(v, eids)
+		return err
+	})
+	return out, err
+}
+
+// Reconcile is [Reconcile].
+func (r *Room) Reconcile(lists Lists) (out []Disagreement, err error) {
+	err = r.Ledger.views(func(v audit.View) error {
+		out, err = Reconcile(v, lists)
+		return err
+	})
+	return out, err
+}
