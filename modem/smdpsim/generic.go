@@ -190,6 +190,7 @@ func (b *builder) operatorFiles(fill int) []byte {
 	commands := wire.TLV(0x80, nil) // path of the MF
 	commands = append(commands, wire.TLV(0x62, wire.TLV(0x82, []byte{0x78, 0x21}), wire.TLV(0x83, []byte{0x7F, 0x66}),
 		wire.TLV(0x8B, []byte{0x2F, 0x06, 0x01}), wire.TLV(0xC6, []byte{0x01, 0x0A, 0x0B}))...)
+	commands = append(commands, wire.TLV(0x80, []byte{0x7F, 0x66})...)
 	for i := 0; fill > perFile && i < 0x100; i++ {
 		n := min(fill-perFile, largest)
 		fill -= n + perFile

@@ -105,6 +105,9 @@ func TestGenericProfile(t *testing.T) {
 		if !bytes.Contains(der, testICCID.Bytes()) || !bytes.Contains(der, []byte{0x08, 0x09, 0x10, 0x10, 0x10, 0x32, 0x54, 0x76, 0x98}) {
 			t.Error("EF.ICCID or EF.IMSI is not there")
 		}
+		if size != 1 && !bytes.Contains(der, []byte{0x80, 0x02, 0x7F, 0x66, 0x62}) {
+			t.Error("the operator's files are not in their folder")
+		}
 		again, err := smdpsim.GenericProfile(testICCID, testIMSI, "linefit generic", size)
 		if err != nil || !bytes.Equal(der, again) {
 			t.Errorf("the second package differs, %v", err)
