@@ -167,6 +167,21 @@ func (r *real) pending() {
 	}
 }
 
+// reads checks the start of a transparent file under the MF of the enabled
+// profile, on channel 0.
+func (r *real) reads(file, content []byte) {
+	r.t.Helper()
+	for _, id := range [][]byte{{0x3F, 0x00}, file} {
+		if _, sw := r.apdu(wire.Command{INS: wire.InsSelect, P2: 0x04, Data: id, Ne: 256}); !sw.OK() {
+			r.t.Fatalf("SELECT %x: %v", id, sw)
+		}
+	}
+	got, sw := r.apdu(wire.Command{INS: wire.InsReadBinary, Ne: len(content)})
+	if !sw.OK() || !bytes.Equal(got, content) {
+		r.t.Errorf("file %x has %x, %v", file, got, sw)
+	}
+}
+
 // The virtual eUICC and the virtual SM-DP+, which share no message code, agree
 // about whole lives of profiles: published ones and generated ones.
 func TestWithTheVirtualEUICC(t *testing.T) {
@@ -209,6 +224,9 @@ func TestWithTheVirtualEUICC(t *testing.T) {
 					t.Fatalf("%s: result %x", step.name, got)
 				}
 				r.card.Reset()
+				if step.name == "enable" {
+					r.reads([]byte{0x2F, 0xE2}, testICCID.Bytes())
+				}
 				r.open()
 				r.pending()
 				b.is("a", step.state, 1)

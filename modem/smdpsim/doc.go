@@ -34,6 +34,13 @@
 // matching ids, confirmation codes and one-time keys in clear and is readable
 // by its owner only; nothing else that this package prints shows them.
 //
+// # Batches
+//
+// [Server.Prepare] is the SM-DPf of in-factory provisioning (SGP.41): it binds
+// profiles to one-time keys that eUICCs were made with and writes them as a
+// signed [Batch]; each package is an order that counts as delivered. A key is
+// used once. The installation results come back as notifications.
+//
 // # Faults, time and accounting
 //
 // [Config] has callbacks: Fault draws what goes wrong with a request, before

@@ -12,9 +12,15 @@ import (
 // ProfileFile is a profile package in a folder.
 type ProfileFile struct {
 	Name string // file name without .der
-	DER  []byte
+	DER  []byte `json:"-"`
 	Info PackageInfo
 }
+
+// String names the file and shows nothing of the profile.
+func (p ProfileFile) String() string { return fmt.Sprintf("profile %s of ICCID %s", p.Name, p.Info.ICCID) }
+
+// GoString is [ProfileFile.String].
+func (p ProfileFile) GoString() string { return p.String() }
 
 // LoadProfiles reads every *.der of a folder. The error joins all mistakes,
 // each with the file's path.

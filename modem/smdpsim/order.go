@@ -41,7 +41,7 @@ type Order struct {
 	ConfirmationCode ConfirmationCode
 	EID              ident.EID // "": linked to the EID of the first delivery
 
-	Package []byte      // unprotected profile package (SAIP DER); not copied, must not change
+	Package []byte      `json:"-"` // unprotected profile package (SAIP DER); not copied, must not change
 	Generic *Generic    // or what to generate
 	ICCID   ident.ICCID // "": the package's; another one is written into the package
 
@@ -59,6 +59,12 @@ type Order struct {
 	// handed to the eUICC by ReplaceSessionKeys (SGP.22 section 2.5.3).
 	ProtectionKeys bool
 }
+
+// String names the order and shows nothing of its codes and its profile.
+func (o Order) String() string { return fmt.Sprintf("order %q of ICCID %s", o.ID, o.ICCID) }
+
+// GoString is [Order.String].
+func (o Order) GoString() string { return o.String() }
 
 // Errors of orders.
 var (

@@ -240,10 +240,14 @@ func TestNothingElseShowsSecrets(t *testing.T) {
 	if err != nil || code.Reveal() == "" {
 		t.Fatal(err)
 	}
-	order := smdpsim.Order{MatchingID: id, ConfirmationCode: "CANARY", Generic: &smdpsim.Generic{ICCID: testICCID, IMSI: testIMSI, Name: "x"}}
-	for _, v := range []any{b.s.Orders(), events, derr, berr, code, matching, order, &order, b.s.Notifications(), order.ConfirmationCode} {
+	order := smdpsim.Order{
+		MatchingID: id, ConfirmationCode: "CANARY", Package: []byte("CANARY"),
+		Generic: &smdpsim.Generic{ICCID: testICCID, IMSI: testIMSI, Name: "x"},
+	}
+	file := smdpsim.ProfileFile{Name: "x", DER: []byte("CANARY")}
+	for _, v := range []any{file, order.Generic, b.s.Orders(), events, derr, berr, code, matching, order, &order, b.s.Notifications(), order.ConfirmationCode} {
 		for _, out := range printed(t, v) {
-			if strings.Contains(out, "CANARY") || strings.Contains(out, testIMSI.Reveal()) {
+			if strings.Contains(out, "CANARY") || strings.Contains(out, "67 65 78") || strings.Contains(out, "Q0FOQVJZ") || strings.Contains(out, testIMSI.Reveal()) {
 				t.Errorf("%T shows a secret: %s", v, out)
 			}
 		}
