@@ -17,7 +17,9 @@ type ProfileFile struct {
 }
 
 // String names the file and shows nothing of the profile.
-func (p ProfileFile) String() string { return fmt.Sprintf("profile %s of ICCID %s", p.Name, p.Info.ICCID) }
+func (p ProfileFile) String() string {
+	return fmt.Sprintf("profile %s of ICCID %s", p.Name, p.Info.ICCID)
+}
 
 // GoString is [ProfileFile.String].
 func (p ProfileFile) GoString() string { return p.String() }
