@@ -24,7 +24,17 @@ type Expect struct {
 	Source string     `json:"source,omitempty"` // pairing, label, scan, presence
 	IMEI   ident.IMEI `json:"imei,omitempty"`
 	EID    ident.EID  `json:"eid,omitempty"`
+	// Sample marks a reference unit of the pairing list, SampleGolden or
+	// SampleFailing: its runs show that the station is right and are no
+	// production. Nothing but the list can say so.
+	Sample string `json:"sample,omitempty"`
 }
+
+// Reference units.
+const (
+	SampleGolden  = "golden"  // known to be good
+	SampleFailing = "failing" // known to be bad
+)
 
 // RunResumed says that an interrupted run goes on: the attempt that was open
 // closes Aborted, and the run starts again at a step.

@@ -40,7 +40,7 @@ func (o *Office) Admit(ctx context.Context, run station.RunID, ask engine.Ask) (
 	if err != nil {
 		return engine.Grant{}, err
 	}
-	unit, before, err := o.history(ask.Unit, run)
+	unit, before, err := o.history(ask.Unit, run, expect.Sample != "")
 	if err != nil {
 		return engine.Grant{}, err
 	}
@@ -63,22 +63,26 @@ func (o *Office) Admit(ctx context.Context, run station.RunID, ask engine.Ask) (
 	}}, nil
 }
 
-// history asks rework whether the unit may run again.
-func (o *Office) history(serial station.Serial, run station.RunID) (unit rework.Unit, before []station.Fact, err error) {
+// history asks rework whether the unit may run again. A reference unit is there
+// to be run again and again.
+func (o *Office) history(serial station.Serial, run station.RunID, sample bool) (unit rework.Unit, before []station.Fact, err error) {
+	policy := *o.Policy
+	policy.Rerun = policy.Rerun || sample
 	err = o.Views(func(v audit.View) error {
 		u, open, err := rework.UnitAndTicket(v, serial)
 		if err != nil {
 			return err
 		}
 		unit = u
-		before, err = o.Policy.Admit(u, open, o.Recipe.Name, run)
+		before, err = policy.Admit(u, open, o.Recipe.Name, run)
 		return err
 	})
 	return unit, before, err
 }
 
-// expected joins label and list.
+// expected joins label and list. Only the list makes a reference unit.
 func (o *Office) expected(ask engine.Ask) (station.Expect, error) {
+	ask.Expect.Sample = ""
 	if o.Units == nil {
 		return ask.Expect, nil
 	}
@@ -86,7 +90,9 @@ func (o *Office) expected(ask engine.Ask) (station.Expect, error) {
 	if !known {
 		return station.Expect{}, station.Refuse(station.UnitUnlisted, "serial %s is not on the list of expected units", ask.Unit)
 	}
-	return merge(ask.Expect, listed)
+	expect, err := merge(ask.Expect, listed)
+	expect.Sample = listed.Sample
+	return expect, err
 }
 
 // merge joins two words on a unit; where they contradict each other the unit

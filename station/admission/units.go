@@ -13,7 +13,8 @@ import (
 )
 
 // List is a list of expected units, read from a CSV file with a header line:
-// serial, and imei or eid or both.
+// serial, and imei or eid or both; sample marks reference units (golden,
+// failing).
 type List map[station.Serial]station.Expect
 
 // Expect implements Units.
@@ -75,8 +76,8 @@ func (p *unitParser) header(line int, record []string) {
 		name = strings.ToLower(strings.TrimSpace(name))
 		p.columns = append(p.columns, name)
 		switch {
-		case name != "serial" && name != "imei" && name != "eid":
-			p.add(line, i+1, "column %q is not known: serial, imei, eid", name)
+		case name != "serial" && name != "imei" && name != "eid" && name != "sample":
+			p.add(line, i+1, "column %q is not known: serial, imei, eid, sample", name)
 		case seen[name]:
 			p.add(line, i+1, "column %q stands twice", name)
 		}
@@ -105,6 +106,11 @@ func (p *unitParser) row(line int, record []string) {
 			e.IMEI, err = ident.ParseIMEI(text)
 		case p.columns[i] == "eid":
 			e.EID, err = ident.ParseEID(text)
+		case p.columns[i] != "sample": // the header has said so
+		case text == station.SampleGolden, text == station.SampleFailing:
+			e.Sample = text
+		default:
+			err = fmt.Errorf("sample is %q, not %s or %s", text, station.SampleGolden, station.SampleFailing)
 		}
 		if err != nil {
 			p.add(line, i+1, "%v", err)
