@@ -119,7 +119,7 @@ func TestEveryWordOfTheVocabulary(t *testing.T) {
 	add("slot", strs(station.SlotEmpty, station.SlotArmed, station.SlotRunning, station.SlotDone, station.SlotFault, station.SlotDisabled)...)
 	add("waiting", strs(station.WaitPresence, station.WaitBin, station.WaitRemoval, station.WaitMES, station.WaitLog)...)
 	add("result", strs(station.LampPass, station.LampFail, station.LampHold)...)
-	add("short", strs(station.LampPass, station.LampFail, station.LampHold)...)
+	add("cell", strs(station.SlotEmpty, station.SlotFault, station.SlotDisabled)...)
 	add("ticket", strs(station.TicketOpen, station.TicketTaken, station.TicketDone, station.TicketInRetest, station.TicketShut)...)
 	add("stock", strs(station.StockAvailable, station.StockReserved, station.StockInstalled, station.StockQuarantined, station.StockSpent)...)
 	healths := strs(station.HealthOK, station.HealthStopped, station.HealthReadOnly, station.HealthHalted, station.HealthStopping)
