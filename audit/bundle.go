@@ -34,6 +34,9 @@ type BundleShard struct {
 	Sim        bool          `json:"sim"`
 	Checkpoint string        `json:"checkpoint"` // signed note
 	Entries    []BundleEntry `json:"entries"`
+	// Link is the shard's first entry, a ShardOpened: it vouches for the key
+	// and the last checkpoint of the shard before, if that is in the bundle.
+	Link *BundleEntry `json:"link,omitempty"`
 }
 
 // A BundleEntry is an entry's exact bytes, as a JSON string, and its proof.
@@ -101,27 +104,23 @@ func (b Bundle) Verify(v note.Verifier) ([]Entry, []Finding) {
 			findings = append(findings, Finding{Code: FindCheckpoint, Detail: err.Error()})
 		}
 	}
-	for i, s := range b.Shards {
-		es, err := s.verify(v, i == len(b.Shards)-1)
-		entries = append(entries, es...)
-		if err != nil {
-			add(err)
-		}
-	}
 	units := map[string]bool{}
 	for _, u := range b.Units {
 		units[u] = true
 	}
-	counters := map[string]uint64{}
-	for _, e := range entries {
-		if !units[e.Unit] {
-			findings = append(findings, Finding{Code: FindIncomplete, Seq: e.Seq, Detail: fmt.Sprintf("entry of unit %q, which the bundle does not name", e.Unit)})
-			continue
+	trusted := v
+	for i := len(b.Shards) - 1; i >= 0; i-- { // each shard vouches for the one before
+		s := b.Shards[i]
+		es, err := s.verify(trusted)
+		if err == nil && i > 0 {
+			trusted, err = s.before(b.Shards[i-1])
 		}
-		if counters[e.Unit]++; e.UnitSeq != counters[e.Unit] {
-			findings = append(findings, Finding{Code: FindIncomplete, Seq: e.Seq, Detail: fmt.Sprintf("unit %q counts %d where %d belongs: entries were left out", e.Unit, e.UnitSeq, counters[e.Unit])})
-			counters[e.Unit] = e.UnitSeq
+		if err != nil {
+			add(err)
+			break
 		}
+		findings = append(findings, s.complete(units, es)...)
+		entries = append(slices.Clone(es), entries...)
 	}
 	if found := b.resolve(entries); !slices.Equal(found, b.Units) {
 		findings = append(findings, Finding{Code: FindIncomplete, Detail: fmt.Sprintf("its entries say that %q is units %q, the bundle says %q", b.ID, found, b.Units)})
@@ -140,16 +139,62 @@ func (b Bundle) resolve(entries []Entry) []string {
 	return r.Units()
 }
 
-// verify checks one shard's part. newest says that v must be its key.
-func (s BundleShard) verify(v note.Verifier, newest bool) ([]Entry, error) {
+// complete checks that no entry of a unit is left out, nor one of another.
+func (s BundleShard) complete(units map[string]bool, entries []Entry) (findings []Finding) {
+	counters := map[string]uint64{}
+	for _, e := range entries {
+		if !units[e.Unit] {
+			findings = append(findings, Finding{Code: FindIncomplete, Seq: e.Seq, Detail: fmt.Sprintf("entry of unit %q, which the bundle does not name", e.Unit)})
+			continue
+		}
+		if counters[e.Unit]++; e.UnitSeq != counters[e.Unit] {
+			findings = append(findings, Finding{Code: FindIncomplete, Seq: e.Seq, Detail: fmt.Sprintf("unit %q counts %d where %d belongs: entries were left out", e.Unit, e.UnitSeq, counters[e.Unit])})
+			counters[e.Unit] = e.UnitSeq
+		}
+	}
+	return findings
+}
+
+// before checks that this shard vouches for the bundle's part before it, and
+// returns that one's key.
+func (s BundleShard) before(prev BundleShard) (note.Verifier, error) {
+	bad := func(what string) (note.Verifier, error) {
+		return nil, &FindingError{Finding{Code: FindProof, Seq: s.First, Detail: what}}
+	}
+	if s.Link == nil || s.Link.Index != 0 {
+		return bad("nothing vouches for the shard before")
+	}
+	c, err := ParseCheckpoint([]byte(s.Checkpoint))
+	if err == nil {
+		err = checkInclusion(c.Head, 0, []byte(s.Link.Entry), s.Link.Proof)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e, err := Decode([]byte(s.Link.Entry))
+	var opened ShardOpened
+	if err == nil {
+		err = ParseFact(e, &opened)
+	}
+	if err != nil || e.Type != TypeShardOpened || e.Seq != s.First {
+		return bad("its first entry does not name the shard before")
+	}
+	if opened.Origin != prev.Origin || opened.VKey != prev.VKey || opened.Checkpoint != prev.Checkpoint {
+		return bad("its first entry names another shard before it")
+	}
+	return ParseVKey(opened.VKey)
+}
+
+// verify checks one shard's part with the key v, or with its own.
+func (s BundleShard) verify(v note.Verifier) ([]Entry, error) {
 	own, err := ParseVKey(s.VKey)
 	if err != nil {
 		return nil, err
 	}
-	if v != nil && newest && (own.Name() != v.Name() || own.KeyHash() != v.KeyHash()) {
+	if v != nil && (own.Name() != v.Name() || own.KeyHash() != v.KeyHash()) {
 		return nil, &CheckpointError{Kind: ErrCheckpointKey, Detail: fmt.Sprintf("the bundle names key %s+%08x, the given key is %s+%08x", own.Name(), own.KeyHash(), v.Name(), v.KeyHash())}
 	}
-	if v != nil && newest {
+	if v != nil {
 		own = v
 	}
 	c, err := OpenCheckpoint([]byte(s.Checkpoint), own)

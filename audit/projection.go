@@ -18,8 +18,16 @@ type Reader interface {
 	Iterate(prefix []byte, fn func(key, value []byte) error) error
 }
 
+// Limits of a projection's keys and values, in bytes: a pair fits into one
+// entry of a shard's snapshot.
+const (
+	MaxKey   = 1 << 10
+	MaxValue = 40 << 10
+)
+
 // A Txn reads and writes one projection's keys; each projection has its own
-// namespace. It sees its own writes. A key has at most 1 KB, a value 64 KB.
+// namespace. It sees its own writes. A key has at most [MaxKey] bytes, a value
+// [MaxValue].
 type Txn interface {
 	Reader
 	Set(key, value []byte) error

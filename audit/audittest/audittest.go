@@ -40,7 +40,7 @@ func (m *Memory) Iterate(prefix []byte, fn func(key, value []byte) error) error 
 
 // Set implements [audit.Txn].
 func (m *Memory) Set(key, value []byte) error {
-	if len(key) > 1024 || len(value) > 64<<10 {
+	if len(key) > audit.MaxKey || len(value) > audit.MaxValue {
 		return fmt.Errorf("key of %d or value of %d bytes is too large", len(key), len(value))
 	}
 	if m.m == nil {

@@ -15,6 +15,7 @@ import (
 // Nothing in it is repaired after a failed write: it is closed and reopened.
 type core struct {
 	opt    *Options
+	key    audit.Key // of the newest shard
 	d      *deriver
 	head   header // of the newest segment
 	file   File   // the newest segment
@@ -24,6 +25,9 @@ type core struct {
 	edge   *tileEdge
 	signed []byte // published checkpoint that the next batch carries along
 	clock  drifting
+	link   *audit.ShardOpened // of the newest shard
+	ready  uint32             // newest shard whose snapshot is whole
+	closed bool               // the last entry closes the shard
 }
 
 // drifting follows UTC against monotonic time within a boot.
@@ -77,11 +81,35 @@ func (c *core) encode(reqs []*request) (*pending, error) {
 	p.after = c.off + int64(len(p.buf))
 	p.item.at = place{c.head.Shard, c.head.First, c.off}
 	p.item.tiles = c.edge.flush()
-	p.item.after = meta{
-		Origin: c.head.Origin, Head: p.head, Applied: c.next - 1, Last: c.next - 1,
-		Shard: c.head.Shard, Base: c.head.Base, Segment: c.head.First, Offset: p.after,
-	}
+	p.item.after = c.metaAt(p.head, p.after)
 	return p, nil
+}
+
+// metaAt is the derived state's meta after a batch that ends at offset.
+func (c *core) metaAt(head audit.Head, offset int64) meta {
+	return meta{
+		Origin: c.head.Origin, Head: head, Applied: c.next - 1, Last: c.next - 1,
+		Shard: c.head.Shard, Base: c.head.Base, Segment: c.head.First, Offset: offset,
+		Ready: c.ready, Closed: c.closed,
+	}
+}
+
+// took notes what an entry means for the shard.
+func (c *core) took(e audit.Entry) {
+	c.closed = e.Type == audit.TypeShardClosed
+	if e.Type == audit.TypeShardReady {
+		c.ready = c.head.Shard
+	}
+}
+
+// enter makes h the newest segment's header; a new shard begins empty.
+func (c *core) enter(h header) {
+	if h.Shard != c.head.Shard {
+		c.tree, c.edge, c.signed, c.closed = &audit.Tree{}, &tileEdge{}, nil, false
+		clear(c.d.slots)
+		clear(c.d.units)
+	}
+	c.head = h
 }
 
 // add completes a draft to the next entry and appends its frame.
@@ -93,7 +121,7 @@ func (c *core) add(p *pending, d stamped) (audit.Entry, error) {
 		Sim: c.opt.Sim, Data: d.Data,
 	}
 	if e.Unit != "" {
-		last, err := c.d.unitSeq(e.Unit)
+		last, err := c.d.unitSeq(e.Unit, c.head.Base)
 		if err != nil {
 			return audit.Entry{}, err
 		}
@@ -108,6 +136,7 @@ func (c *core) add(p *pending, d stamped) (audit.Entry, error) {
 	p.buf = appendFrame(p.buf, kindEntry, raw)
 	c.edge.add(c.tree.Size(), c.tree.Append(audit.LeafHash(raw)))
 	p.item.entries = append(p.item.entries, e)
+	c.took(e)
 	c.next++
 	return e, nil
 }
@@ -170,7 +199,7 @@ func (c *core) roll() *StateError {
 		return nil
 	}
 	h := c.head
-	h.First, h.Prev = c.next, c.tree.Head()
+	h.First, h.Prev, h.Link = c.next, c.tree.Head(), nil
 	f, off, err := createSegment(c.opt, h)
 	if err != nil {
 		e := writeError("new segment", err)
@@ -178,7 +207,8 @@ func (c *core) roll() *StateError {
 		return e
 	}
 	old := c.file
-	c.head, c.file, c.off = h, f, off
+	c.enter(h)
+	c.file, c.off = f, off
 	if err := old.Close(); err != nil {
 		e := writeError("close segment", err)
 		e.Unknown = false

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -17,9 +18,9 @@ import (
 const (
 	keyMeta       = 'm' // meta, JSON
 	keyBatch      = 'b' // + first seq: where a batch stands
-	keyTile       = 't' // + level + index: hashes
-	keySlot       = 's' // + slot: last slot_seq
-	keyUnit       = 'u' // + serial + 0 + unit_seq: seq
+	keyTile       = 't' // + shard + level + index: hashes
+	keySlot       = 's' // + slot: last slot_seq, seq of that entry
+	keyUnit       = 'u' // + serial + 0 + seq: unit_seq
 	keyProjection = 'p' // + length of name + name + 0 + the projection's key
 )
 
@@ -36,6 +37,8 @@ type meta struct {
 	Base        uint64     `json:"base"`        // first entry of the shard
 	Segment     uint64     `json:"segment"`
 	Offset      int64      `json:"offset"`
+	Ready       uint32     `json:"ready"`  // newest shard whose snapshot is whole
+	Closed      bool       `json:"closed"` // the last entry closes the shard
 }
 
 const metaFormat = 1
@@ -121,7 +124,9 @@ func newDeriver(db *badger.DB, projections []audit.Projection) (*deriver, error)
 			return err
 		}
 		return scanPrefix(txn, []byte{keySlot}, func(k, v []byte) error {
-			d.slots[int(binary.BigEndian.Uint32(k[1:]))] = binary.BigEndian.Uint64(v)
+			if binary.BigEndian.Uint64(v[8:]) >= m.Base {
+				d.slots[int(binary.BigEndian.Uint32(k[1:]))] = binary.BigEndian.Uint64(v)
+			}
 			return nil
 		})
 	})
@@ -143,10 +148,13 @@ func readMeta(txn *badger.Txn) (meta, bool, error) {
 // contiguous checks that no batch is missing from the index. Each batch's
 // transaction wrote one record there, so a file that Badger lost shows.
 func contiguous(txn *badger.Txn, m meta) error {
-	next := uint64(0)
+	next, shard := uint64(0), uint32(0)
 	err := scanPrefix(txn, []byte{keyBatch}, func(k, v []byte) error {
 		first, count := binary.BigEndian.Uint64(k[1:]), binary.BigEndian.Uint32(v[20:])
-		if next != 0 && first != next {
+		if s := binary.BigEndian.Uint32(v); s != shard {
+			shard, next = s, first // a new shard may skip what is lost
+		}
+		if first != next {
 			return fmt.Errorf("batches between entries %d and %d are missing", next, first)
 		}
 		next = first + uint64(count)
@@ -223,11 +231,12 @@ func (d *deriver) commit(items []item) error {
 
 // project derives everything that one entry changes.
 func (d *deriver) project(txn *badger.Txn, e audit.Entry) error {
-	if err := txn.Set(slotKey(e.Slot), binary.BigEndian.AppendUint64(nil, e.SlotSeq)); err != nil {
+	slot := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, e.SlotSeq), e.Seq)
+	if err := txn.Set(slotKey(e.Slot), slot); err != nil {
 		return err
 	}
 	if e.Unit != "" {
-		if err := txn.Set(unitKey(e.Unit, e.UnitSeq), binary.BigEndian.AppendUint64(nil, e.Seq)); err != nil {
+		if err := txn.Set(unitKey(e.Unit, e.Seq), binary.BigEndian.AppendUint64(nil, e.UnitSeq)); err != nil {
 			return err
 		}
 	}
@@ -255,15 +264,16 @@ func putBatch(txn *badger.Txn, it item) error {
 		return err
 	}
 	for _, t := range it.tiles {
-		if err := txn.Set(tileKey(t.level, t.index), t.data); err != nil {
+		if err := txn.Set(tileKey(it.at.shard, t.level, t.index), t.data); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// unitSeq returns the newest counter of a unit, 0 if it is new.
-func (d *deriver) unitSeq(unit string) (uint64, error) {
+// unitSeq returns the newest counter of a unit in the shard that begins with
+// entry base, 0 if it is new there.
+func (d *deriver) unitSeq(unit string, base uint64) (uint64, error) {
 	if n, ok := d.units[unit]; ok {
 		return n, nil
 	}
@@ -275,7 +285,12 @@ func (d *deriver) unitSeq(unit string) (uint64, error) {
 		defer it.Close()
 		if it.Seek(unitKey(unit, math.MaxUint64)); it.Valid() {
 			k := it.Item().Key()
-			n = binary.BigEndian.Uint64(k[len(k)-8:])
+			if binary.BigEndian.Uint64(k[len(k)-8:]) >= base {
+				return it.Item().Value(func(v []byte) error {
+					n = binary.BigEndian.Uint64(v)
+					return nil
+				})
+			}
 		}
 		return nil
 	})
@@ -293,12 +308,38 @@ func (d *deriver) trimUnits() {
 	}
 }
 
+// forget removes the places of batches from entry seq on: they are lost.
+func (d *deriver) forget(seq uint64) error {
+	txn := d.db.NewTransaction(true)
+	defer txn.Discard()
+	var lost [][]byte
+	err := scanFrom(txn, []byte{keyBatch}, batchKey(seq), func(k, _ []byte) error {
+		lost = append(lost, bytes.Clone(k))
+		return nil
+	})
+	for _, k := range lost {
+		if err == nil {
+			err = txn.Delete(k)
+		}
+		if errors.Is(err, badger.ErrTxnTooBig) {
+			if err = txn.Commit(); err == nil {
+				txn = d.db.NewTransaction(true)
+				err = txn.Delete(k)
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return txn.Commit()
+}
+
 func batchKey(seq uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyBatch}, seq) }
 func slotKey(slot int) []byte {
 	return binary.BigEndian.AppendUint32([]byte{keySlot}, uint32(slot))
 }
 
 func unitPrefix(unit string) []byte { return append(append([]byte{keyUnit}, unit...), 0) }
-func unitKey(unit string, n uint64) []byte {
-	return binary.BigEndian.AppendUint64(unitPrefix(unit), n)
+func unitKey(unit string, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(unitPrefix(unit), seq)
 }

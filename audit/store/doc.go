@@ -46,11 +46,12 @@
 // The first frame has kind H: a JSON object
 //
 //	{"format":1,"origin":"…","shard":1,"base":1,"first":1,
-//	 "prev":{"size":0,"root":"<base64>"},"vkey":"…","sim":false}
+//	 "prev":{"size":0,"root":"<base64>"},"vkey":"…","sim":false,"link":{…}}
 //
 // origin and vkey name the shard's log and its key; base is the seq of the
 // shard's first entry, first that of the segment's; prev is the tree head
-// before that entry. Then come batches, each
+// before that entry. link is only in the first segment of a later shard; see
+// below. Then come batches, each
 //
 //	S        at most one: a checkpoint that was published earlier, as text
 //	E…       one or more: an entry's bytes, see package audit
@@ -69,6 +70,18 @@
 // without the lock ([OpenLog], [Verify], exports) trust what is published, and
 // export no more than that.
 //
+// # Shards
+//
+// A shard is one log: an origin, a key, a tree. The next one begins after
+// ShardEntries entries or on [Store.Rotate]: the old one gets a last entry
+// shard.closed/1 that names the next key, and is published for the last time;
+// the new one, named <origin>/<number>, begins with shard.opened/1, which
+// carries that checkpoint, and a snapshot of all projections. So each shard
+// vouches for the one before and names the one after: whoever has one key can
+// verify all of them. seq and the projections go on; slot_seq and unit_seq
+// begin again. Closed shards that were exported and verified can be moved
+// away: derived state then comes from the oldest snapshot that is there.
+//
 // # Opening
 //
 // [Open] takes the lock, checks every segment's header, replays the newest
@@ -76,7 +89,10 @@
 // against Badger's head, cuts a torn end, flushes what it found, and compares
 // with DIR/checkpoint and with [Options].Anchors. If entries are missing that
 // were acknowledged or signed, or history is another, nothing is repaired:
-// the store opens read-only and says what it found.
+// the store opens read-only and says what it found. [Store.Accept] goes on all
+// the same, when two people have decided so: in a new shard whose first entry
+// is their decision, numbered behind everything that was ever seen.
+// Closed shards are not verified at opening, but by [Verify].
 //
 // # Failing
 //

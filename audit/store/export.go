@@ -23,65 +23,103 @@ func (e *DamagedError) Error() string {
 
 // An Exported says what an export holds.
 type Exported struct {
-	Origin     string `json:"origin"`
+	Origin     string `json:"origin"`     // of the newest shard
 	Entries    uint64 `json:"entries"`    // written
 	Size       uint64 `json:"size"`       // of the published checkpoint
 	Last       uint64 `json:"last"`       // seq of the last entry considered
 	Checkpoint string `json:"checkpoint"` // signed note that covers them
 }
 
-// good verifies the log and returns its published checkpoint: exports hold
-// only what that covers, and nothing of a damaged log.
-func (l *Log) good(ctx context.Context) (Report, audit.Checkpoint, error) {
-	r, err := l.Verify(ctx, nil)
-	if err != nil {
-		return Report{}, audit.Checkpoint{}, err
-	}
-	if !r.OK {
-		return Report{}, audit.Checkpoint{}, &DamagedError{r}
-	}
-	c, err := l.Published()
-	return r, c, err
+// A covered log is one that was just verified, with the signed heads that
+// cover its shards. Exports hold what those cover, and nothing more.
+type covered struct {
+	log    *Log
+	shards []shardCover
 }
 
-// base is the seq of the newest shard's first entry.
-func (l *Log) base() uint64 { return l.segs[len(l.segs)-1].head.Base }
+// A shardCover is one shard with its last signed head.
+type shardCover struct {
+	head   header // of its first segment
+	signed audit.Checkpoint
+}
 
-// covered calls fn for the bytes of every entry that the published checkpoint
-// covers, and fails if they are not what it says. The log was verified just
-// before: their form and order are known, and nothing is decoded.
-func (l *Log) covered(ctx context.Context, c audit.Checkpoint, fn func(seq uint64, raw []byte) error) error {
-	var tree audit.Tree
-	err := l.below(ctx, c, func(seq uint64, raw []byte) error {
-		if seq >= l.base() {
-			tree.Append(audit.LeafHash(raw))
-		}
-		return fn(seq, raw)
-	})
+// good verifies the log and returns what its checkpoints cover.
+func (l *Log) good(ctx context.Context) (*covered, error) {
+	r, err := l.Verify(ctx, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if head := tree.Head(); head != c.Head {
-		return &audit.FindingError{Finding: audit.Finding{Code: audit.FindRoot, Detail: fmt.Sprintf("the entries read give root %s at size %d, the checkpoint says %s at %d", head.Root, head.Size, c.Root, c.Size)}}
+	if !r.OK {
+		return nil, &DamagedError{r}
+	}
+	published, err := l.Published()
+	if err != nil {
+		return nil, err
+	}
+	c := &covered{log: l}
+	for i, s := range l.segs {
+		if i > 0 && s.head.Shard == l.segs[i-1].head.Shard || s.head.Origin != published.Origin && s.head.Shard == l.newest().Shard {
+			continue // not a shard's first segment, or a shard not yet published
+		}
+		sc := shardCover{head: s.head, signed: published}
+		if s.head.Origin != published.Origin {
+			next := l.segs[firstOf(l.segs, s.head.Shard+1)].head.Link
+			if sc.signed, err = l.open([]byte(next.Checkpoint)); err != nil {
+				return nil, err
+			}
+		}
+		c.shards = append(c.shards, sc)
+	}
+	return c, nil
+}
+
+// newest is the shard that the published checkpoint is of.
+func (c *covered) newest() shardCover { return c.shards[len(c.shards)-1] }
+
+func (c *covered) exported() Exported {
+	n := c.newest()
+	return Exported{Origin: n.head.Origin, Size: n.signed.Size, Checkpoint: string(n.signed.Note)}
+}
+
+// each calls fn for the bytes of every covered entry, with the index of its
+// shard. Their form and order are known; nothing is decoded.
+func (c *covered) each(ctx context.Context, fn func(shard int, seq uint64, raw []byte) error) error {
+	shard, seq := 0, c.shards[0].head.Base
+	for x, err := range c.log.entries(ctx) {
+		if err != nil {
+			return err
+		}
+		for shard < len(c.shards) && c.shards[shard].head.Shard != x.head.Shard {
+			if shard++; shard < len(c.shards) {
+				seq = c.shards[shard].head.Base
+			}
+		}
+		if shard == len(c.shards) || seq >= c.shards[shard].head.Base+c.shards[shard].signed.Size {
+			break
+		}
+		if err := fn(shard, seq, x.raw); err != nil {
+			return err
+		}
+		seq++
 	}
 	return nil
 }
 
-// below calls fn for every entry that the checkpoint covers, without looking
-// at the tree.
-func (l *Log) below(ctx context.Context, c audit.Checkpoint, fn func(seq uint64, raw []byte) error) error {
-	seq, end := l.segs[0].head.First, l.base()+c.Size
-	for raw, err := range l.entries(ctx) {
-		if err != nil {
-			return err
+// hashed is each, and fails in the end if the entries are not the ones that
+// the signed heads cover.
+func (c *covered) hashed(ctx context.Context, fn func(shard int, seq uint64, raw []byte) error) error {
+	trees := make([]audit.Tree, len(c.shards))
+	err := c.each(ctx, func(shard int, seq uint64, raw []byte) error {
+		trees[shard].Append(audit.LeafHash(raw))
+		return fn(shard, seq, raw)
+	})
+	if err != nil {
+		return err
+	}
+	for i, s := range c.shards {
+		if head := trees[i].Head(); head != s.signed.Head {
+			return &audit.FindingError{Finding: audit.Finding{Code: audit.FindRoot, Detail: fmt.Sprintf("the entries read give root %s at size %d, the checkpoint says %s at %d", head.Root, head.Size, s.signed.Root, s.signed.Size)}}
 		}
-		if seq >= end {
-			break
-		}
-		if err := fn(seq, raw); err != nil {
-			return err
-		}
-		seq++
 	}
 	return nil
 }
@@ -94,16 +132,16 @@ func (l *Log) Select(ctx context.Context, f audit.Filter, fn func(e audit.Entry,
 
 // selectRaw is Select; unless decoded is set, fn may get a zero entry.
 func (l *Log) selectRaw(ctx context.Context, f audit.Filter, decoded bool, fn func(e audit.Entry, raw []byte) error) (Exported, error) {
-	r, c, err := l.good(ctx)
+	c, err := l.good(ctx)
 	if err != nil {
 		return Exported{}, err
 	}
-	units, err := l.resolve(ctx, c, f.ID)
+	units, err := c.resolve(ctx, f.ID)
 	if err != nil {
 		return Exported{}, err
 	}
-	out := Exported{Origin: r.Origin, Size: c.Size, Checkpoint: string(c.Note)}
-	err = l.covered(ctx, c, func(seq uint64, raw []byte) error {
+	out := c.exported()
+	err = c.hashed(ctx, func(_ int, seq uint64, raw []byte) error {
 		out.Last = seq
 		if seq <= f.After || units != nil && !units.Maybe(raw) {
 			return nil
@@ -126,13 +164,13 @@ func (l *Log) selectRaw(ctx context.Context, f audit.Filter, decoded bool, fn fu
 }
 
 // resolve finds the units behind an identifier; nil if there is none to find.
-func (l *Log) resolve(ctx context.Context, c audit.Checkpoint, id string) (*audit.Resolver, error) {
+func (c *covered) resolve(ctx context.Context, id string) (*audit.Resolver, error) {
 	if id == "" {
 		return nil, nil
 	}
 	r := audit.NewResolver(id)
 	for {
-		err := l.below(ctx, c, func(_ uint64, raw []byte) error {
+		err := c.each(ctx, func(_ int, _ uint64, raw []byte) error {
 			if !r.Maybe(raw) {
 				return nil
 			}
@@ -170,41 +208,53 @@ func (l *Log) ExportCSV(ctx context.Context, w io.Writer, f audit.Filter) (Expor
 	return out, c.Flush()
 }
 
-// ExportTiles writes the newest shard as C2SP tlog-tiles into dir: tiles and
-// entry bundles first, the checkpoint last, so that an export which broke off
-// has none or an older one that still holds. Exporting again into the same
-// folder adds what is new.
+// ExportTiles writes the log as C2SP tlog-tiles: the newest shard into dir,
+// each older one into dir/shards/<number>. Tiles and entry bundles come
+// first, the checkpoint last, so that an export which broke off has none or
+// an older one that still holds. Exporting again into the same folder adds
+// what is new.
 func (l *Log) ExportTiles(ctx context.Context, dir string) (Exported, error) {
-	r, c, err := l.good(ctx)
+	c, err := l.good(ctx)
 	if err != nil {
 		return Exported{}, err
 	}
-	if err := l.fitsExport(dir); err != nil {
-		return Exported{}, err
-	}
-	out := Exported{Origin: r.Origin, Size: c.Size, Checkpoint: string(c.Note)}
-	w := audit.TileWriter{Put: func(path string, data []byte) error { return putFile(filepath.Join(dir, path), data) }}
-	err = l.covered(ctx, c, func(seq uint64, raw []byte) error {
-		if seq < l.base() {
-			return nil
+	out := c.exported()
+	dirs := make([]string, len(c.shards))
+	writers := make([]audit.TileWriter, len(c.shards))
+	for i, s := range c.shards {
+		dirs[i] = dir
+		if i < len(c.shards)-1 {
+			dirs[i] = filepath.Join(dir, "shards", fmt.Sprintf("%04d", s.head.Shard))
 		}
+		if err := l.fitsExport(dirs[i], s.head.Origin); err != nil {
+			return Exported{}, err
+		}
+		writers[i].Put = func(path string, data []byte) error { return putFile(filepath.Join(dirs[i], path), data) }
+	}
+	err = c.hashed(ctx, func(shard int, seq uint64, raw []byte) error {
 		out.Last, out.Entries = seq, out.Entries+1
-		return w.Add(raw)
+		return writers[shard].Add(raw)
 	})
 	if err != nil {
 		return out, err
 	}
-	if head, err := w.Close(); err != nil || head != c.Head {
-		return out, errors.Join(err, fmt.Errorf("audit/store: tiles give root %s, the checkpoint says %s", head.Root, c.Root))
+	for i, s := range c.shards {
+		if head, err := writers[i].Close(); err != nil || head != s.signed.Head {
+			return out, errors.Join(err, fmt.Errorf("audit/store: tiles give root %s, the checkpoint says %s", head.Root, s.signed.Root))
+		}
+		err := putFile(filepath.Join(dirs[i], vkeyFile), []byte(s.head.VKey+"\n"))
+		if err == nil {
+			err = putFile(filepath.Join(dirs[i], checkpointFile), s.signed.Note)
+		}
+		if err != nil {
+			return out, err
+		}
 	}
-	if err := putFile(filepath.Join(dir, vkeyFile), []byte(l.VKey()+"\n")); err != nil {
-		return out, err
-	}
-	return out, putFile(filepath.Join(dir, checkpointFile), c.Note)
+	return out, nil
 }
 
 // fitsExport refuses a folder with anything but an older export of this log.
-func (l *Log) fitsExport(dir string) error {
+func (l *Log) fitsExport(dir, origin string) error {
 	names, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -214,14 +264,14 @@ func (l *Log) fitsExport(dir string) error {
 	}
 	for _, n := range names {
 		switch n.Name() {
-		case "tile", vkeyFile:
+		case "tile", "shards", vkeyFile:
 		case checkpointFile:
 			old, err := os.ReadFile(filepath.Join(dir, checkpointFile))
-			if err == nil {
-				_, err = audit.OpenCheckpoint(old, l.verifier)
-			}
 			if err != nil {
-				return fmt.Errorf("audit/store: %s holds the export of another log: %w", dir, err)
+				return fmt.Errorf("audit/store: export: %w", err)
+			}
+			if c, err := l.open(old); err != nil || c.Origin != origin {
+				return fmt.Errorf("audit/store: %s holds the export of another log or shard", dir)
 			}
 		default:
 			return fmt.Errorf("audit/store: %s holds %s: it is not an export", dir, n.Name())
@@ -254,83 +304,4 @@ func putFile(path string, data []byte) error {
 		return fmt.Errorf("audit/store: export: %w", err)
 	}
 	return nil
-}
-
-// Bundle returns the bundle of all units that an identifier finds.
-func (l *Log) Bundle(ctx context.Context, id string) (audit.Bundle, error) {
-	r, c, err := l.good(ctx)
-	if err != nil {
-		return audit.Bundle{}, err
-	}
-	units, err := l.resolve(ctx, c, id)
-	if err != nil {
-		return audit.Bundle{}, err
-	}
-	if len(units.Units()) == 0 {
-		return audit.Bundle{}, fmt.Errorf("%w: %q", ErrNoUnit, id)
-	}
-	shard := audit.BundleShard{Origin: r.Origin, VKey: l.VKey(), First: l.base(), Sim: l.Sim(), Checkpoint: string(c.Note)}
-	collect := audit.NewCollector()
-	err = l.below(ctx, c, func(seq uint64, raw []byte) error {
-		if seq < l.base() || !units.Maybe(raw) {
-			return nil
-		}
-		e, err := audit.Decode(raw)
-		if err != nil || !units.Has(e) {
-			return err
-		}
-		shard.Entries = append(shard.Entries, audit.BundleEntry{Entry: string(raw), Index: seq - l.base()})
-		return collect.WantRecord(c.Size, seq-l.base())
-	})
-	if err == nil {
-		err = l.collect(ctx, c, collect)
-	}
-	for i := range shard.Entries {
-		if err == nil {
-			shard.Entries[i].Proof, err = collect.Record(c.Size, shard.Entries[i].Index)
-		}
-	}
-	return audit.Bundle{Format: audit.BundleFormat, ID: id, Units: units.Units(), Shards: []audit.BundleShard{shard}}, err
-}
-
-// ErrNoUnit says that no entry mentions an identifier.
-var ErrNoUnit = errors.New("audit/store: no unit with this identifier")
-
-// collect gathers the hashes of the newest shard's tree, and checks its root.
-func (l *Log) collect(ctx context.Context, c audit.Checkpoint, into *audit.Collector) error {
-	return l.covered(ctx, c, func(seq uint64, raw []byte) error {
-		if seq >= l.base() {
-			into.Add(raw)
-		}
-		return nil
-	})
-}
-
-// Prove returns the inclusion proof of one entry of the newest shard.
-func (l *Log) Prove(ctx context.Context, seq uint64) (audit.Proof, error) {
-	_, c, err := l.good(ctx)
-	if err != nil {
-		return audit.Proof{}, err
-	}
-	if seq < l.base() || seq-l.base() >= c.Size {
-		return audit.Proof{}, fmt.Errorf("audit/store: entry %d is not under the published checkpoint (entries %d to %d)", seq, l.base(), l.base()+c.Size-1)
-	}
-	p := audit.Proof{Index: seq - l.base(), Checkpoint: c.Note}
-	collect := audit.NewCollector()
-	if err := collect.WantRecord(c.Size, p.Index); err != nil {
-		return audit.Proof{}, err
-	}
-	err = l.covered(ctx, c, func(n uint64, raw []byte) error {
-		if n == seq {
-			p.Entry = bytes.Clone(raw)
-		}
-		if n >= l.base() {
-			collect.Add(raw)
-		}
-		return nil
-	})
-	if err == nil {
-		p.Path, err = collect.Record(c.Size, p.Index)
-	}
-	return p, err
 }

@@ -72,6 +72,9 @@ type header struct {
 	Prev   audit.Head `json:"prev"`   // the shard's head before that entry
 	VKey   string     `json:"vkey"`   // verifies the shard's checkpoints
 	Sim    bool       `json:"sim"`    // a simulated station
+	// Link is in the first segment of every shard but the first: what the
+	// shard's first entry says about the shard before.
+	Link *audit.ShardOpened `json:"link,omitempty"`
 }
 
 func (h header) encode() ([]byte, error) {

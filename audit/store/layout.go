@@ -75,6 +75,31 @@ func listSegments(fsys FS, dir string) (segs []segment, torn string, findings []
 	return segs, torn, findings, nil
 }
 
+// newestShard returns the largest shard number among the segments' names.
+func newestShard(fsys FS, dir string) (uint32, error) {
+	names, err := fsys.ReadDir(filepath.Join(dir, segmentDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("audit/store: %w", err)
+	}
+	newest := uint32(0)
+	for _, name := range names {
+		if shard, _, ok := parseSegmentName(name); ok {
+			newest = max(newest, shard)
+		}
+	}
+	return newest, nil
+}
+
+// onlyShard keeps what concerns one shard.
+func onlyShard(findings []audit.Finding, shard uint32) (out []audit.Finding) {
+	for _, f := range findings {
+		if s, _, ok := parseSegmentName(path.Base(f.File)); ok && s == shard {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 func readSegmentHeader(fsys FS, dir, name string) (segment, error) {
 	f, size, err := openSegment(fsys, dir, name)
 	if err != nil {
@@ -110,7 +135,7 @@ func chain(segs []segment) []audit.Finding {
 	}
 	for i, s := range segs {
 		switch {
-		case i == 0 && s.head.First != s.head.Base:
+		case (i == 0 || s.head.Shard != segs[i-1].head.Shard) && s.head.First != s.head.Base:
 			bad(s, audit.FindMissing, "entries %d to %d are missing: the shard begins with entry %d", s.head.Base, s.head.First-1, s.head.Base)
 		case i == 0:
 		case s.head.Shard == segs[i-1].head.Shard:
@@ -120,8 +145,6 @@ func chain(segs []segment) []audit.Finding {
 			}
 		case s.head.Shard != segs[i-1].head.Shard+1:
 			bad(s, audit.FindMissing, "shard %d follows shard %d", s.head.Shard, segs[i-1].head.Shard)
-		case s.head.First != s.head.Base:
-			bad(s, audit.FindMissing, "shard %d begins with entry %d, not %d", s.head.Shard, s.head.Base, s.head.First)
 		}
 		if s.head.Sim != segs[0].head.Sim {
 			bad(s, audit.FindSim, "sim is %t, in the first segment %t", s.head.Sim, segs[0].head.Sim)

@@ -9,8 +9,6 @@ import (
 	"iter"
 	"path/filepath"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"linefit/audit"
 )
 
@@ -22,13 +20,12 @@ type Log struct {
 	fs        FS
 	segs      []segment
 	findings  []audit.Finding   // about folder, headers, keys and checkpoint
-	verifier  note.Verifier     // of the newest shard
 	published *audit.Checkpoint // nil if it is missing or damaged
 }
 
-// OpenLog looks at the log in dir. vkey is the verifier key to trust; empty
-// means the one in the folder. [ErrNoStore] says that there is no log. Damage
-// is no error here: [Log.Verify] reports it.
+// OpenLog looks at the log in dir. vkey is the verifier key to trust, of any
+// of the log's shards; empty means the one in the folder. [ErrNoStore] says
+// that there is no log. Damage is no error here: [Log.Verify] reports it.
 func OpenLog(dir, vkey string) (*Log, error) { return openLog(OSFS(), dir, vkey) }
 
 func openLog(fsys FS, dir, vkey string) (*Log, error) {
@@ -54,7 +51,7 @@ func openLog(fsys FS, dir, vkey string) (*Log, error) {
 	}
 	l.findings = append(l.findings, findings...)
 	l.findings = append(l.findings, chain(segs)...)
-	if err := l.chooseKey(vkey, stored, storedErr); err != nil {
+	if err := l.checkKeys(vkey, stored, storedErr); err != nil {
 		return nil, err
 	}
 	l.openPublished(signed, signedErr)
@@ -63,38 +60,82 @@ func openLog(fsys FS, dir, vkey string) (*Log, error) {
 
 func (l *Log) add(f audit.Finding) { l.findings = append(l.findings, f) }
 
-// chooseKey compares the key in the newest segment's header with the given
-// one and with DIR/station.vkey.
-func (l *Log) chooseKey(given string, stored []byte, storedErr error) error {
-	var err error
-	if given != "" {
-		if l.verifier, err = audit.ParseVKey(given); err != nil {
-			return err
-		}
+// newest is the header of the newest segment.
+func (l *Log) newest() header {
+	if len(l.segs) == 0 {
+		return header{}
 	}
-	header := ""
-	if len(l.segs) > 0 {
-		header = l.segs[len(l.segs)-1].head.VKey
+	return l.segs[len(l.segs)-1].head
+}
+
+// between is the link to the shard before, if the newest shard has no entry
+// yet: the station may be, or have stopped, between the two.
+func (l *Log) between() *audit.ShardOpened {
+	if len(l.segs) == 0 {
+		return nil
 	}
+	s := l.segs[len(l.segs)-1]
+	text, err := s.head.encode()
+	if err != nil || s.size > int64(len(text)) {
+		return nil
+	}
+	return s.head.Link
+}
+
+// checkKeys compares the keys in the segments' headers with the given one and
+// with DIR/station.vkey.
+func (l *Log) checkKeys(given string, stored []byte, storedErr error) error {
+	newest := l.newest().VKey
 	switch {
 	case storedErr != nil:
 		l.add(audit.Finding{Code: audit.FindMissing, File: vkeyFile, Detail: "the station's verifier key is missing"})
-	case header != "" && string(stored) != header+"\n":
-		l.add(audit.Finding{Code: audit.FindKey, File: vkeyFile, Detail: fmt.Sprintf("it is not the key in the segments, %s", header)})
-	case header == "":
-		header = string(stored)
+	case newest == "" || string(stored) == newest+"\n":
+	case l.between() != nil && string(stored) == l.between().VKey+"\n":
+	default:
+		l.add(audit.Finding{Code: audit.FindKey, File: vkeyFile, Detail: fmt.Sprintf("it is not the key in the segments, %s", newest)})
 	}
-	own, err := audit.ParseVKey(header)
-	switch {
-	case err != nil && header != "":
-		l.add(audit.Finding{Code: audit.FindKey, File: vkeyFile, Detail: err.Error()})
-	case err != nil:
-	case l.verifier == nil:
-		l.verifier = own
-	case own.Name() != l.verifier.Name() || own.KeyHash() != l.verifier.KeyHash():
-		l.add(audit.Finding{Code: audit.FindKey, Detail: fmt.Sprintf("the log is signed by %s+%08x, the given key is %s+%08x", own.Name(), own.KeyHash(), l.verifier.Name(), l.verifier.KeyHash())})
+	for _, s := range l.segs {
+		if v, err := audit.ParseVKey(s.head.VKey); err != nil || v.Name() != s.head.Origin {
+			l.add(audit.Finding{Code: audit.FindKey, File: s.rel(), Seq: s.head.First, Detail: "the key in the header is not one of this log"})
+		}
+	}
+	if given == "" {
+		return nil
+	}
+	v, err := audit.ParseVKey(given)
+	if err != nil {
+		return err
+	}
+	for _, s := range l.segs {
+		if own, err := audit.ParseVKey(s.head.VKey); err == nil && own.Name() == v.Name() && own.KeyHash() == v.KeyHash() {
+			return nil
+		}
+	}
+	if len(l.segs) > 0 {
+		l.add(audit.Finding{Code: audit.FindKey, Detail: fmt.Sprintf("the log is signed by %s, the given key is %s+%08x", newest, v.Name(), v.KeyHash())})
 	}
 	return nil
+}
+
+// open verifies a checkpoint with the key of the shard that it is of.
+func (l *Log) open(signed []byte) (audit.Checkpoint, error) {
+	parsed, err := audit.ParseCheckpoint(signed)
+	if err != nil {
+		return audit.Checkpoint{}, err
+	}
+	vkey := l.newest().VKey
+	for _, s := range l.segs {
+		if s.head.Origin == parsed.Origin {
+			vkey = s.head.VKey
+		} else if s.head.Link != nil && s.head.Link.Origin == parsed.Origin {
+			vkey = s.head.Link.VKey // of a shard that was archived
+		}
+	}
+	v, err := audit.ParseVKey(vkey)
+	if err != nil {
+		return audit.Checkpoint{}, err
+	}
+	return audit.OpenCheckpoint(signed, v)
 }
 
 func (l *Log) openPublished(signed []byte, readErr error) {
@@ -102,12 +143,16 @@ func (l *Log) openPublished(signed []byte, readErr error) {
 		l.add(audit.Finding{Code: audit.FindMissing, File: checkpointFile, Detail: "the published checkpoint is missing"})
 		return
 	}
-	if l.verifier == nil {
+	if len(l.segs) == 0 {
 		return
 	}
-	c, err := audit.OpenCheckpoint(signed, l.verifier)
+	c, err := l.open(signed)
 	if err != nil {
 		l.add(checkpointFinding(err, checkpointFile))
+		return
+	}
+	if b := l.between(); c.Origin != l.newest().Origin && (b == nil || b.Origin != c.Origin) {
+		l.add(audit.Finding{Code: audit.FindOrigin, File: checkpointFile, Detail: fmt.Sprintf("it is of shard %q, the newest shard is %q", c.Origin, l.newest().Origin)})
 		return
 	}
 	l.published = &c
@@ -134,25 +179,25 @@ func (l *Log) Published() (audit.Checkpoint, error) {
 }
 
 // VKey is the verifier key that the newest segment names.
-func (l *Log) VKey() string {
-	if len(l.segs) == 0 {
-		return ""
-	}
-	return l.segs[len(l.segs)-1].head.VKey
-}
+func (l *Log) VKey() string { return l.newest().VKey }
 
 // Sim says whether the log is a simulated station's.
 func (l *Log) Sim() bool { return len(l.segs) > 0 && l.segs[0].head.Sim }
 
-// Batches between segments are whole: entries yields them one by one, raw,
-// up to the last whole batch, and ends with a *audit.FindingError at damage.
-// It checks frames and order, and nothing else.
-func (l *Log) entries(ctx context.Context) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
+// A located is an entry with the header of its segment.
+type located struct {
+	head header
+	raw  []byte // valid until the next one
+}
+
+// entries yields all entries, whole batches only, and ends with a
+// *audit.FindingError at damage. It checks frames and nothing else.
+func (l *Log) entries(ctx context.Context) iter.Seq2[located, error] {
+	return func(yield func(located, error) bool) {
 		for i, seg := range l.segs {
 			more, err := l.segmentEntries(ctx, seg, i == len(l.segs)-1, yield)
 			if err != nil {
-				yield(nil, err)
+				yield(located{}, err)
 				return
 			}
 			if !more {
@@ -162,7 +207,7 @@ func (l *Log) entries(ctx context.Context) iter.Seq2[[]byte, error] {
 	}
 }
 
-func (l *Log) segmentEntries(ctx context.Context, seg segment, newest bool, yield func([]byte, error) bool) (more bool, err error) {
+func (l *Log) segmentEntries(ctx context.Context, seg segment, newest bool, yield func(located, error) bool) (more bool, err error) {
 	f, size, err := openSegment(l.fs, l.dir, seg.name)
 	if err != nil {
 		return false, fmt.Errorf("audit/store: %w", err)
@@ -178,7 +223,7 @@ func (l *Log) segmentEntries(ctx context.Context, seg segment, newest bool, yiel
 			return false, err
 		}
 		for _, raw := range b.entries {
-			if !yield(raw, nil) {
+			if !yield(located{seg.head, raw}, nil) {
 				return false, nil
 			}
 		}

@@ -90,7 +90,7 @@ func (n *namespaced) Iterate(prefix []byte, fn func(key, value []byte) error) er
 }
 
 func (n *namespaced) Set(key, value []byte) error {
-	if len(key) > 1024 || len(value) > 64<<10 {
+	if len(key) > audit.MaxKey || len(value) > audit.MaxValue {
 		return fmt.Errorf("key of %d or value of %d bytes is too large", len(key), len(value))
 	}
 	return n.txn.Set(n.key(key), bytes.Clone(value))

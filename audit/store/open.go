@@ -36,29 +36,40 @@ type Opening struct {
 
 // openCore opens the log: lists segments, opens or remakes Badger, replays
 // what Badger has not seen, compares with the published checkpoint and the
-// anchors, and only then touches the evidence.
+// anchors, and only then touches the evidence. Shards before the newest are
+// closed: they are read where derived state needs them, and verified by Verify.
 func openCore(ctx context.Context, opt *Options) (o opened, err error) {
 	for _, dir := range []string{opt.Dir, filepath.Join(opt.Dir, segmentDir)} {
 		if err := opt.FS.MkdirAll(dir, 0o755); err != nil {
 			return o, fmt.Errorf("audit/store: %w", err)
 		}
 	}
+	shard, err := newestShard(opt.FS, opt.Dir)
+	if err != nil {
+		return o, err
+	}
 	segs, torn, findings, err := listSegments(opt.FS, opt.Dir)
 	if err != nil {
 		return o, err
 	}
-	o.findings = append(findings, chain(segs)...)
+	o.findings = onlyShard(append(findings, chain(segs)...), shard)
 	if torn != "" && len(o.findings) == 0 {
 		d, err := dropTornSegment(opt, torn)
 		if err != nil {
 			return o, err
 		}
 		o.drafts = append(o.drafts, d)
-	}
-	if err := fits(opt, segs); err != nil {
-		return o, err
+		if len(segs) > 0 {
+			shard = segs[len(segs)-1].head.Shard
+		}
 	}
 	c := &core{opt: opt, tree: &audit.Tree{}, edge: &tileEdge{}}
+	if c.key, err = opt.keyOf(shard); err != nil {
+		return o, err
+	}
+	if err := c.fits(segs); err != nil {
+		return o, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
@@ -68,6 +79,7 @@ func openCore(ctx context.Context, opt *Options) (o opened, err error) {
 		return o, err
 	}
 	o.core = c
+	c.ready = c.d.meta.Ready
 	born := len(segs) == 0 && len(o.findings) == 0 && !exists(opt, checkpointFile) && c.d.meta.Last == 0
 	switch {
 	case born:
@@ -84,19 +96,19 @@ func openCore(ctx context.Context, opt *Options) (o opened, err error) {
 
 // fits refuses a store that is not the one the options describe. That is a
 // mistake of whoever starts the station, not damage.
-func fits(opt *Options, segs []segment) error {
+func (c *core) fits(segs []segment) error {
 	if len(segs) == 0 {
 		return nil
 	}
-	h := segs[len(segs)-1].head
-	if h.Origin != opt.Key.Name() {
-		return fmt.Errorf("audit/store: %s is the log of %q, the key is for %q", opt.Dir, h.Origin, opt.Key.Name())
+	h, dir := segs[len(segs)-1].head, c.opt.Dir
+	if h.Origin != c.key.Name() {
+		return fmt.Errorf("audit/store: %s is the log of %q, the key is for %q", dir, h.Origin, c.key.Name())
 	}
-	if h.VKey != opt.Key.VKey() {
-		return fmt.Errorf("audit/store: the log in %s is signed with another key: %s, not %s", opt.Dir, h.VKey, opt.Key.VKey())
+	if h.VKey != c.key.VKey() {
+		return fmt.Errorf("audit/store: the log in %s is signed with another key: %s, not %s", dir, h.VKey, c.key.VKey())
 	}
-	if h.Sim != opt.Sim {
-		return fmt.Errorf("audit/store: %s is a log with sim %t, opened with sim %t", opt.Dir, h.Sim, opt.Sim)
+	if h.Sim != c.opt.Sim {
+		return fmt.Errorf("audit/store: %s is a log with sim %t, opened with sim %t", dir, h.Sim, c.opt.Sim)
 	}
 	return nil
 }
@@ -156,8 +168,8 @@ func tryDeriver(dir string, projections []audit.Projection) (*deriver, error) {
 // create begins a new log.
 func (c *core) create() error {
 	c.head = header{
-		Format: 1, Origin: c.opt.Key.Name(), Shard: 1, Base: 1, First: 1,
-		Prev: c.tree.Head(), VKey: c.opt.Key.VKey(), Sim: c.opt.Sim,
+		Format: 1, Origin: c.key.Name(), Shard: 1, Base: 1, First: 1,
+		Prev: c.tree.Head(), VKey: c.key.VKey(), Sim: c.opt.Sim,
 	}
 	var err error
 	c.next = 1
@@ -173,146 +185,12 @@ func (c *core) create() error {
 
 // writeVKey keeps DIR/station.vkey what it must be.
 func (c *core) writeVKey() error {
-	want := []byte(c.opt.Key.VKey() + "\n")
+	want := []byte(c.key.VKey() + "\n")
 	have, err := readFile(c.opt.FS, filepath.Join(c.opt.Dir, vkeyFile), 4096)
 	if err == nil && bytes.Equal(have, want) {
 		return nil
 	}
 	return replaceFile(c.opt.FS, c.opt.Dir, vkeyFile, want)
-}
-
-// continueFrom brings the core to the end of an existing log.
-func (c *core) continueFrom(ctx context.Context, segs []segment, o *opened) error {
-	before := c.d.meta
-	from, err := c.start(segs)
-	if err != nil {
-		o.findings = append(o.findings, audit.Finding{Code: audit.FindDerived, Seq: segs[from].head.First, Detail: err.Error()})
-		return nil
-	}
-	t, findings, err := c.replay(ctx, segs, from)
-	if err != nil {
-		return fmt.Errorf("audit/store: open: %w", err)
-	}
-	if before.Last == 0 && c.next > 1 && o.summary.Remade == "" {
-		o.summary.Remade = "it was missing"
-	}
-	o.summary.Replayed = c.next - 1 - min(before.Applied, c.next-1)
-	if t != nil {
-		o.summary.Dropped = t.size
-	}
-	o.findings = append(o.findings, findings...)
-	if len(findings) == 0 && c.next <= before.Applied {
-		o.findings = append(o.findings, audit.Finding{
-			Code: audit.FindDerived, File: segs[len(segs)-1].rel(), Offset: c.off, Seq: c.next,
-			Detail: fmt.Sprintf("the log ends with entry %d, entries up to %d were acknowledged", c.next-1, before.Applied),
-		})
-	}
-	if len(findings) == 0 {
-		signed, found := c.compare()
-		o.findings = append(o.findings, found...)
-		o.publish = len(signed.Note) == 0 || signed.Size < c.tree.Size()
-	}
-	if len(o.findings) > 0 {
-		return nil
-	}
-	drafts, err := c.makeDurable(segs[len(segs)-1], before, t)
-	if err == nil {
-		err = c.writeVKey()
-	}
-	if err != nil {
-		return fmt.Errorf("audit/store: open: %w", err)
-	}
-	o.drafts = append(o.drafts, drafts...)
-	return nil
-}
-
-// start returns the segment from which to replay: the one Badger stands in,
-// with the tree as it was before it; the first, with Badger empty.
-func (c *core) start(segs []segment) (int, error) {
-	for i, s := range segs {
-		m := c.d.meta
-		if m.Shard != s.head.Shard || m.Segment != s.head.First || m.Origin != s.head.Origin {
-			continue
-		}
-		err := c.d.tiles(c.opt, func(read tileSource) (err error) {
-			if c.tree, err = audit.LoadTree(s.head.Prev.Size, hashReader(s.head.Prev.Size, read)); err == nil {
-				c.edge, err = loadEdge(s.head.Prev.Size, read)
-			}
-			return err
-		})
-		if err != nil {
-			return i, fmt.Errorf("derived tree: %w", err)
-		}
-		c.head.Shard, c.next = s.head.Shard, s.head.First
-		return i, nil
-	}
-	c.next = segs[0].head.First
-	return 0, nil
-}
-
-// compare checks the log against the published checkpoint and the anchors.
-func (c *core) compare() (audit.Checkpoint, []audit.Finding) {
-	verifier, err := audit.ParseVKey(c.opt.Key.VKey())
-	if err != nil {
-		return audit.Checkpoint{}, []audit.Finding{{Code: audit.FindKey, Detail: err.Error()}}
-	}
-	note, err := readFile(c.opt.FS, filepath.Join(c.opt.Dir, checkpointFile), 1<<20)
-	if errors.Is(err, fs.ErrNotExist) && c.tree.Size() == 0 {
-		return audit.Checkpoint{}, nil
-	}
-	if err != nil {
-		return audit.Checkpoint{}, []audit.Finding{{Code: audit.FindMissing, File: checkpointFile, Detail: err.Error()}}
-	}
-	signed, err := audit.OpenCheckpoint(note, verifier)
-	if err != nil {
-		return audit.Checkpoint{}, []audit.Finding{{Code: audit.FindCheckpoint, File: checkpointFile, Detail: err.Error()}}
-	}
-	var findings []audit.Finding
-	if f := c.consistent(signed, audit.FindTruncated); f != nil {
-		f.File = checkpointFile
-		findings = append(findings, *f)
-	}
-	for _, anchor := range c.opt.Anchors {
-		a, err := audit.OpenCheckpoint(anchor, verifier)
-		if err != nil {
-			findings = append(findings, audit.Finding{Code: audit.FindCheckpoint, Detail: "anchor: " + err.Error()})
-		} else if f := c.consistent(a, audit.FindRollback); f != nil {
-			findings = append(findings, *f)
-		}
-	}
-	if len(findings) == 0 && signed.Size > 0 {
-		c.signed = signed.Note
-	}
-	return signed, findings
-}
-
-// consistent checks that the log has the checkpoint's head in its past.
-func (c *core) consistent(signed audit.Checkpoint, shorter string) *audit.Finding {
-	size := c.tree.Size()
-	if signed.Size > size {
-		return &audit.Finding{
-			Code: shorter, Seq: c.next,
-			Detail: fmt.Sprintf("a signed checkpoint has %d entries, the log has %d", signed.Size, size),
-		}
-	}
-	var root audit.Head
-	err := c.d.tiles(c.opt, func(read tileSource) error {
-		t, err := audit.LoadTree(signed.Size, hashReader(size, read))
-		if err == nil {
-			root = t.Head()
-		}
-		return err
-	})
-	if err != nil {
-		return &audit.Finding{Code: audit.FindDerived, Detail: err.Error()}
-	}
-	if root.Root != signed.Root {
-		return &audit.Finding{
-			Code:   audit.FindFork,
-			Detail: fmt.Sprintf("a signed checkpoint has root %s at size %d, the log has %s", signed.Root, signed.Size, root.Root),
-		}
-	}
-	return nil
 }
 
 // dropTornSegment sets aside a newest segment whose header was never written

@@ -14,6 +14,7 @@ import (
 const (
 	DefaultSegmentSize  = 64 << 20
 	DefaultPublishEvery = time.Second
+	DefaultShardEntries = 10_000_000
 	maxReserve          = 128 << 20
 	minReserve          = 4 << 20
 )
@@ -24,9 +25,15 @@ type Options struct {
 	// segments, torn, badger*, lock, checkpoint and station.vkey in it and
 	// touches nothing else there.
 	Dir string
-	// Key signs checkpoints. Its name is the log's origin. Its private half
-	// must not lie in Dir.
+	// Key signs the checkpoints of the first shard. Its name is the log's
+	// origin. Its private half must not lie in Dir.
 	Key audit.Key
+	// ShardKey returns the key of a later shard of the log, made at first use;
+	// its name must be origin. Nil means that the log has one shard only.
+	ShardKey func(shard uint32, origin string) (audit.Key, error)
+	// ShardEntries is the number of entries after which the next shard
+	// begins, if ShardKey is set; zero means DefaultShardEntries.
+	ShardEntries uint64
 	// Sim marks a simulated station: every entry says so, and a store made
 	// with the other value is refused.
 	Sim bool
@@ -88,6 +95,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.SegmentSize <= 0 {
 		o.SegmentSize = DefaultSegmentSize
 	}
+	if o.ShardEntries == 0 {
+		o.ShardEntries = DefaultShardEntries
+	}
 	if o.PublishEvery <= 0 {
 		o.PublishEvery = DefaultPublishEvery
 	}
@@ -95,6 +105,25 @@ func (o Options) withDefaults() (Options, error) {
 		o.FS = OSFS()
 	}
 	return o, nil
+}
+
+// keyOf returns the key of a shard.
+func (o *Options) keyOf(shard uint32) (audit.Key, error) {
+	if shard <= 1 {
+		return o.Key, nil
+	}
+	origin := fmt.Sprintf("%s/%d", o.Key.Name(), shard)
+	if o.ShardKey == nil {
+		return nil, fmt.Errorf("audit/store: the log is at shard %d and no key for it was given", shard)
+	}
+	k, err := o.ShardKey(shard, origin)
+	if err != nil {
+		return nil, fmt.Errorf("audit/store: key of shard %d: %w", shard, err)
+	}
+	if k.Name() != origin {
+		return nil, fmt.Errorf("audit/store: key of shard %d is for log %q, not %q", shard, k.Name(), origin)
+	}
+	return k, nil
 }
 
 // systemClock reads time.Now, whose monotonic part counts from this call, and

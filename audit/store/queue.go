@@ -92,6 +92,23 @@ func (q *queue) put(ctx context.Context, drafts []audit.Draft, gate bool) (*requ
 	return r, nil
 }
 
+// stamp gives an entry of the log's own the time of its acceptance. What is
+// waiting comes after it, so it cannot be later than that.
+func (q *queue) stamp(d audit.Draft) stamped {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t := stamped{}
+	t.utc, t.mono, t.clock = q.now()
+	for _, r := range q.waiting {
+		if len(r.drafts) > 0 {
+			t = r.drafts[0]
+			break
+		}
+	}
+	t.Draft = d
+	return t
+}
+
 func (q *queue) refused() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

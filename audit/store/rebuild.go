@@ -25,7 +25,8 @@ type Rebuilt struct {
 }
 
 // A Derived compares one part of the derived state: a projection, or one of
-// the store's own indexes ("batches", "tiles", "slots", "units").
+// the store's own indexes ("slots", and if no shard was archived or accepted as
+// damaged "batches", "tiles", "units").
 type Derived struct {
 	Name    string `json:"name"`
 	Same    bool   `json:"same"`
@@ -83,11 +84,15 @@ func digestsOf(ctx context.Context, opt Options) (d digests, err error) {
 		return err
 	})
 	d.remade = s.Opening().Remade
+	segs, _, _, listErr := listSegments(opt.FS, opt.Dir)
+	d.whole = len(segs) > 0 && segs[0].head.Shard == 1 && oldestWhole(segs) == 0
+	err = errors.Join(err, listErr)
 	return d, err
 }
 
 type digests struct {
 	remade  string
+	whole   bool // every shard is here and good: indexes go back to entry 1
 	entries uint64
 	parts   map[string]*digest
 }
@@ -140,7 +145,10 @@ func partOf(k []byte) string {
 
 func compareDerived(opt Options, before, after digests) Rebuilt {
 	r := Rebuilt{Same: before.entries == after.entries, Entries: after.entries}
-	names := []string{"batches", "tiles", "slots", "units"}
+	names := []string{"slots"}
+	if before.whole {
+		names = append(names, "batches", "tiles", "units")
+	}
 	for _, p := range opt.Projections {
 		names = append(names, "projection "+p.Name())
 	}

@@ -70,16 +70,16 @@ func (c *core) replaySegment(ctx context.Context, f File, size int64, seg segmen
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.next != 0 && h.First != c.next {
+	// Going on after an accepted damage may skip what is lost.
+	skips := h.Link != nil && h.Link.Accepted != nil
+	if c.next != 0 && h.First != c.next && !skips {
 		return bad(audit.FindMissing, 0, c.next, "entries %d to %d are missing", c.next, h.First-1)
 	}
-	if h.Base == h.First && c.head.Shard != h.Shard {
-		c.tree, c.edge = &audit.Tree{}, &tileEdge{}
-	}
+	c.enter(h)
 	if c.tree.Head() != h.Prev {
 		return bad(audit.FindRoot, int64(len(magic)), h.First, "header says root %s before entry %d, the entries give %s", h.Prev.Root, h.First, c.tree.Root())
 	}
-	c.head, c.next, c.off = h, h.First, sc.off
+	c.next, c.off = h.First, sc.off
 	applied := c.d.meta
 	for {
 		if err := ctx.Err(); err != nil {
@@ -134,6 +134,7 @@ func (c *core) replayBatch(b batch, seg segment) (item, *audit.Finding) {
 			delete(c.d.units, e.Unit)
 		}
 		it.entries = append(it.entries, e)
+		c.took(e)
 		c.next++
 	}
 	if head := c.tree.Head(); head != b.head {
@@ -141,10 +142,7 @@ func (c *core) replayBatch(b batch, seg segment) (item, *audit.Finding) {
 	}
 	c.off = b.end
 	it.tiles = c.edge.flush()
-	it.after = meta{
-		Origin: c.head.Origin, Head: b.head, Applied: c.next - 1, Last: c.next - 1,
-		Shard: c.head.Shard, Base: c.head.Base, Segment: c.head.First, Offset: b.end,
-	}
+	it.after = c.metaAt(b.head, b.end)
 	return it, nil
 }
 

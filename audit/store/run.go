@@ -28,6 +28,7 @@ func (s *Store) Run(ctx context.Context) error {
 	armed := false
 	for ctx.Err() == nil {
 		appended := s.appendBatch()
+		s.rotateIfFull()
 		if !armed && s.unpublished() {
 			publish.Reset(s.opt.PublishEvery)
 			armed = true
@@ -170,7 +171,7 @@ func (s *Store) stop(why *StateError) {
 func (s *Store) unpublished() bool {
 	s.state.Lock()
 	defer s.state.Unlock()
-	return s.state.published < s.state.head.Size && s.state.health.State == OK
+	return s.state.published != s.state.head && s.state.health.State == OK
 }
 
 // publishDue publishes; a failure stops the store.
@@ -200,7 +201,7 @@ func (s *Store) publish() error {
 	}
 	s.state.Lock()
 	defer s.state.Unlock()
-	s.state.published = c.Size
+	s.state.published = c.Head
 	return nil
 }
 
@@ -209,12 +210,12 @@ func (s *Store) publish() error {
 func (s *Store) Checkpoint() ([]byte, error) {
 	s.state.Lock()
 	defer s.state.Unlock()
-	if s.state.signed == nil || s.state.size != s.state.head.Size {
-		signed, err := audit.SignCheckpoint(s.state.head, s.opt.Key)
+	if s.state.signed == nil || s.state.of != s.state.head {
+		signed, err := audit.SignCheckpoint(s.state.head, s.state.key)
 		if err != nil {
 			return nil, err
 		}
-		s.state.signed, s.state.size = signed, s.state.head.Size
+		s.state.signed, s.state.of = signed, s.state.head
 	}
 	return append([]byte(nil), s.state.signed...), nil
 }

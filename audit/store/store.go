@@ -24,8 +24,9 @@ type Store struct {
 	// control hands work to the appender, the owner of core.
 	control chan func()
 	started atomic.Bool
-	clock   drifting      // of the last core; the appender's
-	ended   chan struct{} // closed when Run returns
+	clock   drifting          // of the last core; the appender's
+	accept  *audit.Acceptance // while Accept reopens; the appender's
+	ended   chan struct{}     // closed when Run returns
 
 	// mu guards what follows. The appender holds it for writing only while it
 	// replaces the core; readers hold it for reading while they use one.
@@ -39,11 +40,12 @@ type Store struct {
 	state struct {
 		sync.Mutex
 		health    Health
+		key       audit.Key // of the newest shard
 		head      audit.Head
 		last      uint64
 		signed    []byte        // newest signed note, of head or an older one
-		size      uint64        // of signed
-		published uint64        // size of DIR/checkpoint
+		of        audit.Head    // of signed
+		published audit.Head    // of DIR/checkpoint
 		changed   chan struct{} // closed and replaced at every change
 	}
 	stats struct{ batches, flushes, entries, bytes atomic.Uint64 }
@@ -81,23 +83,35 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.core, s.opening = o.core, o.summary
 	s.setHead()
-	if len(o.findings) > 0 {
+	if len(o.findings) > 0 && s.accept == nil {
 		s.stop(&StateError{Health: Health{
 			State: ReadOnly, Cause: CauseAlarm, Findings: o.findings,
 			Reason: fmt.Sprintf("%s (%d findings)", o.findings[0], len(o.findings)),
 		}})
 		return nil
 	}
-	if o.publish {
+	if err := s.begin(ctx, o); err != nil {
+		return errors.Join(err, s.core.close())
+	}
+	return nil
+}
+
+// begin makes an opened log ready to append: it publishes, finishes what a
+// crash interrupted between two shards, and records what opening found.
+func (s *Store) begin(ctx context.Context, o opened) error {
+	if o.publish && len(o.findings) == 0 {
 		if err := s.publish(); err != nil {
-			return errors.Join(fmt.Errorf("audit/store: publish checkpoint: %w", err), s.core.close())
+			return fmt.Errorf("audit/store: publish checkpoint: %w", err)
 		}
 	}
 	s.setHealth(Health{State: OK})
 	s.queue.close(nil)
+	if err := s.finishShard(o.findings); err != nil {
+		return err
+	}
 	for _, d := range o.drafts {
 		if _, err := s.queue.put(ctx, []audit.Draft{d}, false); err != nil {
-			return errors.Join(err, s.core.close())
+			return err
 		}
 	}
 	return nil
@@ -197,11 +211,17 @@ func (s *Store) Last() uint64 {
 	return s.state.last
 }
 
-// Origin is the name of the log.
-func (s *Store) Origin() string { return s.opt.Key.Name() }
+// Origin is the name of the log's newest shard.
+func (s *Store) Origin() string { return s.key().Name() }
 
-// VKey verifies the log's checkpoints.
-func (s *Store) VKey() string { return s.opt.Key.VKey() }
+// VKey verifies the checkpoints of the log's newest shard.
+func (s *Store) VKey() string { return s.key().VKey() }
+
+func (s *Store) key() audit.Key {
+	s.state.Lock()
+	defer s.state.Unlock()
+	return s.state.key
+}
 
 // Boot identifies this start of the station in its entries.
 func (s *Store) Boot() string { return s.opt.Boot }
@@ -274,12 +294,12 @@ func (s *Store) setHealth(h Health) {
 func (s *Store) setHead() {
 	m := s.core.d.meta
 	head := m.Head
-	if m.Last == 0 {
+	if m.Shard != s.core.head.Shard {
 		head = (&audit.Tree{}).Head()
 	}
 	s.state.Lock()
 	defer s.state.Unlock()
-	s.state.head, s.state.last = head, m.Last
+	s.state.key, s.state.head, s.state.last = s.core.key, head, m.Last
 	s.signalLocked()
 }
 

@@ -32,7 +32,7 @@ func (counts) Apply(txn audit.Txn, e audit.Entry) error {
 	return txn.Set([]byte(e.Type), binary.BigEndian.AppendUint64(nil, n+1))
 }
 
-func count(t *testing.T, s *store.Store, typ string) uint64 {
+func count(t testing.TB, s *store.Store, typ string) uint64 {
 	t.Helper()
 	var n uint64
 	err := s.View(func(v audit.View) error {

@@ -95,7 +95,7 @@ func TestVerifyFindsEveryFlippedBit(t *testing.T) {
 			// Much of the first and last 160 bytes, one in every 64 bytes between.
 			bits := []int{0, 1, 2, 3, 4, 5, 6, 7}
 			if at > 160 && at < len(good)-160 {
-				if rng.IntN(64) != 0 {
+				if rng.IntN(128) != 0 {
 					continue
 				}
 				bits = []int{rng.IntN(8)}

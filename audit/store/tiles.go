@@ -114,6 +114,7 @@ func hashReader(size uint64, read tileSource) tlog.HashReader {
 	})
 }
 
-func tileKey(level int, index uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{keyTile, byte(level)}, index)
+func tileKey(shard uint32, level int, index uint64) []byte {
+	k := binary.BigEndian.AppendUint32([]byte{keyTile}, shard)
+	return binary.BigEndian.AppendUint64(append(k, byte(level)), index)
 }

@@ -25,20 +25,22 @@ type VerifyOptions struct {
 
 // A Report is what verifying found. It is good when there are no findings.
 type Report struct {
-	OK         bool            `json:"ok"`
-	Origin     string          `json:"origin"`
-	VKey       string          `json:"vkey"`
-	Sim        bool            `json:"sim"`
-	Shards     int             `json:"shards"`
-	Segments   int             `json:"segments"`
-	Bytes      int64           `json:"bytes"`
-	Entries    uint64          `json:"entries"`              // in all segments present
-	Size       uint64          `json:"size"`                 // of the newest shard's tree
-	Root       string          `json:"root"`                 // base64
-	Published  uint64          `json:"published"`            // size of DIR/checkpoint
-	Checkpoint *uint64         `json:"checkpoint,omitempty"` // size of the given checkpoint
-	Tail       *Tail           `json:"tail,omitempty"`
-	Findings   []audit.Finding `json:"findings"`
+	OK         bool    `json:"ok"`
+	Origin     string  `json:"origin"`
+	VKey       string  `json:"vkey"`
+	Sim        bool    `json:"sim"`
+	Shards     int     `json:"shards"`
+	Segments   int     `json:"segments"`
+	Bytes      int64   `json:"bytes"`
+	Entries    uint64  `json:"entries"`              // in all segments present
+	Size       uint64  `json:"size"`                 // of the newest shard's tree
+	Root       string  `json:"root"`                 // base64
+	Published  uint64  `json:"published"`            // size of DIR/checkpoint
+	Checkpoint *uint64 `json:"checkpoint,omitempty"` // size of the given checkpoint
+	Tail       *Tail   `json:"tail,omitempty"`
+	// Accepted lists the decisions in the log to go on in spite of damage.
+	Accepted []audit.Acceptance `json:"accepted,omitempty"`
+	Findings []audit.Finding    `json:"findings"`
 }
 
 // A Tail is an unfinished batch at the end of the newest segment: one that is
@@ -100,8 +102,8 @@ type verification struct {
 	log     *Log
 	report  Report
 	check   *audit.Checker
-	shard   uint32
-	origin  string
+	head    header             // of the segment being read
+	closed  *audit.ShardClosed // what the shard's last entry says
 	expects []expected
 	recent  map[uint64]tlog.Hash // roots since the last checkpoint in the log
 	// carriedSize is the size of the newest checkpoint in the log itself. The
@@ -135,10 +137,10 @@ func (v *verification) given(note []byte) {
 	if raw, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(note))); err == nil {
 		note = raw
 	}
-	if v.log.verifier == nil {
-		return // there is a finding about the key
+	if len(v.log.segs) == 0 {
+		return // there is a finding that says so
 	}
-	c, err := audit.OpenCheckpoint(note, v.log.verifier)
+	c, err := v.log.open(note)
 	if err != nil {
 		f := checkpointFinding(err, "")
 		f.Detail = "given checkpoint: " + f.Detail
@@ -197,14 +199,10 @@ func (v *verification) segment(ctx context.Context, seg segment, newest bool) er
 
 // begin checks that a segment continues what was read before.
 func (v *verification) begin(seg segment, h header) {
-	if v.check == nil || h.Shard != v.shard {
-		v.endShard()
-		v.check = audit.NewChecker(h.First, v.log.Sim())
-		v.shard, v.origin, v.recent, v.carriedSize = h.Shard, h.Origin, map[uint64]tlog.Hash{}, 0
-		v.report.Shards++
-		v.broken = h.First != h.Base
-		v.meet(0)
+	if v.check == nil || h.Shard != v.head.Shard {
+		v.beginShard(seg, h)
 	}
+	v.head = h
 	if v.broken {
 		return
 	}
@@ -229,7 +227,8 @@ func (v *verification) batch(b batch, seg segment) {
 		v.carried(b, seg)
 	}
 	for i, raw := range b.entries {
-		_, _, err := v.check.Add(raw)
+		e, _, err := v.check.Add(raw)
+		v.shardFact(e, seg, b.offsets[i])
 		for _, f := range findingsOf(err) {
 			f.File, f.Offset = seg.rel(), b.offsets[i]
 			v.find(f)
@@ -263,7 +262,7 @@ func (v *verification) carried(b batch, seg segment) {
 		bad(audit.FindCheckpoint, "%s", err)
 		return
 	}
-	if c.Origin != v.origin {
+	if c.Origin != v.head.Origin {
 		bad(audit.FindOrigin, "it carries a checkpoint of log %q", c.Origin)
 		return
 	}
@@ -287,7 +286,7 @@ func (v *verification) carried(b batch, seg segment) {
 func (v *verification) meet(size uint64) {
 	for i := range v.expects {
 		e := &v.expects[i]
-		if e.met || e.signed.Size != size || e.signed.Origin != v.origin {
+		if e.met || e.signed.Size != size || e.signed.Origin != v.head.Origin {
 			continue
 		}
 		e.met = true
@@ -310,11 +309,11 @@ func (v *verification) endShard() {
 		return
 	}
 	head := v.check.Head()
-	v.report.Origin, v.report.Size, v.report.Root = v.origin, head.Size, head.Root.String()
+	v.report.Origin, v.report.Size, v.report.Root = v.head.Origin, head.Size, head.Root.String()
 	v.meet(head.Size)
 	for i := range v.expects {
 		e := &v.expects[i]
-		if e.met || e.signed.Origin != v.origin {
+		if e.met || e.signed.Origin != v.head.Origin {
 			continue
 		}
 		e.met = true
@@ -334,11 +333,11 @@ func (v *verification) endShard() {
 // finish completes the report.
 func (v *verification) finish() {
 	v.endShard()
-	if p := v.log.published; p != nil && p.Origin == v.origin && p.Size < v.carriedSize {
+	if p := v.log.published; p != nil && p.Origin == v.head.Origin && p.Size < v.carriedSize {
 		v.find(audit.Finding{Code: audit.FindCheckpoint, File: checkpointFile, Detail: fmt.Sprintf("it has %d entries, but one with %d was published before: an old copy was put back", p.Size, v.carriedSize)})
 	}
 	for _, e := range v.expects {
-		if !e.met && len(v.log.segs) > 0 {
+		if !e.met && len(v.log.segs) > 0 && !v.archived(e.signed) {
 			v.find(audit.Finding{Code: audit.FindMissing, File: e.file, Detail: fmt.Sprintf("%s is of log %q, whose segments are not here", e.name(), e.signed.Origin)})
 		}
 	}

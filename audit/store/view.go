@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 
 	"github.com/dgraph-io/badger/v4"
@@ -83,8 +82,8 @@ func (s *snapshot) Entries(first, last uint64) iter.Seq2[audit.Entry, error] {
 func (s *snapshot) Unit(serial string) iter.Seq2[audit.Entry, error] {
 	return func(yield func(audit.Entry, error) bool) {
 		var seqs []uint64
-		err := scanPrefix(s.txn, unitPrefix(serial), func(_, v []byte) error {
-			seqs = append(seqs, binary.BigEndian.Uint64(v))
+		err := scanPrefix(s.txn, unitPrefix(serial), func(k, _ []byte) error {
+			seqs = append(seqs, binary.BigEndian.Uint64(k[len(k)-8:]))
 			return nil
 		})
 		if err != nil {
@@ -109,6 +108,9 @@ func (s *snapshot) raw(first, last uint64) iter.Seq2[[]byte, error] {
 			at, start, err := s.find(seq)
 			if err != nil {
 				yield(nil, err)
+				return
+			}
+			if seq = max(seq, start); seq > last {
 				return
 			}
 			next, err := s.rawSegment(at, start, seq, last, yield)
@@ -138,8 +140,8 @@ func (s *snapshot) rawSegment(at place, start, seq, last uint64, yield func([]by
 	began := seq
 	for seq <= last {
 		b, err := sc.next()
-		if err == io.EOF && seq > began {
-			return seq, nil
+		if err != nil && seq > began {
+			return seq, nil // the index says where the next one is
 		}
 		if err != nil {
 			return 0, fmt.Errorf("audit/store: entry %d in %s: %w", seq, name, err)
@@ -156,22 +158,58 @@ func (s *snapshot) rawSegment(at place, start, seq, last uint64, yield func([]by
 	return seq, nil
 }
 
-// find returns the batch that holds an entry, and the batch's first seq.
+// find returns the batch that holds an entry, and the batch's first seq. Where
+// numbers were skipped, because entries were lost and that was accepted, it is
+// the next batch.
 func (s *snapshot) find(seq uint64) (place, uint64, error) {
+	at, first, count, err := s.seekBatch(seq, true)
+	switch {
+	case err != nil:
+		return place{}, 0, err
+	case count == 0:
+		return s.findSegment(seq)
+	case seq < first+uint64(count):
+		return at, first, nil
+	}
+	at, first, count, err = s.seekBatch(seq, false)
+	if err == nil && count == 0 {
+		err = fmt.Errorf("audit/store: entry %d is not in the index", seq)
+	}
+	return at, first, err
+}
+
+// seekBatch returns the last batch that begins at or before seq, or the first
+// one that begins at or after it; count is 0 if there is none.
+func (s *snapshot) seekBatch(seq uint64, before bool) (at place, first uint64, count uint32, err error) {
 	opts := badger.DefaultIteratorOptions
-	opts.Reverse, opts.PrefetchValues, opts.Prefix = true, false, []byte{keyBatch}
+	opts.Reverse, opts.PrefetchValues, opts.Prefix = before, false, []byte{keyBatch}
 	it := s.txn.NewIterator(opts)
 	defer it.Close()
-	it.Seek(batchKey(seq))
-	if !it.Valid() {
-		return place{}, 0, fmt.Errorf("audit/store: entry %d is not in the index", seq)
+	if it.Seek(batchKey(seq)); !it.Valid() {
+		return place{}, 0, 0, nil
 	}
 	v, err := it.Item().ValueCopy(nil)
 	if err != nil || len(v) != 24 {
-		return place{}, 0, fmt.Errorf("audit/store: index of entry %d: %w", seq, errors.Join(err, errIndex))
+		return place{}, 0, 0, fmt.Errorf("audit/store: index of entry %d: %w", seq, errors.Join(err, errIndex))
 	}
-	at := place{binary.BigEndian.Uint32(v), binary.BigEndian.Uint64(v[4:]), int64(binary.BigEndian.Uint64(v[12:]))}
-	return at, binary.BigEndian.Uint64(it.Item().Key()[1:]), nil
+	at = place{binary.BigEndian.Uint32(v), binary.BigEndian.Uint64(v[4:]), int64(binary.BigEndian.Uint64(v[12:]))}
+	return at, binary.BigEndian.Uint64(it.Item().Key()[1:]), binary.BigEndian.Uint32(v[20:]), nil
+}
+
+// findSegment is for entries of a closed shard from before the snapshot that
+// derived state was made anew from: the segment that begins at or before seq.
+func (s *snapshot) findSegment(seq uint64) (place, uint64, error) {
+	segs, _, _, err := listSegments(s.opt.FS, s.opt.Dir)
+	if err != nil {
+		return place{}, 0, err
+	}
+	for i := len(segs) - 1; i >= 0; i-- {
+		if h := segs[i].head; h.First <= seq {
+			text, err := h.encode()
+			return place{h.Shard, h.First, int64(len(text))}, h.First, err
+		}
+	}
+	return place{}, 0, fmt.Errorf("audit/store: entry %d is no longer here", seq)
 }
 
 var errIndex = errors.New("malformed record")
@@ -181,7 +219,7 @@ func (s *snapshot) tile(level int, index uint64, width int) ([]byte, error) {
 	if level == 0 && width < tileWidth {
 		return s.leaves(index<<tileHeight, width)
 	}
-	item, err := s.txn.Get(tileKey(level, index))
+	item, err := s.txn.Get(tileKey(s.meta.Shard, level, index))
 	if err != nil {
 		return nil, fmt.Errorf("audit/store: tile %d/%d: %w", level, index, err)
 	}

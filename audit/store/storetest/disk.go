@@ -62,6 +62,7 @@ type Disk struct {
 	seen   []int
 	full   bool
 	dead   bool
+	left   int              // writes until the machine goes off, 0 for never
 	synced map[string]int64 // durable length of each segment
 }
 
@@ -91,9 +92,29 @@ func (d *Disk) Fill() {
 	d.full = true
 }
 
+// DieAfter turns the machine off at the n-th write, rename or removal from
+// now on, which no longer happens.
+func (d *Disk) DieAfter(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = n
+}
+
 func (d *Disk) isDead() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.dead
+}
+
+// dies counts a change and says whether it no longer happens.
+func (d *Disk) dies() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.left > 0 {
+		if d.left--; d.left == 0 {
+			d.dead = true
+		}
+	}
 	return d.dead
 }
 
@@ -133,10 +154,18 @@ func (d *Disk) OpenFile(name string, flag int, perm fs.FileMode) (store.File, er
 
 // Rename implements [store.FS].
 func (d *Disk) Rename(oldname, newname string) error {
-	if d.isDead() {
+	if d.dies() {
 		return &fs.PathError{Op: "rename", Path: oldname, Err: ErrDead}
 	}
 	return d.FS.Rename(oldname, newname)
+}
+
+// Remove implements [store.FS].
+func (d *Disk) Remove(name string) error {
+	if d.dies() {
+		return &fs.PathError{Op: "remove", Path: name, Err: ErrDead}
+	}
+	return d.FS.Remove(name)
 }
 
 // Free implements [store.FS].
@@ -180,7 +209,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	fail := func(n int, err error) (int, error) {
 		return n, &fs.PathError{Op: "write", Path: f.name, Err: err}
 	}
-	if f.disk.isDead() {
+	if f.disk.dies() {
 		return fail(0, ErrDead)
 	}
 	if !f.segment || off == 0 { // a segment's header is no batch

@@ -97,7 +97,7 @@ func (s *Station) Restart() *Station {
 	s.t.Helper()
 	s.Stop()
 	s.Disk.mu.Lock()
-	s.Disk.dead = false
+	s.Disk.dead, s.Disk.left = false, 0
 	s.Disk.mu.Unlock()
 	o := s.Options
 	o.Boot = ""

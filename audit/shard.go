@@ -1,0 +1,71 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// Entry types that link the shards of a station's log, all on slot 0. A shard
+// is a log of its own, with its own origin, key and tree; seq goes on through
+// all of them, slot_seq and unit_seq begin again.
+const (
+	// TypeShardClosed is a shard's last entry, a [ShardClosed].
+	TypeShardClosed = "shard.closed/1"
+	// TypeShardOpened is the first entry of every shard but a station's
+	// first, a [ShardOpened].
+	TypeShardOpened = "shard.opened/1"
+	// TypeShardSnapshot carries derived state over, a [ShardSnapshot].
+	TypeShardSnapshot = "shard.snapshot/1"
+	// TypeShardReady says that the snapshot before it is whole, a [ShardReady].
+	TypeShardReady = "shard.ready/1"
+)
+
+// ShardClosed names the shard that follows.
+type ShardClosed struct {
+	Next   uint32 `json:"next"`
+	Origin string `json:"origin"`
+	VKey   string `json:"vkey"`
+}
+
+// ShardOpened names the shard before, with its last signed head.
+type ShardOpened struct {
+	Shard      uint32      `json:"shard"`
+	Origin     string      `json:"origin"` // of the shard before
+	VKey       string      `json:"vkey"`
+	Checkpoint string      `json:"checkpoint"`         // signed note; "" if none was left
+	Accepted   *Acceptance `json:"accepted,omitempty"` // the shard before is damaged
+}
+
+// An Acceptance is the decision of two people to go on although the log is
+// not what it must be.
+type Acceptance struct {
+	Persons  []string  `json:"persons"` // two different pseudonyms
+	Reason   string    `json:"reason"`
+	Findings []Finding `json:"findings"` // what was known then
+}
+
+// ShardSnapshot is a part of one projection's state. Attempt tells apart the
+// parts of snapshots that a crash cut short.
+type ShardSnapshot struct {
+	Attempt    uint64   `json:"attempt"`
+	Projection string   `json:"projection"`
+	Keys       []string `json:"keys"`   // base64
+	Values     []string `json:"values"` // base64, one for each key
+}
+
+// ShardReady ends a snapshot.
+type ShardReady struct {
+	Attempt uint64 `json:"attempt"`
+	Parts   int    `json:"parts"`
+}
+
+// ParseFact reads an entry's data strictly into a fact of the log itself.
+func ParseFact(e Entry, fact any) error {
+	dec := json.NewDecoder(bytes.NewReader(e.Data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(fact); err != nil {
+		return fmt.Errorf("audit: entry %d (%s): %w", e.Seq, e.Type, err)
+	}
+	return nil
+}

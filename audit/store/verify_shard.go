@@ -1,0 +1,85 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"linefit/audit"
+)
+
+// beginShard settles the shard before and checks what links the two.
+func (v *verification) beginShard(seg segment, h header) {
+	bad := func(code, format string, args ...any) {
+		v.find(audit.Finding{Code: code, File: seg.rel(), Seq: h.First, Detail: fmt.Sprintf(format, args...)})
+	}
+	v.endShard()
+	accepted := h.Link != nil && h.Link.Accepted != nil
+	switch {
+	case h.Shard == 1:
+	case h.Link == nil:
+		bad(audit.FindHeader, "its header does not name the shard before")
+	case accepted:
+		v.report.Accepted = append(v.report.Accepted, *h.Link.Accepted)
+	case v.check != nil && !v.broken:
+		v.checkLink(h, bad)
+	}
+	v.check = audit.NewChecker(h.First, v.log.Sim())
+	v.recent, v.carriedSize, v.closed = map[uint64]tlog.Hash{}, 0, nil
+	v.report.Shards++
+	v.broken = h.First != h.Base
+	v.head = h
+	v.meet(0)
+}
+
+// checkLink compares a shard's end with what the next one says of it.
+func (v *verification) checkLink(h header, bad func(code, format string, args ...any)) {
+	end := v.check.Head()
+	switch c, err := v.log.open([]byte(h.Link.Checkpoint)); {
+	case err != nil:
+		bad(audit.FindCheckpoint, "the last checkpoint of the shard before: %s", err)
+	case c.Origin != v.head.Origin || c.Origin != h.Link.Origin || h.Link.VKey != v.head.VKey:
+		bad(audit.FindOrigin, "it follows log %q, the shard before is log %q", c.Origin, v.head.Origin)
+	case c.Head != end:
+		bad(audit.FindFork, "it follows a log of %d entries with root %s, the shard before has %d with root %s", c.Size, c.Root, end.Size, end.Root)
+	}
+	if v.check.Next() != h.Base {
+		bad(audit.FindMissing, "it begins with entry %d, the shard before ends with %d", h.Base, v.check.Next()-1)
+	}
+	if v.closed == nil || v.closed.Origin != h.Origin || v.closed.VKey != h.VKey {
+		bad(audit.FindKey, "the shard before does not end with an entry that names this one's key")
+	}
+}
+
+// shardFact looks at the entries that link shards.
+func (v *verification) shardFact(e audit.Entry, seg segment, offset int64) {
+	v.closed = nil
+	if e.Type == audit.TypeShardClosed {
+		var fact audit.ShardClosed
+		if audit.ParseFact(e, &fact) == nil {
+			v.closed = &fact
+		}
+	}
+	if e.Seq != v.head.Base || v.head.Shard == 1 || e.Seq == 0 {
+		return
+	}
+	want, err := audit.Marshal(v.head.Link)
+	if err != nil || e.Type != audit.TypeShardOpened || string(want) != string(json.RawMessage(e.Data)) {
+		v.find(audit.Finding{Code: audit.FindHeader, File: seg.rel(), Offset: offset, Seq: e.Seq, Detail: "the shard's first entry is not what the segment's header says of the shard before"})
+	}
+}
+
+// archived says that a checkpoint is of a shard whose segments are no longer
+// here, and that the next shard agrees with it.
+func (v *verification) archived(c audit.Checkpoint) bool {
+	if len(v.log.segs) == 0 {
+		return false
+	}
+	link := v.log.segs[0].head.Link
+	if link == nil || link.Origin != c.Origin {
+		return false
+	}
+	last, err := audit.ParseCheckpoint([]byte(link.Checkpoint))
+	return err == nil && (c.Size < last.Size || c.Head == last.Head)
+}
