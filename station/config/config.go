@@ -58,7 +58,7 @@ type Slot struct {
 }
 
 // Port names a serial port by path, or by USB topology and interface number
-// ("1-1.2:1.2"), since tty names move.
+// ("1-1.2:2"), since tty names move.
 type Port struct{ Path, USB string }
 
 func (p Port) String() string {

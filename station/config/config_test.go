@@ -15,7 +15,7 @@ import (
 const good = `station: {name: st-01, site: S, line: L1, data: data}
 slots:
   - id: 1
-    port: {usb: "1-1.2:1.2"}
+    port: {usb: "1-1.2:2"}
     gpio: {power: {chip: gpiochip0, offset: 1}, presence: {name: SLOT1_PRESENT, active_low: true}, debounce: 20ms}
   - id: 2
     port: {path: /dev/ttyUSB7}
@@ -46,7 +46,7 @@ func TestLoad(t *testing.T) {
 	if c.Station.Data != filepath.Join(dir, "data") || c.Recipe != filepath.Join(dir, "r.yaml") || c.MESName() != "none" {
 		t.Errorf("%+v", c)
 	}
-	if s := c.Slots[0]; s.Baud != 115200 || s.Port.USB != "1-1.2:1.2" || !s.GPIO.Presence.ActiveLow || s.GPIO.Debounce.D() != 20*time.Millisecond {
+	if s := c.Slots[0]; s.Baud != 115200 || s.Port.USB != "1-1.2:2" || !s.GPIO.Presence.ActiveLow || s.GPIO.Debounce.D() != 20*time.Millisecond {
 		t.Errorf("slot 1: %+v", s)
 	}
 	if c.Slots[1].Baud != 921600 || c.Assign.By != "scan" || c.Assign.Within.D() != 10*time.Second {
@@ -68,7 +68,7 @@ func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
 		{"slot twice", "- id: 2", "- id: 1", "station.yaml:6:5: slots[1].id: slot 1 is already in line 3"},
 		{"line twice", "offset: 2", "offset: 1", "line gpiochip0/1 is already in line 5"},
-		{"port twice", "{path: /dev/ttyUSB7}", `{usb: "1-1.2:1.2"}`, "port usb 1-1.2:1.2 is already"},
+		{"port twice", "{path: /dev/ttyUSB7}", `{usb: "1-1.2:2"}`, "port usb 1-1.2:2 is already"},
 		{"no recipe", "recipe: r.yaml", "recipe: gone.yaml", "recipe: stat"},
 		{"mes not said", "mes: none\n", "", "mes"},
 		{"unknown key", "mes: none", "mes: none\nmess: 1", "mess: this key is not known here"},

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"linefit/station"
+	"linefit/station/config"
+	"linefit/ui/client"
+)
+
+type runCmd struct {
+	Config string `required:"" type:"path" placeholder:"FILE" help:"The station file."`
+	Unit   string `required:"" placeholder:"SERIAL" help:"The unit's serial, or all that its label's barcode says."`
+	Slot   int    `required:"" help:"The slot in which it stands."`
+	JSON   bool   `name:"json" help:"Print the result as one JSON document."`
+}
+
+// runResult is what one run came to.
+type runResult struct {
+	Run         station.RunID       `json:"run"`
+	Unit        station.Serial      `json:"unit"`
+	Slot        int                 `json:"slot"`
+	Verdict     station.Verdict     `json:"verdict"`
+	Disposition station.Disposition `json:"disposition"`
+	Step        string              `json:"step,omitempty"`
+	Reason      *station.Reason     `json:"reason,omitempty"`
+	Millis      int64               `json:"ms"`
+}
+
+// commander is a station to give commands to: the daemon, or one in this process.
+type commander interface {
+	start(ctx context.Context, cmd station.Command) (station.Reply, error)
+	watch(ctx context.Context, fn func(station.View) (done bool)) error
+}
+
+// Run provisions one unit: through the daemon where it runs, else by itself.
+func (c *runCmd) Run(a *app) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	if daemon, err := client.New(client.Options{Address: "unix:" + socketOf(cfg)}); err == nil {
+		defer daemon.Close()
+		if _, err := daemon.Station(a.ctx); err == nil {
+			return c.one(a, remote{daemon})
+		}
+	}
+	return c.alone(a, cfg)
+}
+
+// alone holds the store's lock itself for one unit.
+func (c *runCmd) alone(a *app, cfg *config.Config) error {
+	logger := zerolog.New(a.stderr).Level(zerolog.WarnLevel)
+	pl, closeAll, err := openStation(a.ctx, cfg, logger)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(a.ctx)
+	defer stop()
+	var result error
+	err = pl.run(ctx, func(ctx context.Context) error {
+		defer stop()
+		result = c.one(&app{ctx: ctx, stdout: a.stdout, stderr: a.stderr}, local{pl})
+		return nil
+	})
+	return errors.Join(result, err, closeAll())
+}
+
+// one starts the unit and waits for its result.
+func (c *runCmd) one(a *app, s commander) error {
+	reply, err := s.start(a.ctx, station.Command{Kind: station.CmdScan, Slot: c.Slot, Text: c.Unit, Operator: "engineering"})
+	var refusal *station.Refusal
+	if errors.As(err, &refusal) {
+		return exit(exitVerdict, err)
+	}
+	if err != nil {
+		return exit(exitMissing, err)
+	}
+	var result runResult
+	err = s.watch(a.ctx, func(v station.View) bool {
+		for _, slot := range v.Slots {
+			if l := slot.Last; slot.ID == c.Slot && l != nil && l.Run == reply.Run {
+				result = runResult{Run: l.Run, Unit: l.Unit, Slot: slot.ID, Verdict: l.Verdict, Disposition: l.Disposition, Step: l.Step, Reason: l.Reason, Millis: l.Millis}
+				return true
+			}
+		}
+		return false
+	})
+	if err != nil {
+		return exit(exitMissing, err)
+	}
+	return c.print(a, result)
+}
+
+func (c *runCmd) print(a *app, r runResult) error {
+	if c.JSON {
+		if err := printJSON(a.stdout, r); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(a.stdout, "%s  slot %d  %s, %s  %.1f s\n", r.Unit, r.Slot, r.Verdict, r.Disposition, float64(r.Millis)/1000)
+		if r.Reason != nil {
+			fmt.Fprintf(a.stdout, "%s: %s\n", r.Step, r.Reason)
+		}
+	}
+	if r.Verdict != station.Pass {
+		return exit(exitVerdict, nil)
+	}
+	return nil
+}
+
+// local is the station in this process.
+type local struct{ pl *plant }
+
+// upWithin bounds the time until the station's own slots are up.
+const upWithin = 30 * time.Second
+
+func (l local) start(ctx context.Context, cmd station.Command) (station.Reply, error) {
+	up, cancel := context.WithTimeout(ctx, upWithin)
+	defer cancel()
+	err := l.watch(up, func(v station.View) bool { return len(v.Slots) == len(l.pl.plan.slots) })
+	if err != nil {
+		return station.Reply{}, err
+	}
+	return l.pl.Do(ctx, cmd)
+}
+
+func (l local) watch(ctx context.Context, fn func(station.View) bool) error {
+	for {
+		changed := l.pl.Changed()
+		if fn(l.pl.engine.View()) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// remote is the daemon.
+type remote struct{ c *client.Client }
+
+func (r remote) start(ctx context.Context, cmd station.Command) (station.Reply, error) {
+	reply, err := r.c.Do(ctx, cmd)
+	return reply.Reply, err
+}
+
+func (r remote) watch(ctx context.Context, fn func(station.View) bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	found := false
+	var lost error
+	r.c.Watch(ctx, func(s client.Snapshot) {
+		lost = s.Err
+		if s.Err == nil && fn(s.View) {
+			found = true
+			cancel()
+		}
+	})
+	if found {
+		return nil
+	}
+	return errors.Join(errors.New("the station was left before the run ended"), lost)
+}

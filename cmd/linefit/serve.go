@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"linefit/station"
+	"linefit/station/config"
+	"linefit/station/mes"
+	"linefit/station/stock"
+)
+
+type serveCmd struct {
+	Config string `required:"" type:"path" placeholder:"FILE" help:"The station file, such as configs/station.yaml."`
+	Log    string `default:"info" enum:"debug,info,warn,error" help:"How much the process says of itself: debug, info, warn or error."`
+}
+
+// Run is the daemon.
+func (c *serveCmd) Run(a *app) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	level, err := zerolog.ParseLevel(c.Log)
+	if err != nil {
+		return exit(exitUsage, err)
+	}
+	logger := zerolog.New(a.stderr).Level(level).With().Timestamp().Str("station", cfg.Station.Name).Logger()
+	pl, closeAll, err := openStation(a.ctx, cfg, logger)
+	if err != nil {
+		return err
+	}
+	api, err := pl.api(a.ctx, cfg)
+	if err != nil {
+		return errors.Join(err, closeAll())
+	}
+	logger.Info().Str("socket", cfg.API.Socket).Str("listen", cfg.API.Listen).Int("slots", len(cfg.Slots)).
+		Int("faults", len(pl.plan.faults)).Uint64("head", pl.store.Last()).Msg("station is up")
+	err = errors.Join(pl.run(a.ctx, api), closeAll())
+	logger.Info().Err(err).Msg("station is down")
+	return err
+}
+
+// openStation assembles the station of a file. closeAll gives back store and
+// fixtures, after run.
+func openStation(ctx context.Context, cfg *config.Config, logger zerolog.Logger) (_ *plant, closeAll func() error, err error) {
+	p, err := fromConfig(cfg, logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	pl, err := assemble(ctx, p)
+	if err != nil {
+		return nil, nil, errors.Join(startError(err), p.closeSlots())
+	}
+	return pl, func() error { return errors.Join(p.closeSlots(), pl.close()) }, nil
+}
+
+// startError gives an error of assembling its exit code: what is held by another
+// program, or is not there, is 3.
+func startError(err error) error {
+	var coded *exitError
+	if errors.As(err, &coded) {
+		return err
+	}
+	return exit(exitMissing, err)
+}
+
+// api opens the API's listeners and returns what serves them.
+func (pl *plant) api(ctx context.Context, cfg *config.Config) (func(context.Context) error, error) {
+	opt := pl.serverOptions()
+	opt.ReadToken = cfg.API.Expose
+	if cfg.API.TokenFile != "" {
+		b, err := os.ReadFile(cfg.API.TokenFile)
+		if err != nil {
+			return nil, exit(exitMissing, err)
+		}
+		opt.Tokens = []mes.Token{{Name: string(station.ActorMES), Secret: stock.NewSecret([]byte(strings.TrimSpace(string(b))))}}
+	}
+	server, err := mes.NewServer(opt)
+	if err != nil {
+		return nil, exit(exitUsage, err)
+	}
+	listeners, err := mes.Listen(ctx, mes.ListenOptions{Socket: socketOf(cfg), TCP: cfg.API.Listen, Expose: cfg.API.Expose})
+	if err != nil {
+		return nil, exit(exitMissing, err)
+	}
+	return func(ctx context.Context) error { return server.Serve(ctx, listeners) }, nil
+}
+
+func (pl *plant) serverOptions() mes.ServerOptions {
+	return mes.ServerOptions{
+		Station: pl, Log: pl.store, Outbox: pl.outbox, Desk: pl.desk, Recipes: []*station.Recipe{pl.plan.recipe},
+		Recipe: pl.plan.recipe.Name, VKey: pl.store.VKey(), Logger: pl.plan.log,
+	}
+}

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"linefit/audit"
+	"linefit/modem"
+	"linefit/modem/rsp"
+	"linefit/station"
+	"linefit/station/admission"
+	"linefit/station/config"
+	"linefit/station/engine"
+	"linefit/station/fixture"
+	"linefit/station/mes"
+	"linefit/station/recipe"
+	"linefit/station/steps"
+	"linefit/station/stock"
+)
+
+// testCIs are the subject key identifiers of the published test certificate
+// issuers (SGP.26): who holds their keys is everybody.
+var testCIs = []string{
+	"F54172BDF98A95D65CBEB88A38A1C11D800A85C3", // NIST P-256
+	"C0BC70BA36929D43B467FF57570530E57AB8FCD8", // brainpoolP256r1
+}
+
+// loadConfig reads a station file; mistakes are exit code 2.
+func loadConfig(path string) (*config.Config, error) {
+	c, err := config.Load(path)
+	if err != nil {
+		return nil, exit(exitUsage, err)
+	}
+	return c, nil
+}
+
+// fromConfig makes the plan of a production station. Files with mistakes are
+// exit code 2; a slot whose port or lines are missing is in Fault, and the
+// others work.
+func fromConfig(c *config.Config, logger zerolog.Logger) (plan, error) {
+	p := plan{
+		place: station.StationOpened{
+			Software: version, Site: c.Station.Site, Area: c.Station.Area, Line: c.Station.Line, Station: c.Station.Name, MES: c.MESName(),
+		},
+		dir: c.Station.Data, reserve: uint64(c.Audit.ReserveMB) << 20, vault: vaultKey(c.Vault),
+		slots: map[int]slotPlan{}, faults: map[int]*station.Reason{},
+		assign: engine.Assign(c.Assign.By), within: c.Assign.Within.D(), grace: c.Grace.D(),
+		notify: notifyPlan{timeout: c.SMDP.Timeout.D(), parallel: 16, backoff: []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute}},
+		log:    logger,
+	}
+	var errs []error
+	var err error
+	p.recipe, err = recipe.Load(c.Recipe)
+	errs = append(errs, err)
+	p.policy, err = loadPolicy(c.Policy)
+	errs = append(errs, err)
+	p.quirks, err = loadQuirks(c.Quirks)
+	errs = append(errs, err)
+	p.units, err = loadUnits(c.Units)
+	errs = append(errs, err, p.servers(c.SMDP), p.office(c.MES))
+	if err := errors.Join(errs...); err != nil {
+		return p, exit(exitUsage, err)
+	}
+	if p.key, err = audit.LoadOrCreateKey(c.Audit.Key, c.Station.Origin); err != nil {
+		return p, exit(exitMissing, err)
+	}
+	p.keepAnchors(c.Station.Data + ".anchor")
+	for _, s := range c.Slots {
+		p.slot(s)
+	}
+	return p, nil
+}
+
+func vaultKey(v config.Vault) stock.KeySource {
+	if v.Credential != "" {
+		return stock.KeyCredential(v.Credential)
+	}
+	return stock.KeyFile{Path: v.Key, Make: true}
+}
+
+// loadQuirks reads the shipped table, and the folder of the station's own
+// entries over it.
+func loadQuirks(dir string) (*modem.Table, error) {
+	var layers []fs.FS
+	if dir != "" {
+		layers = append(layers, os.DirFS(dir))
+	}
+	return modem.LoadQuirks(layers...)
+}
+
+func loadUnits(path string) (admission.Units, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("units: %w", err)
+	}
+	defer f.Close()
+	return admission.ParseUnits(path, f)
+}
+
+// servers allows the SM-DP+ servers and issuers of the file and no others.
+func (p *plan) servers(c config.SMDP) error {
+	var certs []*x509.Certificate
+	var errs []error
+	for _, file := range c.CI {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		found, err := rsp.ParseCertificates(b)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", file, err))
+		}
+		for _, cert := range found {
+			id := strings.ToUpper(hex.EncodeToString(cert.SubjectKeyId))
+			if slices.Contains(testCIs, id) && !c.TestCI {
+				errs = append(errs, fmt.Errorf("%s is a published test issuer: a production station does not trust it", file))
+			}
+			p.trust.CIs = append(p.trust.CIs, id)
+		}
+		certs = append(certs, found...)
+	}
+	p.trust.TestCIs, p.trust.Production = testCIs, !c.TestCI
+	p.rsp = rsp.NewClient(rsp.ClientConfig{
+		Transport: rsp.NewTransport(rsp.TransportConfig{Roots: rsp.Pool(certs...), DialTimeout: c.Timeout.D()}),
+		AllowHost: onlyHosts(c.Hosts...),
+	})
+	return errors.Join(errs...)
+}
+
+// office is the MES of the file.
+func (p *plan) office(c *config.MES) error {
+	if c == nil {
+		p.mes = mes.ClientOptions{URL: mes.None}
+		return nil
+	}
+	var errs []error
+	secret := func(file string) stock.Secret {
+		if file == "" {
+			return stock.Secret{}
+		}
+		b, err := os.ReadFile(file)
+		errs = append(errs, err)
+		return stock.NewSecret([]byte(strings.TrimSpace(string(b))))
+	}
+	var ca []byte
+	if c.CA != "" {
+		b, err := os.ReadFile(c.CA)
+		errs = append(errs, err)
+		ca = b
+	}
+	transport, err := mes.NewTransport(ca)
+	errs = append(errs, err)
+	p.mes = mes.ClientOptions{
+		URL: c.URL, Token: secret(c.TokenFile), WebhookSecret: secret(c.WebhookSecretFile), Transport: transport, RouteTimeout: c.RouteTimeout.D(),
+	}
+	p.late, p.answer = mes.Late(c.Answer), c.AnswerWithin.D()
+	return errors.Join(errs...)
+}
+
+// keepAnchors reads the checkpoint that the MES acknowledged last, and keeps
+// the next ones, beside the store and not in it.
+func (p *plan) keepAnchors(file string) {
+	if b, err := os.ReadFile(file); err == nil {
+		p.anchors = [][]byte{b}
+	}
+	p.anchored = func(note []byte) {
+		tmp := file + ".new"
+		if err := os.WriteFile(tmp, note, 0o644); err != nil {
+			p.log.Warn().Err(err).Msg("the anchor cannot be kept")
+			return
+		}
+		if err := os.Rename(tmp, file); err != nil {
+			p.log.Warn().Err(err).Msg("the anchor cannot be kept")
+		}
+	}
+}
+
+// slot brings up one slot's fixture; what is missing puts the slot in Fault.
+func (p *plan) slot(c config.Slot) {
+	port := portOpener(c.Port, c.Baud)
+	fx, err := openFixture(c)
+	if err != nil {
+		p.faults[c.ID] = station.NewReason(station.FixtureFault, "%v", err)
+		p.slots[c.ID] = slotPlan{fixture: fixture.Broken{Err: err}, port: port}
+		return
+	}
+	p.slots[c.ID] = slotPlan{fixture: fx, port: port}
+}
+
+func openFixture(c config.Slot) (fixture.Fixture, error) {
+	line := func(l *config.Line) *fixture.LineName {
+		if l == nil {
+			return nil
+		}
+		return &fixture.LineName{Chip: l.Chip, Offset: l.Offset, Name: l.Name, ActiveLow: l.ActiveLow}
+	}
+	g := c.GPIO
+	return fixture.OpenGPIO(fixture.Kernel{}, c.ID, fixture.Wiring{
+		Power: line(g.Power), Reset: line(g.Reset), Clamp: line(g.Clamp), Presence: line(g.Presence),
+		LampPass: line(g.LampPass), LampFail: line(g.LampFail), LampBusy: line(g.LampBusy), LampHold: line(g.LampHold),
+		Debounce: g.Debounce.D(),
+	})
+}
+
+// portOpener finds the port anew at each opening: tty names move when a module
+// restarts.
+func portOpener(c config.Port, baud int) steps.Opener {
+	name := c.Path
+	if c.USB != "" {
+		name = c.USB
+	}
+	return func(context.Context) (io.ReadWriteCloser, error) {
+		info, err := modem.Root("/").Find(name)
+		if err != nil {
+			return nil, err
+		}
+		return modem.OpenSerial(info.Path, modem.SerialOptions{Baud: baud})
+	}
+}
+
+// closeSlots gives the fixtures back; every supply is off then.
+func (p *plan) closeSlots() error {
+	var errs []error
+	for _, s := range p.slots {
+		errs = append(errs, s.fixture.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// socketOf is the socket of a station's API.
+func socketOf(c *config.Config) string { return filepath.Clean(c.API.Socket) }
