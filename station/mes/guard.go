@@ -81,7 +81,7 @@ func (s *Server) outer(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, bodyLimit(r.URL.Path))
 		if r.URL.Path != "/v1/stream" {
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opt.Timeout + 30*time.Second)) // not every writer has one
 		}

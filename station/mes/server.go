@@ -40,7 +40,8 @@ type ServerOptions struct {
 	Station Station
 	Log     Log
 	Outbox  *Outbox
-	Desk    Desk // nil: tickets are read only
+	Desk    Desk        // nil: tickets are read only
+	Stock   *stock.Room // nil: not served
 	// Recipes lists the recipes that the station can run; Recipe names the one
 	// that a scan starts.
 	Recipes []*station.Recipe
@@ -126,6 +127,7 @@ func (s *Server) routes() {
 	s.slotRoutes(api)
 	s.unitRoutes(api)
 	s.reworkRoutes(api)
+	s.stockRoutes(api)
 	s.auditRoutes(api)
 	s.outboxRoutes(api)
 	s.streamRoute(api)

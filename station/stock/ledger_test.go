@@ -129,7 +129,12 @@ func eid(t testing.TB, n int) ident.EID {
 	return e
 }
 
-func refused(t *testing.T, err error, code station.Code) *station.Refusal {
+func refused(t *testing.T, err error, code station.Code) {
+	t.Helper()
+	refusal(t, err, code)
+}
+
+func refusal(t *testing.T, err error, code station.Code) *station.Refusal {
 	t.Helper()
 	var r *station.Refusal
 	if !errors.As(err, &r) || r.Reason.Code != code {
@@ -162,7 +167,7 @@ func TestReserveInImportOrder(t *testing.T) {
 			t.Errorf("returned %+v, in the ledger %+v", item, got)
 		}
 	}
-	r := refused(t, func() error { _, err := w.reserve(want("r9", eid(t, 9))); return err }(), station.StockEmpty)
+	r := refusal(t, func() error { _, err := w.reserve(want("r9", eid(t, 9))); return err }(), station.StockEmpty)
 	if r.Reason.Detail != "no profile is left" {
 		t.Errorf("detail %q", r.Reason.Detail)
 	}
@@ -335,7 +340,7 @@ B3,LPA:1$s.example$C,op2,acme,sku-x,US
 	wanted := want("r1", "")
 	wanted.Batch, wanted.Customer = "B3", "other"
 	_, err := w.reserve(wanted)
-	r := refused(t, err, station.StockEmpty)
+	r := refusal(t, err, station.StockEmpty)
 	if !strings.Contains(r.Reason.Detail, "1 other customer") || !strings.Contains(r.Reason.Detail, "other batch") {
 		t.Errorf("detail %q", r.Reason.Detail)
 	}
@@ -368,7 +373,7 @@ func TestExpiry(t *testing.T) {
 			t.Errorf("got %+v", i)
 		}
 		_, err := w.reserve(want("r3", eid(t, 3)))
-		if r := refused(t, err, station.StockEmpty); !strings.Contains(r.Reason.Detail, "1 expired") {
+		if r := refusal(t, err, station.StockEmpty); !strings.Contains(r.Reason.Detail, "1 expired") {
 			t.Errorf("detail %q", r.Reason.Detail)
 		}
 	})

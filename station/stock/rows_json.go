@@ -120,8 +120,7 @@ func (r *jsonReader) members(fn func(name string, line, column int) error) error
 
 // skip reads over the rest of a value whose first token was t.
 func (r *jsonReader) skip(t json.Token) error {
-	d, ok := t.(json.Delim)
-	if !ok {
+	if _, ok := t.(json.Delim); !ok {
 		return nil
 	}
 	for depth := 1; depth > 0; {
@@ -129,12 +128,11 @@ func (r *jsonReader) skip(t json.Token) error {
 		if err != nil {
 			return err
 		}
-		if d, ok = t.(json.Delim); ok {
-			if d == '[' || d == '{' {
-				depth++
-			} else {
-				depth--
-			}
+		switch t {
+		case json.Delim('['), json.Delim('{'):
+			depth++
+		case json.Delim(']'), json.Delim('}'):
+			depth--
 		}
 		if depth > 64 {
 			r.s.problem(line, column, "nested too deeply")

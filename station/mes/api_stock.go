@@ -1,0 +1,283 @@
+package mes
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"linefit/internal/strictyaml"
+	"linefit/modem/ident"
+	"linefit/station"
+	"linefit/station/stock"
+)
+
+// maxList bounds the body of a request that carries a list of codes.
+const maxList = 80 << 20
+
+// bodyLimit bounds a request's body by what it may carry.
+func bodyLimit(path string) int64 {
+	switch path {
+	case "/v1/stock/import", "/v1/stock/reconcile", "/v1/stock/needed":
+		return maxList
+	}
+	return maxBody
+}
+
+// PersonBody is who decides about stock.
+type PersonBody struct {
+	Operator
+	Role station.Role `json:"role,omitempty" enum:"operator,lead,qa" doc:"Role of the person, over the unix socket; a token has its own"`
+}
+
+// ListBody is a list as a file has it.
+type ListBody struct {
+	Name string `json:"name" minLength:"1" maxLength:"300" doc:"For messages: the file's path"`
+	Data string `json:"data" doc:"The file's text: CSV or JSON"`
+}
+
+// ImportBody takes codes into the stock.
+type ImportBody struct {
+	PersonBody
+	ListBody
+	Batch *station.StockBatch `json:"batch,omitempty" doc:"Name and terms of the batch, where the list does not state them"`
+}
+
+// DecisionBody is a decision about one profile.
+type DecisionBody struct {
+	PersonBody
+	Why string `json:"why" minLength:"1" maxLength:"300"`
+}
+
+// ResolveBody says what was found out about a profile.
+type ResolveBody struct {
+	DecisionBody
+	Finding stock.Finding `json:"finding" enum:"installed,absent,unused,spent"`
+	ICCID   string        `json:"iccid,omitempty" pattern:"^[0-9]{18,20}$"`
+}
+
+// QuarantineBody takes what is available out of use.
+type QuarantineBody struct {
+	DecisionBody
+	Batch string `json:"batch,omitempty" maxLength:"64" doc:"This batch only"`
+}
+
+// EraseBody erases the codes of used profiles.
+type EraseBody struct {
+	PersonBody
+	KeepHours int `json:"keep_hours" minimum:"0" maximum:"876000" doc:"Codes of profiles that were used up longer ago than this"`
+}
+
+// ReconcileBody compares the stock with lists.
+type ReconcileBody struct {
+	Server *ListBody `json:"server,omitempty" doc:"The SM-DP+'s list"`
+	Units  *ListBody `json:"units,omitempty" doc:"The MES's list of finished units"`
+	Batch  string    `json:"batch,omitempty" maxLength:"64" doc:"The SM-DP+'s list is of this batch only"`
+}
+
+// Handle names a profile of the stock.
+type Handle struct {
+	Handle string `path:"handle" maxLength:"64"`
+}
+
+type (
+	profileOutput struct{ Body station.StockItem }
+	countOutput   struct {
+		Body struct {
+			Profiles int `json:"profiles"`
+		}
+	}
+)
+
+// stockRoutes serves the stock, where the station gives it to the server.
+func (s *Server) stockRoutes(api huma.API) {
+	room := s.opt.Stock
+	if room == nil {
+		return
+	}
+	s.stockReads(api, room)
+	s.stockLists(api, room)
+	huma.Register(api, change("release-profile", "/v1/stock/{handle}/release", "stock", "Put a quarantined profile back for any eUICC"), func(ctx context.Context, in *struct {
+		Handle
+		Body DecisionBody
+	}) (*profileOutput, error) {
+		return decide(ctx, s, func(ctx context.Context) (station.StockItem, error) {
+			return room.Release(ctx, stock.Decision{By: s.person(ctx, in.Body.PersonBody), Handle: in.Handle.Handle, Why: in.Body.Why})
+		})
+	})
+	huma.Register(api, change("resolve-profile", "/v1/stock/{handle}/resolve", "stock", "Say what was found out about a profile"), func(ctx context.Context, in *struct {
+		Handle
+		Body ResolveBody
+	}) (*profileOutput, error) {
+		return decide(ctx, s, func(ctx context.Context) (station.StockItem, error) {
+			d := stock.Decision{By: s.person(ctx, in.Body.PersonBody), Handle: in.Handle.Handle, Why: in.Body.Why, ICCID: ident.ICCID(in.Body.ICCID)}
+			return room.Resolve(ctx, d, in.Body.Finding)
+		})
+	})
+	huma.Register(api, change("quarantine-stock", "/v1/stock/quarantine", "stock", "Take what is available out of use until it was reconciled"), func(ctx context.Context, in *struct{ Body QuarantineBody }) (*countOutput, error) {
+		return s.counted(ctx, func(ctx context.Context) (int, error) {
+			return room.Quarantine(ctx, s.person(ctx, in.Body.PersonBody), stock.Filter{Batch: in.Body.Batch}, in.Body.Why)
+		})
+	})
+	huma.Register(api, change("erase-codes", "/v1/stock/erase", "stock", "Erase the codes of profiles that are used up"), func(ctx context.Context, in *struct{ Body EraseBody }) (*countOutput, error) {
+		return s.counted(ctx, func(ctx context.Context) (int, error) {
+			return room.Erase(ctx, s.person(ctx, in.Body.PersonBody), time.Duration(in.Body.KeepHours)*time.Hour)
+		})
+	})
+}
+
+func (s *Server) stockReads(api huma.API, room *stock.Room) {
+	huma.Register(api, look("list-stock", "/v1/stock", "stock", "Counts, what is left of every kind, profiles"), func(ctx context.Context, in *struct {
+		ID       string             `query:"id" maxLength:"80" doc:"Only the profiles with this handle, iccid:, eid: or run:"`
+		State    station.StockState `query:"state" enum:"available,reserved,installed,quarantined,spent"`
+		Batch    string             `query:"batch"`
+		Operator string             `query:"operator"`
+		Customer string             `query:"customer"`
+		SKU      string             `query:"sku"`
+		Limit    int                `query:"limit" default:"1000" minimum:"0" maximum:"100000"`
+	}) (*struct{ Body stock.Stocked }, error) {
+		f := stock.Filter{State: in.State, Batch: in.Batch, Operator: in.Operator, Customer: in.Customer, SKU: in.SKU}
+		out, err := room.List(f, in.Limit)
+		if err == nil && in.ID != "" {
+			out.More = false
+			out.Profiles, err = room.Find(in.ID)
+		}
+		if out.Profiles == nil {
+			out.Profiles = []station.StockItem{}
+		}
+		return &struct{ Body stock.Stocked }{out}, stockProblem(ctx, err)
+	})
+	type claimsOutput struct {
+		Body struct {
+			Claims []stock.Claim `json:"claims"`
+		}
+	}
+	huma.Register(api, look("list-claims", "/v1/stock/claims", "stock", "Burnt, stuck and expired orders by batch, with the results that eUICCs signed"), func(ctx context.Context, in *struct {
+		Batch string `query:"batch"`
+	}) (*claimsOutput, error) {
+		out := &claimsOutput{}
+		claims, err := room.Claims(stock.Filter{Batch: in.Batch})
+		out.Body.Claims = append([]stock.Claim{}, claims...)
+		return out, stockProblem(ctx, err)
+	})
+}
+
+// stockLists serves what takes a list in.
+func (s *Server) stockLists(api huma.API, room *stock.Room) {
+	large := func(op huma.Operation) huma.Operation {
+		op.MaxBodyBytes = maxList
+		op.Errors = append([]int{http.StatusUnprocessableEntity}, op.Errors...)
+		return op
+	}
+	huma.Register(api, large(change("import-stock", "/v1/stock/import", "stock", "Take a list of activation codes into the stock: all of it or nothing")), func(ctx context.Context, in *struct{ Body ImportBody }) (*struct{ Body stock.Imported }, error) {
+		src := stock.Source{Name: in.Body.Name, Data: []byte(in.Body.Data)}
+		if in.Body.Batch != nil {
+			src.Batch = *in.Body.Batch
+		}
+		ctx, cancel := s.patience(ctx)
+		defer cancel()
+		out, err := room.Import(ctx, s.person(ctx, in.Body.PersonBody), src)
+		return &struct{ Body stock.Imported }{out}, stockProblem(ctx, err)
+	})
+	type reconcileOutput struct {
+		Body struct {
+			Disagreements []stock.Disagreement `json:"disagreements"`
+		}
+	}
+	huma.Register(api, large(change("reconcile-stock", "/v1/stock/reconcile", "stock", "Compare ledger and log with the lists of SM-DP+ and MES; changes nothing")), func(ctx context.Context, in *struct{ Body ReconcileBody }) (*reconcileOutput, error) {
+		lists, err := in.Body.lists()
+		if err != nil {
+			return nil, stockProblem(ctx, err)
+		}
+		found, err := room.Reconcile(lists)
+		out := &reconcileOutput{}
+		out.Body.Disagreements = append([]stock.Disagreement{}, found...)
+		return out, stockProblem(ctx, err)
+	})
+	type neededOutput struct {
+		Body struct {
+			EIDs []ident.EID `json:"eids"`
+		}
+	}
+	huma.Register(api, large(change("needed-profiles", "/v1/stock/needed", "stock", "Which eUICCs of a list have no profile yet; changes nothing")), func(ctx context.Context, in *struct{ Body ListBody }) (*neededOutput, error) {
+		eids, err := stock.ReadEIDList(in.Body.Name, []byte(in.Body.Data))
+		if err != nil {
+			return nil, stockProblem(ctx, err)
+		}
+		out := &neededOutput{}
+		needed, err := room.Needed(eids)
+		out.Body.EIDs = append([]ident.EID{}, needed...)
+		return out, stockProblem(ctx, err)
+	})
+}
+
+func (b ReconcileBody) lists() (l stock.Lists, err error) {
+	l.Batch = b.Batch
+	if b.Server != nil {
+		if l.Server, err = stock.ReadServerList(b.Server.Name, []byte(b.Server.Data)); err != nil {
+			return l, err
+		}
+	}
+	if b.Units != nil {
+		l.Units, err = stock.ReadUnitList(b.Units.Name, []byte(b.Units.Data))
+	}
+	return l, err
+}
+
+// person is who acts: over TCP the token, over the socket who the body says.
+func (s *Server) person(ctx context.Context, body PersonBody) station.Person {
+	c := callerOf(ctx)
+	by := station.Person{Actor: body.Operator.Operator, Role: body.Role}
+	if by.Actor == "" {
+		by.Actor = c.actor
+	}
+	if c.role != "" {
+		by.Role = c.role
+	}
+	if by.Role == "" {
+		by.Role = station.RoleOperator
+	}
+	return by
+}
+
+// patience is the time that a change may take when its caller has gone.
+func (s *Server) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), s.opt.Timeout)
+}
+
+func decide(ctx context.Context, s *Server, act func(context.Context) (station.StockItem, error)) (*profileOutput, error) {
+	ctx, cancel := s.patience(ctx)
+	defer cancel()
+	item, err := act(ctx)
+	return &profileOutput{Body: item}, stockProblem(ctx, err)
+}
+
+func (s *Server) counted(ctx context.Context, act func(context.Context) (int, error)) (*countOutput, error) {
+	ctx, cancel := s.patience(ctx)
+	defer cancel()
+	out := &countOutput{}
+	var err error
+	out.Body.Profiles, err = act(ctx)
+	return out, stockProblem(ctx, err)
+}
+
+// stockProblem turns an error of the stock into a problem; all mistakes of a
+// list stand in its detail, one in a line.
+func stockProblem(ctx context.Context, err error) error {
+	var mistakes strictyaml.Problems
+	status := 0
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
+		status = http.StatusUnprocessableEntity
+	case errors.Is(err, stock.ErrNoProfile):
+		status = http.StatusNotFound
+	default:
+		return problemOf(callerOf(ctx).lang, err)
+	}
+	return &Problem{Title: http.StatusText(status), Status: status, Detail: strings.TrimSpace(err.Error())}
+}
