@@ -147,7 +147,7 @@ func TestWhatAStatusMeans(t *testing.T) {
 				if n.Pending == 1 && c.status != http.StatusGone { // it is tried again, and again with the same bytes
 					time.Sleep(2 * time.Minute)
 					f.set(func(f *fakeMES) { f.answer = nil })
-					time.Sleep(6 * time.Minute)
+					time.Sleep(8 * time.Minute) // the longest delay by then is 5 minutes and a quarter, from 2 minutes on
 					synctest.Wait()
 					if n := counts(t, log); n.Delivered != 1 || f.count("r1.UnitsTested") < 3 {
 						t.Errorf("%+v after %d tries", n, f.count("r1.UnitsTested"))
