@@ -90,3 +90,23 @@ func TestBundleFindsEveryEdit(t *testing.T) {
 		t.Errorf("with its own key: %v", findings)
 	}
 }
+
+func FuzzParseBundle(f *testing.F) {
+	b, _ := bundleOf(f, "SN0")
+	text, err := b.Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"format":"linefit-unit-bundle/1","id":"","units":null,"shards":[{"entries":[{}],"link":{}}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if p, err := audit.ParseBundle(b); err == nil {
+			p.Verify(nil)
+		}
+		if p, err := audit.ParseProof(b); err == nil {
+			if _, err := audit.ParseProof(p.Marshal()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

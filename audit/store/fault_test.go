@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -313,4 +314,40 @@ func TestReadOnlyFolder(t *testing.T) {
 	if _, err := store.Open(t.Context(), store.Options{Dir: dir, Key: newKey(t)}); err == nil {
 		t.Fatal("opened")
 	}
+}
+
+// The queue is bounded: writers wait for room and for the disk no longer than
+// their context, and know what that means.
+func TestQueueIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		disk := storetest.NewDisk(storetest.Rule{Nth: 1, Fault: storetest.Slow, Delay: time.Hour})
+		s := storetest.Start(t, disk, store.Options{Dir: dir})
+		soon, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := s.Gate(soon, draft("step.done/1", 1, "", 0)); !errors.Is(err, store.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("gate on a slow disk: %v", err)
+		}
+		later, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		n := 0
+		var err error
+		for ; err == nil; n++ {
+			err = s.Queue(later, draft("step.done/1", 1, "", n))
+		}
+		if n < 1000 || n > 10000 || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUnknown) {
+			t.Errorf("%d queued, then %v", n, err)
+		}
+		waiting := make(chan error, 1)
+		go func() { waiting <- s.Queue(t.Context(), draft("step.done/1", 1, "", -1)) }()
+		synctest.Wait()
+		time.Sleep(time.Hour)
+		if err := <-waiting; err != nil {
+			t.Errorf("waiting for room: %v", err)
+		}
+		if _, err := s.Gate(t.Context()); err != nil || s.Last() != uint64(n)+1 {
+			t.Errorf("%d entries, queued %d, %v", s.Last(), n+1, err)
+		}
+		s.Stop()
+	})
 }

@@ -62,7 +62,12 @@ type pair struct{ key, value []byte }
 const iterateChunk = 64
 
 func (n *namespaced) Iterate(prefix []byte, fn func(key, value []byte) error) error {
-	from := n.key(prefix)
+	return n.IterateFrom(prefix, prefix, fn)
+}
+
+// IterateFrom is Iterate for the keys from a given one on.
+func (n *namespaced) IterateFrom(prefix, first []byte, fn func(key, value []byte) error) error {
+	from := n.key(first)
 	for {
 		var chunk []pair
 		err := scanFrom(n.txn, n.key(prefix), from, func(k, v []byte) error {

@@ -77,7 +77,12 @@ func verifyFS(ctx context.Context, fsys FS, dir string, o VerifyOptions) (Report
 
 // Verify is [Verify] for a log already opened; checkpoint may be nil.
 func (l *Log) Verify(ctx context.Context, checkpoint []byte) (Report, error) {
-	v := &verification{log: l, report: Report{
+	return l.verify(ctx, checkpoint, nil)
+}
+
+// verify verifies; read, which may be nil, gets what is good.
+func (l *Log) verify(ctx context.Context, checkpoint []byte, read *reading) (Report, error) {
+	v := &verification{log: l, read: read, report: Report{
 		VKey: l.VKey(), Sim: l.Sim(), Segments: len(l.segs),
 		Findings: append([]audit.Finding{}, l.findings...),
 	}}
@@ -100,6 +105,7 @@ func (l *Log) Verify(ctx context.Context, checkpoint []byte) (Report, error) {
 // verification is the state of one Verify.
 type verification struct {
 	log     *Log
+	read    *reading // nil: nobody reads along
 	report  Report
 	check   *audit.Checker
 	head    header             // of the segment being read
@@ -232,6 +238,9 @@ func (v *verification) batch(b batch, seg segment) {
 		for _, f := range findingsOf(err) {
 			f.File, f.Offset = seg.rel(), b.offsets[i]
 			v.find(f)
+		}
+		if v.read != nil && err == nil {
+			v.read.see(e, raw, v.head, v.log.newest())
 		}
 		v.meet(v.check.Size())
 	}
