@@ -25,9 +25,7 @@ func (t *Tree) Append(leaf tlog.Hash) []tlog.Hash {
 	if err != nil {
 		panic(fmt.Sprintf("audit: tree of size %d: %v", t.size, err)) // read never fails
 	}
-	for level, h := range stored {
-		t.edge[level] = h
-	}
+	copy(t.edge[:], stored)
 	t.size++
 	return stored
 }

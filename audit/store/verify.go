@@ -305,13 +305,6 @@ func (v *verification) meet(size uint64) {
 	}
 }
 
-func (e expected) name() string {
-	if e.file == "" {
-		return "the given checkpoint"
-	}
-	return "the published checkpoint"
-}
-
 // endShard settles what the shard just read owes, and the report's head.
 func (v *verification) endShard() {
 	if v.check == nil {

@@ -83,3 +83,10 @@ func (v *verification) archived(c audit.Checkpoint) bool {
 	last, err := audit.ParseCheckpoint([]byte(link.Checkpoint))
 	return err == nil && (c.Size < last.Size || c.Head == last.Head)
 }
+
+func (e expected) name() string {
+	if e.file == "" {
+		return "the given checkpoint"
+	}
+	return "the published checkpoint"
+}
