@@ -15,7 +15,7 @@ type changed struct {
 	Done    string        `json:"done"`
 	ICCID   string        `json:"iccid,omitempty"`
 	State   string        `json:"state,omitempty"` // as read back
-	Profile []profileView `json:"profiles,omitempty"`
+	Profile []profileView `json:"profiles"`
 }
 
 // change opens the unit, records the intent, makes the change and reads the

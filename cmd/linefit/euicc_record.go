@@ -124,7 +124,7 @@ func lastDownload(path, eid string) (rsp.Phase, rsp.Detail, error) {
 		}
 	}
 	if phase == "" {
-		return "", rsp.Detail{}, exit(exitVerdict, fmt.Errorf("%s has no download to this eUICC", path))
+		return "", rsp.Detail{}, exit(exitMissing, fmt.Errorf("%s has no download to this eUICC", path))
 	}
 	return phase, detail, scanner.Err()
 }

@@ -67,7 +67,7 @@ func (u *unit) attach(table *modem.Table) error {
 		q := m.Quirks()
 		u.routes = u.chosen(q.Routes())
 		return nil
-	case errors.As(err, &nobody):
+	case errors.As(err, &nobody), apdu.RefusedByModule(err):
 		return u.attachNobody(table, err)
 	}
 	return err

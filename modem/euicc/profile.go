@@ -34,6 +34,17 @@ func (s State) String() string {
 // MarshalText writes [State.String].
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads what MarshalText writes.
+func (s *State) UnmarshalText(b []byte) error {
+	for _, known := range []State{StateUnknown, Disabled, Enabled} {
+		if known.String() == string(b) {
+			*s = known
+			return nil
+		}
+	}
+	return fmt.Errorf("profile state %q", b)
+}
+
 // Class is a profile's class.
 type Class int
 

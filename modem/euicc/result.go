@@ -24,15 +24,28 @@ const (
 
 // String names the event.
 func (e Event) String() string {
-	names := [...]string{"install", "enable", "disable", "delete", "rpm-enable", "rpm-disable", "rpm-delete", "rpm-result"}
-	if e < 0 || int(e) >= len(names) {
+	if e < 0 || int(e) >= len(eventNames) {
 		return "unknown"
 	}
-	return names[e]
+	return eventNames[e]
 }
+
+var eventNames = [...]string{"install", "enable", "disable", "delete", "rpm-enable", "rpm-disable", "rpm-delete", "rpm-result"}
 
 // MarshalText writes [Event.String].
 func (e Event) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (e *Event) UnmarshalText(b []byte) error {
+	for i, name := range eventNames {
+		if name == string(b) {
+			*e = Event(i)
+			return nil
+		}
+	}
+	*e = -1
+	return nil
+}
 
 // Notification is the metadata of a notification.
 type Notification struct {

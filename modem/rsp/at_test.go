@@ -102,7 +102,7 @@ func (u *module) run(kind apdu.Kind) (*rsp.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer ch.Close(context.Background())
+	defer func() { _ = ch.Close(context.Background()) }()
 	return rsp.Download(context.Background(), u.params(euicc.OnChannel(ch)))
 }
 
@@ -138,7 +138,7 @@ func TestSmallBlocks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer ch.Close(t.Context())
+		defer func() { _ = ch.Close(t.Context()) }()
 		limited := refusing{ch, 140}
 		r, err := rsp.Download(t.Context(), u.params(euicc.New(limited, euicc.Options{})))
 		if err != nil || r.BlockSize != 120 {

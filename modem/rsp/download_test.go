@@ -54,7 +54,6 @@ func TestKnownBefore(t *testing.T) {
 	all := w.line.count
 	w = newWorld(t, options{order: small})
 	card, ch := w.open()
-	defer ch.Close(t.Context())
 	p := w.params(card)
 	info, err := card.Info1(t.Context())
 	if err != nil {
@@ -64,7 +63,10 @@ func TestKnownBefore(t *testing.T) {
 	if _, err := rsp.Download(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	if _ = ch.Close(t.Context()); w.line.count != all-3+1 {
+	if err := ch.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if w.line.count != all-3+1 {
 		t.Errorf("%d APDUs, %d without what was known", w.line.count, all)
 	}
 }

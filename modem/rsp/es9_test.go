@@ -43,7 +43,7 @@ func notify(t *testing.T, cfg rsp.ClientConfig, rt roundTrip) error {
 func TestRequestShape(t *testing.T) {
 	err := notify(t, rsp.ClientConfig{}, func(r *http.Request) (*http.Response, error) {
 		body, _ := io.ReadAll(r.Body)
-		if r.Method != "POST" || r.URL.String() != "https://smdp.example.com:8443/gsma/rsp2/es9plus/handleNotification" {
+		if r.Method != http.MethodPost || r.URL.String() != "https://smdp.example.com:8443/gsma/rsp2/es9plus/handleNotification" {
 			t.Errorf("%s %s", r.Method, r.URL)
 		}
 		if r.Header.Get("User-Agent") != "gsma-rsp-lpad" || r.Header.Get("X-Admin-Protocol") != "gsma/rsp/v2.2.2" || r.Header.Get("Content-Type") != "application/json" {
@@ -200,7 +200,7 @@ func TestTLS(t *testing.T) {
 	}
 	for name, pool := range map[string]*x509.CertPool{"none": nil, "another": rsp.Pool(other.CI.Cert)} {
 		var f *rsp.Failure
-		if err := try(pool); !errors.As(err, &f) || f.Advice.Row != rsp.RowServerUnreached {
+		if err := try(pool); !errors.As(err, &f) || f.Advice.Row != rsp.RowServerUnreached || f.Advice.Action != rsp.ActionFix || f.Advice.Halt != rsp.HaltNow {
 			t.Errorf("trust anchors: %s: %v", name, err)
 		}
 	}

@@ -2,6 +2,7 @@ package rsp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"strings"
 
@@ -204,6 +205,8 @@ func adviceFor(row Row, err error) Advice {
 		if refusal.Subject == "8.10.1" {
 			a.Action, a.Halt, a.Text = ActionRetry, HaltRepeated, "the SM-DP+ lost the session; try again"
 		}
+	case untrusted(err) && row == RowServerUnreached:
+		a.Action, a.Halt, a.Text = ActionFix, HaltNow, "the SM-DP+'s TLS certificate is not accepted: check trust anchors, address and clock"
 	case errors.As(err, &status) && !errors.Is(err, ErrNetwork) && row == RowServerUnreached:
 		a.Action, a.Halt, a.Text = ActionFix, HaltRepeated, "the SM-DP+ does not serve this function: check its address"
 	case errors.Is(err, ErrHost):
@@ -216,6 +219,12 @@ func adviceFor(row Row, err error) Advice {
 		}
 	}
 	return a
+}
+
+// untrusted: the TLS certificate was refused, here.
+func untrusted(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &certificate)
 }
 
 // rowOfResult is the row of a failed installation.

@@ -123,11 +123,11 @@ func TestRecorderFails(t *testing.T) {
 		w := newWorld(t, options{order: small})
 		full := errors.New("disk full")
 		r, err := w.download(func(p *rsp.Params) {
-			p.Recorder = rsp.RecorderFunc(func(_ ctx, ph rsp.Phase, d rsp.Detail) error {
+			p.Recorder = rsp.RecorderFunc(func(c ctx, ph rsp.Phase, d rsp.Detail) error {
 				if ph == phase {
 					return full
 				}
-				return w.Record(nil, ph, d)
+				return w.Record(c, ph, d)
 			})
 		})
 		o := w.orderNow()

@@ -1,0 +1,265 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"linefit/modem/rsp"
+	"linefit/modem/testpki"
+)
+
+// startServer runs `linefit sim smdp` until the test ends.
+func startServer(t *testing.T, args ...string) simSmdpStart {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	var stderr bytes.Buffer
+	done := make(chan int, 1)
+	go func() {
+		code := run(ctx, append([]string{"sim", "smdp", "--listen", "127.0.0.1:0", "--name", "localhost", "--json"}, args...), strings.NewReader(""), w, &stderr)
+		_ = w.Close()
+		done <- code
+	}()
+	lines := bufio.NewReader(r)
+	line, err := lines.ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("no first line: %v\n%s", err, stderr.String())
+	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }()
+	t.Cleanup(func() { cancel(); <-done })
+	var start simSmdpStart
+	if err := json.Unmarshal(line, &start); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return start
+}
+
+// hand is one eUICC worked on by hand.
+type hand struct {
+	t   *testing.T
+	pty string
+	dir string
+}
+
+// run runs `linefit euicc` and reads its document.
+func (h *hand) run(want int, out any, args ...string) string {
+	h.t.Helper()
+	var stdout, stderr bytes.Buffer
+	all := append([]string{"euicc", "--port", h.pty, "--trace", filepath.Join(h.dir, "trace"), "--json"}, args...)
+	code := run(h.t.Context(), all, strings.NewReader(""), &stdout, &stderr)
+	if code != want {
+		h.t.Fatalf("%v: exit %d, want %d\n%s%s", args, code, want, stdout.String(), stderr.String())
+	}
+	if out != nil {
+		if err := json.Unmarshal(stdout.Bytes(), out); err != nil {
+			h.t.Fatalf("%v: %v\n%s", args, err, stdout.String())
+		}
+		if strings.Count(strings.TrimSpace(stdout.String()), "\n") != 0 {
+			h.t.Errorf("%v: more than one document:\n%s", args, stdout.String())
+		}
+	}
+	return stderr.String()
+}
+
+func newHand(t *testing.T, args ...string) *hand {
+	m := startModules(t, append([]string{"--persona", "demo-eg25"}, args...)...)
+	go func() { _, _ = io.Copy(io.Discard, m.lines) }()
+	t.Cleanup(func() { m.stop() })
+	return &hand{t: t, pty: m.start.Modules[0].PTY, dir: t.TempDir()}
+}
+
+// A profile's life by hand, with linefit's own parts on a pty and over TLS.
+func TestEUICCByHand(t *testing.T) {
+	s := startServer(t, "--count", "2")
+	h := newHand(t)
+	var info map[string]any
+	h.run(exitOK, &info, "info")
+	for _, field := range []string{"eid", "generation", "svn", "free_nvm", "ci_pkids", "profiles"} {
+		if _, ok := info[field]; !ok {
+			t.Errorf("info has no %s: %v", field, info)
+		}
+	}
+	var d euiccDownload
+	h.run(exitOK, &d, "download", "--activation-code", s.Profiles[0].ActivationCode, "--ca", s.CA)
+	if !d.OK || string(d.ICCID) != s.Profiles[0].ICCID || d.Outcome != rsp.Installed || !d.Verified || d.Notification != "delivered" || d.APDUs == 0 || d.RoundTrips != 4 {
+		t.Errorf("%+v", d)
+	}
+	iccid := string(d.ICCID)
+	var c changed
+	h.run(exitOK, &c, "enable", iccid)
+	if c.State != "enabled" {
+		t.Errorf("%+v", c)
+	}
+	h.run(exitVerdict, nil, "enable", iccid)
+	if text := h.run(exitVerdict, nil, "delete", iccid); !strings.Contains(text, "disable it first") || !strings.Contains(text, "profileNotInDisabledState (2)") {
+		t.Errorf("no advice: %s", text)
+	}
+	h.run(exitOK, &c, "disable", d.AID)
+	h.run(exitOK, &c, "nickname", iccid, "line 7")
+	var list struct {
+		Profiles []profileView `json:"profiles"`
+	}
+	h.run(exitOK, &list, "list")
+	if len(list.Profiles) != 1 || list.Profiles[0].Nickname != "line 7" || list.Profiles[0].State.String() != "disabled" {
+		t.Errorf("%+v", list)
+	}
+	var waiting struct {
+		Notifications []notificationView `json:"notifications"`
+	}
+	h.run(exitOK, &waiting, "notifications", "list")
+	if len(waiting.Notifications) != 2 {
+		t.Fatalf("%+v", waiting)
+	}
+	h.run(exitOK, &waiting, "notifications", "send", "--ca", s.CA)
+	if len(waiting.Notifications) != 2 || !*waiting.Notifications[0].Sent || !*waiting.Notifications[1].Removed {
+		t.Errorf("%+v", waiting)
+	}
+	c = changed{}
+	h.run(exitOK, &c, "delete", iccid)
+	h.run(exitOK, &waiting, "notifications", "list")
+	if len(c.Profile) != 0 || len(waiting.Notifications) != 1 {
+		t.Errorf("%+v %+v", c, waiting)
+	}
+	h.run(exitOK, nil, "notifications", "remove", "4")
+	h.run(exitVerdict, nil, "notifications", "remove", "4")
+	h.secrets(s)
+}
+
+// secrets: nothing on disk has an activation code's matching id.
+func (h *hand) secrets(s simSmdpStart) {
+	h.t.Helper()
+	for _, name := range []string{"trace", "trace.jsonl"} {
+		b, err := os.ReadFile(filepath.Join(h.dir, name))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		for _, p := range s.Profiles {
+			if bytes.Contains(b, []byte(p.MatchingID)) || bytes.Contains(bytes.ToUpper(b), []byte(strings.ToUpper(hexOf(p.MatchingID)))) {
+				h.t.Errorf("%s has a matching id", name)
+			}
+		}
+		if !bytes.Contains(b, []byte(`"intent"`)) && !bytes.Contains(b, []byte("BF2D")) {
+			h.t.Errorf("%s is empty", name)
+		}
+	}
+}
+
+func hexOf(s string) string {
+	const digits = "0123456789abcdef"
+	var b strings.Builder
+	for i := range len(s) {
+		b.WriteByte(digits[s[i]>>4])
+		b.WriteByte(digits[s[i]&15])
+	}
+	return b.String()
+}
+
+// A module that dies at the last block: the profile is installed, the command
+// says so, and nothing is downloaded twice.
+func TestEUICCUnknownOutcome(t *testing.T) {
+	s := startServer(t, "--count", "1")
+	plan := filepath.Join(t.TempDir(), "plan.yaml")
+	rules := "name: last\nabout: the last block is answered by ERROR though it was installed\nrules:\n"
+	rules += "  - {point: +CGLA.done, chance: 1, from: 67, to: 67, fault: {kind: error}}\n"
+	if err := os.WriteFile(plan, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := newHand(t, "--faults", plan)
+	var d euiccDownload
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"euicc", "--port", h.pty, "--route", "cgla", "--record", filepath.Join(h.dir, "r"), "--json", "download", "--activation-code", s.Profiles[0].ActivationCode, "--ca", s.CA}, strings.NewReader(""), &stdout, &stderr)
+	if err := json.Unmarshal(stdout.Bytes(), &d); err != nil {
+		t.Fatalf("exit %d: %v\n%s%s", code, err, stdout.String(), stderr.String())
+	}
+	if !strings.Contains(stderr.String(), "reading the eUICC back") {
+		t.Fatalf("the fault did not strike in the load: %+v\n%s", d, stderr.String())
+	}
+	if d.OK != (d.Outcome == rsp.Installed) || (code == exitOK) != d.OK || d.Outcome == rsp.Unknown {
+		t.Errorf("exit %d, %+v", code, d)
+	}
+	var rec euiccReconciled
+	out := h.runRecord(&rec)
+	if rec.Outcome != d.Outcome || rec.Phase != rsp.PhaseLoad {
+		t.Errorf("%+v\n%s", rec, out)
+	}
+}
+
+func (h *hand) runRecord(out any) string {
+	h.t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(h.t.Context(), []string{"euicc", "--port", h.pty, "--record", filepath.Join(h.dir, "r"), "--json", "reconcile"}, strings.NewReader(""), &stdout, &stderr); code != exitOK {
+		h.t.Fatalf("exit %d: %s", code, stderr.String())
+	}
+	if err := json.Unmarshal(stdout.Bytes(), out); err != nil {
+		h.t.Fatal(err)
+	}
+	return stdout.String()
+}
+
+func TestEUICCGenerations(t *testing.T) {
+	for _, generation := range []string{"sgp22", "sgp32", "sgp02"} {
+		h := newHand(t, "--generation", generation)
+		var info euiccInfo
+		h.run(exitOK, &info, "info")
+		if string(info.Generation) != generation || len(info.EID) != 32 || !info.EIDValid {
+			t.Errorf("%s: %+v", generation, info)
+		}
+	}
+}
+
+// What is wrong with the command line, the port or the server has its exit code.
+func TestEUICCExitCodes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := startServer(t, "--count", "1")
+	h := newHand(t)
+	notSerial := filepath.Join(h.dir, "file")
+	if err := os.WriteFile(notSerial, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other, err := testpki.New([]byte("another authority"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherCA := filepath.Join(h.dir, "other.der")
+	if err := os.WriteFile(otherCA, other.CI.Cert.Raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code := s.Profiles[0].ActivationCode
+	for _, c := range []struct {
+		want int
+		args []string
+	}{
+		{exitUsage, []string{"--port", h.pty, "download", "--activation-code", "LPA:1$x", "--ca", s.CA}},
+		{exitUsage, []string{"--port", h.pty, "download", "--activation-code", code}},
+		{exitUsage, []string{"--port", h.pty, "download", "--activation-code", code, "--ca", notSerial}},
+		{exitUsage, []string{"--port", h.pty, "download", "--activation-code", code, "--ca", s.CA, "--smdp-address", "a b"}},
+		{exitUsage, []string{"--port", h.pty, "--persona", "nosuch", "info"}},
+		{exitUsage, []string{"--port", h.pty, "--route", "qmi", "info"}},
+		{exitUsage, []string{"--port", h.pty, "reset"}},
+		{exitUsage, []string{"info"}},
+		{exitMissing, []string{"--port", "/dev/nosuch", "info"}},
+		{exitMissing, []string{"--port", notSerial, "info"}},
+		{exitMissing, []string{"--port", h.pty, "download", "--activation-code", code, "--ca", "/nosuch"}},
+		{exitMissing, []string{"--port", h.pty, "download", "--activation-code", code, "--ca", otherCA}},
+		{exitMissing, []string{"--port", h.pty, "reconcile"}},
+		{exitVerdict, []string{"--port", h.pty, "download", "--activation-code", "LPA:1$" + s.Address + "$NOSUCH", "--ca", s.CA}},
+		{exitVerdict, []string{"--port", h.pty, "enable", "8900"}},
+	} {
+		var stdout, stderr bytes.Buffer
+		if got := run(t.Context(), append([]string{"euicc"}, c.args...), strings.NewReader(""), &stdout, &stderr); got != c.want {
+			t.Errorf("%v: exit %d, want %d\n%s", c.args, got, c.want, stderr.String())
+		}
+		if strings.Contains(stderr.String(), s.Profiles[0].MatchingID) {
+			t.Errorf("%v: the matching id is shown: %s", c.args, stderr.String())
+		}
+	}
+}
