@@ -23,6 +23,7 @@ import (
 	"linefit/station/sim"
 	"linefit/station/steps"
 	"linefit/station/stock"
+	"linefit/station/text"
 )
 
 // version is the software version that every station states.
@@ -30,7 +31,7 @@ const version = "0.1.0"
 
 type demoCmd struct {
 	Headless bool   `help:"Run without a screen, to the end of all units."`
-	Units    int    `default:"16" help:"Units to provision."`
+	Units    int    `help:"Units to provision; 16 without a screen, else 64." placeholder:"N"`
 	Slots    int    `default:"4" help:"Fixture slots, 1 to 64."`
 	Seed     uint64 `default:"1" help:"What happens by chance follows from it."`
 	Faults   string `default:"none" enum:"none,typical,harsh" help:"How much goes wrong: none, typical or harsh."`
@@ -39,10 +40,19 @@ type demoCmd struct {
 	Baud     int    `default:"115200" help:"Line rate of the virtual modules; 0: no pacing."`
 	Dir      string `type:"path" placeholder:"DIR" help:"Keep the store there, and go on with what is there."`
 	JSON     bool   `name:"json" help:"Print the summary as one JSON document."`
+	Listen   string `placeholder:"HOST:PORT" help:"Serve the station's API there too; changes take no token in a demo's own socket only."`
+	Lang     string `default:"en" help:"Language of the screen: en or zh."`
 }
 
 // Run is the main job without hardware.
 func (c *demoCmd) Run(a *app) error {
+	screen := !c.Headless && !c.JSON && onScreen(a)
+	if c.Units == 0 {
+		c.Units = 16
+		if screen {
+			c.Units = 64
+		}
+	}
 	if err := c.check(); err != nil {
 		return exit(exitUsage, err)
 	}
@@ -55,14 +65,18 @@ func (c *demoCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	sum, err := d.headless(a)
+	show := d.headless
+	if screen {
+		show = d.screen
+	}
+	sum, err := show(a)
 	if err != nil {
 		return err
 	}
 	if err := d.print(a, sum); err != nil {
 		return err
 	}
-	if !sum.good(c.Faults) {
+	if !screen && !sum.good(c.Faults) {
 		return exit(exitVerdict, nil)
 	}
 	return nil
@@ -78,6 +92,9 @@ func (c *demoCmd) check() error {
 	}
 	if c.Baud != 0 && (c.Baud < 1200 || c.Baud > 4_000_000) {
 		errs = append(errs, fmt.Errorf("--baud %d: 0, or 1200 to 4000000", c.Baud))
+	}
+	if _, ok := text.ParseLang(c.Lang); !ok {
+		errs = append(errs, fmt.Errorf("--lang %q: one of %v", c.Lang, text.Langs()))
 	}
 	return errors.Join(errs...)
 }
@@ -238,7 +255,7 @@ func (d *demo) headless(a *app) (sum summary, err error) {
 		if err := d.stockUp(ctx); err != nil {
 			return err
 		}
-		crew := &sim.Crew{World: d.world, Station: d.plant, Repair: d.repair, Again: 200 * time.Millisecond}
+		crew := d.crew()
 		progress := newProgress(a.stderr, d.plant, d.cmd.Units)
 		defer progress.follow(ctx)()
 		if err := crew.Run(ctx); err != nil {

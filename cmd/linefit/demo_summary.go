@@ -8,7 +8,6 @@ import (
 
 	"linefit/audit"
 	"linefit/audit/store"
-	"linefit/modem/ident"
 	"linefit/rework"
 	"linefit/station"
 	"linefit/station/sim"
@@ -17,38 +16,27 @@ import (
 
 // summary is what the demo ends with.
 type summary struct {
-	Units       int            `json:"units"`
-	Passed      int            `json:"passed"`
-	Failed      int            `json:"failed"`
-	Held        int            `json:"held"`
-	Scrapped    int            `json:"scrapped"`
-	Unaccounted int            `json:"unaccounted"`
-	Runs        int            `json:"runs"`
-	Retests     int            `json:"retests"`
-	Profiles    profileSummary `json:"profiles"`
-	Audit       auditSummary   `json:"audit"`
-	MES         mesSummary     `json:"mes"`
-	Rework      reworkSummary  `json:"rework"`
-	Seconds     float64        `json:"seconds"`
-	PerHour     float64        `json:"units_per_hour"`
-	Efficiency  *float64       `json:"wire_efficiency"`
-	Chars       float64        `json:"chars_per_unit"`
-	APDUs       float64        `json:"apdus_per_unit"`
-	CPU         float64        `json:"cpu_seconds"`
-	RSS         int64          `json:"peak_rss_bytes"`
-	Radio       int64          `json:"registration_attempts"`
-	Problems    []string       `json:"problems,omitempty"`
-}
-
-type profileSummary struct {
-	Total       int `json:"total"`
-	Available   int `json:"available"`
-	Reserved    int `json:"reserved"`
-	Installed   int `json:"installed"`
-	Quarantined int `json:"quarantined"`
-	Spent       int `json:"spent"`
-	Unaccounted int `json:"unaccounted"`
-	Released    int `json:"released"`
+	Units       int           `json:"units"`
+	Passed      int           `json:"passed"`
+	Failed      int           `json:"failed"`
+	Held        int           `json:"held"`
+	Scrapped    int           `json:"scrapped"`
+	Unaccounted int           `json:"unaccounted"`
+	Runs        int           `json:"runs"`
+	Retests     int           `json:"retests"`
+	Profiles    sim.Profiles  `json:"profiles"`
+	Audit       auditSummary  `json:"audit"`
+	MES         mesSummary    `json:"mes"`
+	Rework      reworkSummary `json:"rework"`
+	Seconds     float64       `json:"seconds"`
+	PerHour     float64       `json:"units_per_hour"`
+	Efficiency  *float64      `json:"wire_efficiency"`
+	Chars       float64       `json:"chars_per_unit"`
+	APDUs       float64       `json:"apdus_per_unit"`
+	CPU         float64       `json:"cpu_seconds"`
+	RSS         int64         `json:"peak_rss_bytes"`
+	Radio       int64         `json:"registration_attempts"`
+	Problems    []string      `json:"problems,omitempty"`
 }
 
 type auditSummary struct {
@@ -82,7 +70,7 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 	if err != nil {
 		return s, err
 	}
-	var books books
+	var books sim.Books
 	err = d.plant.store.View(func(v audit.View) error {
 		n, err := rework.Count(v)
 		if err != nil {
@@ -98,7 +86,7 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 	}
 	s.Unaccounted = s.Units - s.Passed - s.Failed - s.Held - s.Scrapped
 	s.Retests = s.Runs - s.Units
-	s.Profiles, s.Problems = books.compare(account)
+	s.Profiles, s.Problems = books.Compare(account)
 	s.Radio = account.Registrations
 	if err := d.summarizeLog(ctx, &s); err != nil {
 		return s, err
@@ -135,82 +123,15 @@ func (s *summary) rates(a sim.Account, baud int) {
 	s.CPU, s.RSS = usage()
 }
 
-// books are what the station's log says of profiles.
-type books struct {
-	count station.StockCount
-	items []station.StockItem
-}
-
-func readBooks(v audit.View) (b books, err error) {
-	if b.count, err = stock.Count(v); err != nil {
+func readBooks(v audit.View) (b sim.Books, err error) {
+	if b.Count, err = stock.Count(v); err != nil {
 		return b, err
 	}
 	err = stock.List(v, stock.Filter{}, func(i station.StockItem) error {
-		b.items = append(b.items, i)
+		b.Items = append(b.Items, i)
 		return nil
 	})
 	return b, err
-}
-
-// compare holds the books against the cards and the SM-DP+. A profile of which
-// they say something else is unaccounted and counts in no other place.
-func (b books) compare(a sim.Account) (profileSummary, []string) {
-	s := profileSummary{
-		Total: b.count.Total, Available: b.count.Available, Reserved: b.count.Reserved, Installed: b.count.Installed,
-		Quarantined: b.count.Quarantined, Spent: b.count.Spent, Released: b.count.Released,
-	}
-	on := map[ident.ICCID][]ident.EID{}
-	for eid, profiles := range a.Cards {
-		for _, p := range profiles {
-			on[p.ICCID] = append(on[p.ICCID], eid)
-		}
-	}
-	var problems []string
-	for _, i := range b.items {
-		order, known := a.Orders[i.ICCID]
-		what := ""
-		switch cards := on[i.ICCID]; {
-		case !known:
-			what = "the SM-DP+ has no such order"
-		case len(cards) > 1:
-			what = fmt.Sprintf("it is on %d eUICCs", len(cards))
-		case i.State == station.StockInstalled && (len(cards) != 1 || cards[0] != i.EID):
-			what = fmt.Sprintf("the log says installed on %s, the cards say %v", i.EID, cards)
-		case i.State == station.StockAvailable && (len(cards) > 0 || order.Deliveries > 0):
-			what = fmt.Sprintf("the log says available; %d deliveries, on %v", order.Deliveries, cards)
-		case i.State == station.StockSpent && len(cards) > 0:
-			what = fmt.Sprintf("the log says spent, it is on %v", cards)
-		case order.Deliveries > order.Attempts || len(order.Installs) > 1:
-			what = fmt.Sprintf("%d deliveries of %d allowed, %d installations", order.Deliveries, order.Attempts, len(order.Installs))
-		case len(order.Consumers()) > 1:
-			what = fmt.Sprintf("several eUICCs asked for it: %v", order.Consumers())
-		}
-		if what != "" {
-			problems = append(problems, fmt.Sprintf("profile %s (%s): %s", i.ICCID, i.State, what))
-			s.misplace(i.State)
-		}
-		delete(on, i.ICCID)
-	}
-	for iccid, eids := range on {
-		problems = append(problems, fmt.Sprintf("profile %s is on %v and in no book", iccid, eids))
-	}
-	return s, problems
-}
-
-func (s *profileSummary) misplace(state station.StockState) {
-	s.Unaccounted++
-	switch state {
-	case station.StockAvailable:
-		s.Available--
-	case station.StockReserved:
-		s.Reserved--
-	case station.StockInstalled:
-		s.Installed--
-	case station.StockQuarantined:
-		s.Quarantined--
-	case station.StockSpent:
-		s.Spent--
-	}
 }
 
 // print prints the summary: one JSON document, or a text for people.

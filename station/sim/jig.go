@@ -130,6 +130,26 @@ func (j *Jig) Rearm() error {
 // Close implements fixture.Fixture.
 func (j *Jig) Close() error { return j.Halt() }
 
+// JigState is what a person sees of a fixture.
+type JigState struct {
+	Unit    station.Serial // empty: none
+	Power   bool
+	Clamped bool
+	Halted  bool
+	Lamp    station.Lamp
+}
+
+// Look reads the fixture's state.
+func (j *Jig) Look() JigState {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := JigState{Power: j.power, Clamped: j.clamped, Halted: j.halted, Lamp: j.lamp}
+	if j.unit != nil {
+		s.Unit = j.unit.st.Serial
+	}
+	return s
+}
+
 // put sets a unit into the slot.
 func (j *Jig) put(u *unit) {
 	j.mu.Lock()

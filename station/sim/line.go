@@ -41,6 +41,7 @@ type Options struct {
 	// ServerDelay is the modelled time of the SM-DP+ for one request.
 	ServerDelay time.Duration
 	ProfileSize int // bytes of each unprotected profile package
+	Hooks       Hooks
 }
 
 // World is a simulated line. It owns its folder.
@@ -128,7 +129,7 @@ func (w *World) openServers() error {
 	w.smdp, err = smdpsim.New(smdpsim.Config{
 		Address: SMDPHost, PKI: pki, State: filepath.Join(w.opt.Dir, "smdp.json"),
 		Delay:  func(smdpsim.Point) time.Duration { return w.opt.ServerDelay },
-		Charge: w.charge, Fault: w.serverFault,
+		Charge: w.charge, Fault: w.serverFault, Observe: w.opt.Hooks.Request,
 	})
 	if err != nil {
 		return err
@@ -156,10 +157,14 @@ func (w *World) order(n int) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.smdp.AddOrder(smdpsim.Order{
+	o := smdpsim.Order{
 		ID: fmt.Sprintf("order-%05d", n+1), MatchingID: smdpsim.NewMatchingID(), Attempts: w.opt.Cap,
 		Generic: &smdpsim.Generic{ICCID: iccid, IMSI: imsi, Name: "linefit demo", Size: w.opt.ProfileSize},
-	})
+	}
+	if w.opt.Hooks.Order != nil {
+		w.opt.Hooks.Order(n, &o)
+	}
+	_, err = w.smdp.AddOrder(o)
 	return err
 }
 
@@ -231,6 +236,11 @@ var serverChances = map[string][]struct {
 }
 
 func (w *World) serverFault(p smdpsim.FaultPoint) smdpsim.Fault {
+	if w.opt.Hooks.Server != nil {
+		if f := w.opt.Hooks.Server(p); f.Kind != smdpsim.FaultNone {
+			return f
+		}
+	}
 	for _, c := range serverChances[w.opt.Faults] {
 		if c.point == p.Point && draw(w.opt.Seed, p.EID, p.Attempt, p.Point, c.kind) < c.chance {
 			return smdpsim.Fault{Kind: c.kind}

@@ -27,10 +27,35 @@ type Crew struct {
 	Repair func(ctx context.Context, unit station.Serial) error
 	// Again is how long to wait before a refused request that may go well later.
 	Again time.Duration
+	// Hands is how long a hand takes to begin with what a slot needs; it lets a
+	// person see a result on the screen before the unit is gone.
+	Hands time.Duration
 
 	// handsOff leaves scanning to a person; the crew still carries units.
 	handsOff atomic.Bool
 	retry    map[station.Serial]time.Time
+	seen     map[int]need // what each slot needs, since when
+}
+
+// need is what a slot waits for.
+type need struct {
+	state station.SlotState
+	wait  station.Waiting
+	run   station.RunID
+	since time.Time
+}
+
+// reach is how long the hand still takes to a slot.
+func (c *Crew) reach(v station.SlotView) time.Duration {
+	if c.Hands <= 0 {
+		return 0
+	}
+	n := need{v.State, v.Waiting, v.Run, time.Now()}
+	if old := c.seen[v.ID]; old.state == n.state && old.wait == n.wait && old.run == n.run {
+		n.since = old.since
+	}
+	c.seen[v.ID] = n
+	return c.Hands - time.Since(n.since)
 }
 
 // HandOver gives the scanner to a person.
@@ -38,7 +63,7 @@ func (c *Crew) HandOver() { c.handsOff.Store(true) }
 
 // Run works until every unit is out, held or scrapped, or ctx ends.
 func (c *Crew) Run(ctx context.Context) error {
-	c.retry = map[station.Serial]time.Time{}
+	c.retry, c.seen = map[station.Serial]time.Time{}, map[int]need{}
 	for {
 		changed := c.Station.Changed()
 		wait, err := c.round(ctx)
@@ -88,14 +113,17 @@ func (c *Crew) tend(ctx context.Context, v station.SlotView) (time.Duration, err
 		return 0, nil
 	}
 	u := j.present()
+	if left := c.reach(v); left > 0 {
+		return left, nil
+	}
 	switch {
 	case v.Waiting == station.WaitBin && !c.handsOff.Load():
 		_, err := c.Station.Do(ctx, station.Command{Kind: station.CmdScan, Slot: v.ID, Text: "LF:BIN:" + string(v.Disposal)})
 		return 0, ignoreRefusal(err)
 	case v.Waiting == station.WaitRemoval && u != nil:
-		return 0, c.World.take(v)
+		return 0, c.World.Take(v)
 	case v.State == station.SlotArmed && u == nil && c.handsOff.Load():
-		return 0, c.World.put(v.ID, v.Unit)
+		return 0, c.World.Put(v.ID, v.Unit)
 	case v.State == station.SlotFault && !c.handsOff.Load():
 		_, err := c.Station.Do(ctx, station.Command{Kind: station.CmdClear, Slot: v.ID, Why: "the simulated line clears it"})
 		return c.Again, ignoreRefusal(err)
@@ -123,7 +151,7 @@ func (c *Crew) feed(ctx context.Context, slot int, u *unit) (time.Duration, erro
 		if until := time.Until(c.retry[next.Serial]); until > 0 {
 			return until, nil
 		}
-		if err := c.World.put(slot, next.Serial); err != nil {
+		if err := c.World.Put(slot, next.Serial); err != nil {
 			return 0, err
 		}
 		u = c.World.jigs[slot].present()
@@ -179,9 +207,9 @@ func (c *Crew) bench(ctx context.Context) error {
 	return nil
 }
 
-// put sets a unit of the queue into a slot: first in the world's file, then in
+// Put sets a unit of the queue into a slot: first in the world's file, then in
 // the fixture.
-func (w *World) put(slot int, serial station.Serial) error {
+func (w *World) Put(slot int, serial station.Serial) error {
 	j := w.jigs[slot]
 	st, err := w.ledger.change(serial, func(_ *state, u *UnitState) { u.Place, u.Slot, u.Attempt = PlaceSlot, slot, u.Attempt+1 })
 	if err != nil {
@@ -196,8 +224,9 @@ func (w *World) put(slot int, serial station.Serial) error {
 	return nil
 }
 
-// take carries a unit to where its disposition says.
-func (w *World) take(v station.SlotView) error {
+// Take carries a unit to where its disposition says. It does nothing while the
+// clamp is shut.
+func (w *World) Take(v station.SlotView) error {
 	to := map[station.Disposition]Place{
 		station.Release: PlaceOut, station.Retest: PlaceQueue, station.Rework: PlaceRepair,
 		station.Hold: PlaceHold, station.Scrap: PlaceScrap,
@@ -252,6 +281,9 @@ func (w *World) done() bool {
 		return u.Place == PlaceQueue || u.Place == PlaceSlot || u.Place == PlaceRepair
 	})
 }
+
+// Queued is the unit that the operator takes next; false when none waits.
+func (w *World) Queued() (UnitState, bool) { return w.ledger.next() }
 
 // Units is what the world knows of its units.
 func (w *World) Units() []UnitState { return w.ledger.units() }

@@ -69,8 +69,12 @@ func (w *World) insert(j *Jig, st UnitState) (*unit, error) {
 	if err != nil {
 		return nil, err
 	}
+	var socket modemsim.Card = card
+	if w.opt.Hooks.Socket != nil {
+		socket = w.opt.Hooks.Socket(st, card)
+	}
 	module, err := modemsim.New(modemsim.Options{
-		Persona: p, Card: card, IMEI: st.IMEI, Serial: string(st.Serial), Baud: w.opt.Baud, Network: true,
+		Persona: p, Card: socket, IMEI: st.IMEI, Serial: string(st.Serial), Baud: w.opt.Baud, Network: true,
 		Meter: &j.meter,
 		NV:    nv{filepath.Join(w.opt.Dir, "modules", string(st.IMEI)+".json")},
 	})
@@ -78,9 +82,7 @@ func (w *World) insert(j *Jig, st UnitState) (*unit, error) {
 		return nil, err
 	}
 	u := &unit{st: st, card: card, module: module, done: make(chan error, 1)}
-	u.faults = func(try int) modemsim.Faults { // 1000 starts in an attempt are more than any recipe makes
-		return w.plan.Faults(w.opt.Seed, string(st.Serial), 1000*st.Attempt+try)
-	}
+	u.faults = func(try int) modemsim.Faults { return w.faultsOf(st, try) }
 	ctx, cancel := context.WithCancel(context.Background())
 	u.cancel = cancel
 	if w.opt.Memory {
@@ -114,10 +116,14 @@ func (w *World) card(st UnitState) (*euiccsim.Card, error) {
 }
 
 func (w *World) cardWith(st UnitState, pki *testpki.Card) (*euiccsim.Card, error) {
-	return euiccsim.New(euiccsim.Options{
+	opt := euiccsim.Options{
 		PKI: pki, Image: euiccsim.FileImage(filepath.Join(w.opt.Dir, "cards", string(st.EID)+".card")),
 		Faults: w.cardFaults(st), Delays: w.opt.CardDelays,
-	})
+	}
+	if w.opt.Hooks.Card != nil {
+		w.opt.Hooks.Card(st, &opt)
+	}
+	return euiccsim.New(opt)
 }
 
 // open is the station's way to the port.
