@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"linefit/modem/apdu"
 	"linefit/modem/euicc"
 	"linefit/modem/euiccsim"
@@ -20,6 +22,8 @@ import (
 	"linefit/modem/testpki"
 	"linefit/modem/wire"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // authority is made once: its keys are derived from the seed.
 var authority = sync.OnceValues(func() (*testpki.Authority, error) { return testpki.New([]byte("rsp tests")) })
