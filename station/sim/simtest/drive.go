@@ -1,0 +1,228 @@
+package simtest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"linefit/audit"
+	"linefit/station"
+	"linefit/station/sim"
+)
+
+func testKey(t testing.TB) audit.Key {
+	t.Helper()
+	key, _, err := audit.NewKey("test.example/line")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// patience is how long, in the bubble's time, something may take.
+const patience = 2 * time.Hour
+
+// Run is one run of a unit as the log has it.
+type Run struct {
+	*station.Run
+	Refused *station.Reason // the unit was not admitted, and there is no run
+}
+
+// Code is the reason's code of a run that did not pass.
+func (r Run) Code() station.Code {
+	if r.Verdict == nil || r.Verdict.Reason == nil {
+		return ""
+	}
+	return r.Verdict.Reason.Code
+}
+
+// Next puts the first unit of the queue into a slot.
+func (l *Line) Next(slot int) sim.UnitState {
+	l.t.Helper()
+	u, ok := l.World.Queued()
+	if !ok {
+		l.t.Fatal("no unit waits")
+	}
+	l.must(l.World.Put(slot, u.Serial))
+	return u
+}
+
+// RunUnit takes the first unit of the queue through one run in a slot, from the
+// scan until the unit has left and everybody was told, through kills and
+// restarts. The unit is then where its disposition sends it.
+func (l *Line) RunUnit(slot int) Run {
+	l.t.Helper()
+	u := l.Next(slot)
+	before := len(l.Runs(u.Serial))
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		refused, done := l.tend(slot, u, before)
+		switch {
+		case refused != nil:
+			return Run{Refused: refused}
+		case done:
+			runs := l.Runs(u.Serial)
+			return runs[len(runs)-1]
+		}
+	}
+	l.t.Fatalf("slot %d does not come to an end: %+v", slot, l.View(slot))
+	return Run{}
+}
+
+// tend does what the slot needs from a person, and waits for a change.
+func (l *Line) tend(slot int, u sim.UnitState, before int) (refused *station.Reason, done bool) {
+	l.t.Helper()
+	changed, logged := l.Station.Changed(), l.st.Changed()
+	v, look := l.View(slot), l.World.Jig(slot).Look()
+	ran := len(l.Runs(u.Serial)) > before
+	var err error
+	switch {
+	case v.Waiting == station.WaitBin:
+		err = l.do(station.Command{Kind: station.CmdScan, Slot: slot, Text: "LF:BIN:" + string(v.Disposal)})
+	case v.Waiting == station.WaitRemoval && look.Unit != "" && !look.Clamped:
+		l.must(l.World.Take(v))
+		return nil, false
+	case v.State == station.SlotEmpty && look.Unit == u.Serial && !ran:
+		err = l.do(station.Command{Kind: station.CmdScan, Slot: slot, Text: u.Label})
+		var r *station.Refusal
+		if errors.As(err, &r) && !l.isDead() {
+			return r.Reason, false
+		}
+	case v.State != station.SlotArmed && v.State != station.SlotRunning && v.State != station.SlotDone && look.Unit == "" && ran && l.drained():
+		return nil, true
+	}
+	if err != nil && !l.isDead() {
+		l.t.Logf("slot %d: %v", slot, err)
+	}
+	l.pause(changed, logged)
+	return nil, false
+}
+
+func (l *Line) isDead() bool { return l.Station.p.dead.Load() }
+
+// pause waits for a change, and brings a killed station back.
+func (l *Line) pause(changed, logged <-chan struct{}) {
+	l.t.Helper()
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-l.Station.p.killed:
+	case <-changed:
+	case <-logged:
+	case <-t.C:
+	}
+	if l.isDead() {
+		l.Restart()
+	}
+}
+
+// Drain waits until SM-DP+ and MES have heard everything.
+func (l *Line) Drain() {
+	l.t.Helper()
+	for end := time.Now().Add(patience); !l.drained(); {
+		if time.Now().After(end) {
+			l.t.Fatal("MES or SM-DP+ do not hear everything")
+		}
+		l.pause(l.Station.Changed(), l.st.Changed())
+	}
+}
+
+func (l *Line) drained() bool {
+	status, err := l.Station.Outbox.Status()
+	return err == nil && status.Pending == 0 && l.Station.Notify.Pending() == 0
+}
+
+func (l *Line) do(cmd station.Command) error {
+	_, err := l.Station.Do(context.Background(), cmd)
+	return err
+}
+
+// Do carries out a command.
+func (l *Line) Do(cmd station.Command) error { return l.do(cmd) }
+
+// View is a slot as a client sees it.
+func (l *Line) View(slot int) station.SlotView {
+	for _, v := range l.Station.View().Slots {
+		if v.ID == slot {
+			return v
+		}
+	}
+	return station.SlotView{}
+}
+
+// Wait waits, through kills and restarts, until a slot's view is as wanted.
+func (l *Line) Wait(slot int, want func(station.SlotView) bool) station.SlotView {
+	l.t.Helper()
+	for end := time.Now().Add(patience); ; {
+		changed, logged := l.Station.Changed(), l.st.Changed()
+		v := l.View(slot)
+		if want(v) {
+			return v
+		}
+		if time.Now().After(end) {
+			l.t.Fatalf("slot %d: %+v", slot, v)
+		}
+		l.pause(changed, logged)
+	}
+}
+
+// Entries are the log's entries.
+func (l *Line) Entries() []audit.Entry {
+	l.t.Helper()
+	var out []audit.Entry
+	l.must(l.st.View(func(v audit.View) error {
+		for e, err := range v.Entries(1, v.Last()) {
+			if err != nil {
+				return err
+			}
+			out = append(out, e)
+		}
+		return nil
+	}))
+	return out
+}
+
+// Runs are a unit's runs as the log has them, the oldest first.
+func (l *Line) Runs(unit station.Serial) []Run {
+	l.t.Helper()
+	slots := map[station.RunID]*station.Slot{}
+	var order []station.RunID
+	l.must(l.st.View(func(v audit.View) error {
+		for e, err := range v.Unit(string(unit)) {
+			if err != nil {
+				return err
+			}
+			id := station.RunID(e.Run)
+			if id == "" {
+				continue
+			}
+			if slots[id] == nil {
+				slots[id] = station.NewSlot(e.Slot, l.recipe)
+				order = append(order, id)
+			}
+			f, err := station.Decode(e.Type, e.Data)
+			if err != nil {
+				return err
+			}
+			if _, left := f.(station.UnitLeft); !left {
+				slots[id].Evolve(station.Envelope{Run: id, Unit: unit}, f)
+			}
+		}
+		return nil
+	}))
+	var out []Run
+	for _, id := range order {
+		if r := slots[id].Run; r != nil {
+			out = append(out, Run{Run: r})
+		}
+	}
+	return out
+}
+
+func (l *Line) recipe(digest string) *station.Recipe {
+	if digest == l.opt.Recipe.Digest() {
+		return l.opt.Recipe
+	}
+	return nil
+}

@@ -1,0 +1,310 @@
+package simtest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"linefit/audit"
+	"linefit/audit/store/storetest"
+	"linefit/modem"
+	"linefit/modem/euiccsim"
+	"linefit/modem/modemsim"
+	"linefit/modem/smdpsim"
+	"linefit/rework"
+	"linefit/station"
+	"linefit/station/admission"
+	"linefit/station/engine"
+	"linefit/station/sim"
+	"linefit/station/steps"
+)
+
+// Options say what line to make. The zero value is one unit, a demo EG25 over
+// +CGLA, in one slot, with three profiles in stock and the shipped recipe and
+// policy.
+type Options struct {
+	Units, Slots int
+	Persona      string   // of every unit, or
+	Mix          []string // in turn
+	CSIM         bool     // the modules have no +CCHO
+	Seed         uint64
+	Faults       string // the simulated line's own plan
+	Spare        int    // profiles beyond one per unit; negative: none
+	Cap          int    // downloads per profile; 0: 5
+	Size         int    // bytes of a profile package; 0: as small as it gets
+
+	Recipe    *station.Recipe
+	Policy    *rework.Policy
+	Pairing   admission.Units
+	Trust     steps.Trust // without CIs: the line's own
+	MES       string      // default "http://mes.test"; "none"
+	AllowHost func(string) error
+	Pace      Pace
+	Grace     time.Duration
+	Observer  engine.Observer
+
+	Card   func(sim.UnitState, *euiccsim.Options)
+	Order  func(n int, o *smdpsim.Order)
+	Server func(smdpsim.FaultPoint) smdpsim.Fault
+	Module func(unit sim.UnitState, point string, n int) (modemsim.Fault, bool)
+	// Code changes the n-th line of the imported list: batch, activation code,
+	// confirmation code, ICCID, cap.
+	Code func(n int, row []string)
+}
+
+// Line is a simulated line with its station. It is driven by the test's
+// goroutine.
+type Line struct {
+	t   testing.TB
+	opt Options
+	// Dir has the store, the vault and, in sim, the world.
+	Dir     string
+	World   *sim.World
+	Station *Station // of the present process
+
+	key        audit.Key
+	disk       *storetest.Disk
+	st         *storetest.Station
+	plan       plan
+	process    atomic.Pointer[process]
+	killAfter  atomic.Uint64
+	killBefore atomic.Uint64
+	restarts   int
+	radio      int64 // registration attempts in worlds that were closed
+
+	mu       sync.Mutex // guards what follows
+	sockets  map[station.Serial]*socket
+	said     map[int]said
+	passes   int
+	requests []smdpsim.Event
+}
+
+// New makes a line and starts the station, with every code in stock. In a
+// bubble call it inside; everything ends with the test.
+func New(t testing.TB, o Options) *Line {
+	t.Helper()
+	l := &Line{t: t, Dir: t.TempDir(), disk: storetest.NewDisk(), sockets: map[station.Serial]*socket{}, said: map[int]said{}}
+	l.opt = l.defaults(o)
+	l.key = testKey(t)
+	l.openWorld()
+	l.st = storetest.Start(t, l.disk, l.storeOptions())
+	t.Cleanup(l.stop)
+	l.begin()
+	return l
+}
+
+func (l *Line) defaults(o Options) Options {
+	var err error
+	if o.Units == 0 {
+		o.Units = 1
+	}
+	if o.Slots == 0 {
+		o.Slots = 1
+	}
+	if o.Persona == "" {
+		o.Persona = "demo-eg25"
+	}
+	if o.Mix == nil {
+		o.Mix = []string{o.Persona}
+	}
+	if o.Faults == "" {
+		o.Faults = "none"
+	}
+	switch {
+	case o.Spare == 0:
+		o.Spare = 2
+	case o.Spare < 0:
+		o.Spare = 0
+	}
+	if o.Cap == 0 {
+		o.Cap = 5
+	}
+	if o.Size == 0 {
+		o.Size = 1
+	}
+	if o.MES == "" {
+		o.MES = "http://mes.test"
+	}
+	if o.Recipe == nil {
+		o.Recipe, err = shared.recipe()
+		l.must(err)
+	}
+	if o.Policy == nil {
+		o.Policy, err = shared.policy()
+		l.must(err)
+	}
+	return o
+}
+
+func (l *Line) must(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// personas are those of the demo line, with or without +CCHO.
+func (l *Line) personas() modemsim.Personas {
+	all, err := shared.personas()
+	l.must(err)
+	out := modemsim.Personas{}
+	for _, name := range l.opt.Mix {
+		p, err := all.Get(name)
+		l.must(err)
+		if l.opt.CSIM {
+			p.APDU.Channel.Supported = false
+			p.APDU.CSIM.Supported, p.APDU.CSIM.Channels, p.APDU.CSIM.Open, p.APDU.CSIM.Except = true, true, true, nil
+			p.SIM.NoProfile.CSIM = ""
+		}
+		out[name] = p
+	}
+	return out
+}
+
+// openWorld opens the world in its folder.
+func (l *Line) openWorld() {
+	l.t.Helper()
+	o := l.opt
+	w, err := sim.Open(sim.Options{
+		Dir: filepath.Join(l.Dir, "sim"), Units: o.Units, Slots: o.Slots, Seed: o.Seed, Faults: o.Faults,
+		Personas: l.personas(), Mix: o.Mix, Spare: o.Spare, Cap: o.Cap, Memory: true, ProfileSize: o.Size,
+		Hooks: sim.Hooks{Card: o.Card, Order: o.Order, Server: o.Server, Request: l.heard, Socket: l.socket, Module: l.drawn},
+	})
+	l.must(err)
+	l.World = w
+}
+
+// socket puts the plan between a module and its card.
+func (l *Line) socket(u sim.UnitState, c modemsim.Card) modemsim.Card {
+	s := &socket{Card: c, line: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sockets[u.Serial] = s
+	return s
+}
+
+// drawn is what a module does at a point.
+func (l *Line) drawn(u sim.UnitState, point string, n int) (modemsim.Fault, bool) {
+	l.mu.Lock()
+	s := l.sockets[u.Serial]
+	l.mu.Unlock()
+	if s != nil {
+		if f, ok := s.draw(point); ok {
+			return f, ok
+		}
+	}
+	if l.opt.Module != nil {
+		return l.opt.Module(u, point, n)
+	}
+	return modemsim.Fault{}, false
+}
+
+// Fault orders what happens at a point, once, at its next passing.
+func (l *Line) Fault(at Point, how How) { l.plan.add(strike{at: at, how: how, left: 1}) }
+
+// FaultLater orders it for the passing after skip good ones.
+func (l *Line) FaultLater(at Point, how How, skip int) {
+	l.plan.add(strike{at: at, how: how, skip: skip, left: 1})
+}
+
+// FaultAlways orders it for every passing until [Line.Mend].
+func (l *Line) FaultAlways(at Point, how How) { l.plan.add(strike{at: at, how: how, left: -1}) }
+
+// Mend takes away every fault that has not struck.
+func (l *Line) Mend() { l.plan.clear() }
+
+// Struck counts the faults that have struck.
+func (l *Line) Struck() int { return l.plan.count() }
+
+// KillAfter kills the station when the entry is durable, before anyone is told.
+func (l *Line) KillAfter(seq uint64) { l.killAfter.Store(seq) }
+
+// KillBefore kills the station when the entry was about to be written.
+func (l *Line) KillBefore(seq uint64) { l.killBefore.Store(seq) }
+
+// Restarts counts the kills so far.
+func (l *Line) Restarts() int { return l.restarts }
+
+// kill kills the present process. It does not wait.
+func (l *Line) kill() { l.process.Load().kill() }
+
+// begin assembles a station over the open store and lets it work.
+func (l *Line) begin() {
+	l.t.Helper()
+	l.Station = l.assemble(l.st)
+	l.process.Store(l.Station.p)
+	l.remember()
+	l.Station.stockUp()
+	l.Station.run()
+}
+
+// Restart goes on after a kill: everything that lives in memory is dropped, the
+// station's and the world's.
+func (l *Line) Restart() {
+	l.t.Helper()
+	l.kill()
+	l.Station.end()
+	l.restarts++
+	l.closeWorld()
+	l.openWorld()
+	l.st = l.st.Restart()
+	l.begin()
+}
+
+// Reopen stops the station in order and starts it again.
+func (l *Line) Reopen() {
+	l.t.Helper()
+	l.Station.end()
+	l.st = l.st.Restart()
+	l.begin()
+}
+
+// closeWorld ends the world and keeps its counts.
+func (l *Line) closeWorld() {
+	l.t.Helper()
+	l.must(l.World.Close())
+	a, err := l.World.Account()
+	l.must(err)
+	l.radio += a.Registrations
+}
+
+// stop ends everything in order.
+func (l *Line) stop() {
+	l.Station.end()
+	l.must(l.World.Close())
+}
+
+// remember reads from the log what it has said of the slots.
+func (l *Line) remember() {
+	l.must(l.st.View(func(v audit.View) error {
+		for e, err := range v.Entries(1, v.Last()) {
+			if err != nil {
+				return err
+			}
+			l.durable(e)
+		}
+		return nil
+	}))
+}
+
+// opener opens a slot's port in memory, with the errors of a real one.
+func (s *Station) opener(j *sim.Jig) steps.Opener {
+	return func(context.Context) (rwc io.ReadWriteCloser, err error) {
+		rwc, err = s.p.open(j)
+		switch {
+		case errors.Is(err, modemsim.ErrPortGone), errors.Is(err, errFault):
+			err = &modem.PortError{Path: "memory", Op: "open", Err: errors.Join(modem.ErrMissing, err)}
+		case errors.Is(err, modemsim.ErrPortBusy):
+			err = &modem.PortError{Path: "memory", Op: "open", Err: errors.Join(modem.ErrBusy, err)}
+		}
+		return rwc, err
+	}
+}

@@ -1,0 +1,223 @@
+package simtest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"linefit/audit"
+	"linefit/audit/store"
+	"linefit/audit/store/storetest"
+	"linefit/station"
+)
+
+// Pace is how soon facts that are not waited for become durable. A real log
+// lies between the two ends.
+type Pace int
+
+// Paces.
+const (
+	AsItComes Pace = iota // the store's own
+	Eager                 // every fact is a batch of its own, durable at once
+	Lazy                  // facts stay in memory until the next gate
+)
+
+// log is the store as one process has it.
+type log struct {
+	*store.Store
+	p    *process
+	pace Pace
+
+	mu   sync.Mutex // guards what follows
+	held []audit.Draft
+}
+
+// Gate implements engine.Log and the journals.
+func (g *log) Gate(ctx context.Context, drafts ...audit.Draft) ([]audit.Entry, error) {
+	if g.p.dead.Load() {
+		return nil, errDead
+	}
+	g.mu.Lock()
+	all := append(g.held, drafts...)
+	g.held = nil
+	g.mu.Unlock()
+	l := g.p.line
+	if err := l.writing(g, all); err != nil {
+		return nil, err
+	}
+	entries, err := g.Store.Gate(ctx, all...)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.written(g.p, entries); err != nil {
+		return nil, err
+	}
+	return entries[len(entries)-len(drafts):], nil
+}
+
+// Queue implements engine.Log and the journals.
+func (g *log) Queue(ctx context.Context, drafts ...audit.Draft) error {
+	switch {
+	case g.p.dead.Load():
+		return errDead
+	case g.pace == Eager:
+		_, err := g.Gate(ctx, drafts...)
+		return err
+	case g.pace == Lazy:
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.held = append(g.held, drafts...)
+		return nil
+	}
+	if err := g.p.line.writing(g, drafts); err != nil {
+		return err
+	}
+	return g.Store.Queue(ctx, drafts...)
+}
+
+// Await implements engine.Log.
+func (g *log) Await(ctx context.Context) error {
+	for {
+		switch h := g.State(); h.State {
+		case store.OK:
+			return nil
+		case store.ReadOnly, store.Closed:
+			return fmt.Errorf("the log is %s: %s", h.State, h.Reason)
+		}
+		if g.p.dead.Load() {
+			return errDead
+		}
+		if err := g.Resume(ctx); err == nil {
+			continue
+		}
+		t := time.NewTimer(time.Second)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// writing strikes before facts reach the disk.
+func (l *Line) writing(g *log, drafts []audit.Draft) error {
+	for _, d := range drafts {
+		how := l.plan.at(Fact(d.Type))
+		switch {
+		case how == "":
+			continue
+		case how == KilledAfter:
+			l.killAt(g.Last() + 1)
+		case how.kills():
+			g.p.kill()
+			return errDead
+		case how.before():
+			g.p.line.disk.Add(storetest.Rule{Type: d.Type, Nth: 1, Fault: storetest.Failed})
+		default:
+			g.p.line.disk.Add(storetest.Rule{Type: d.Type, Nth: 1, Fault: storetest.TookEffect})
+		}
+	}
+	if n := l.killBefore.Load(); n != 0 && g.Last()+uint64(len(drafts)) >= n {
+		l.killBefore.Store(0)
+		g.p.kill()
+		return errDead
+	}
+	return nil
+}
+
+// written strikes after facts became durable and before anyone is told, and
+// remembers what the log has said of the slots.
+func (l *Line) written(p *process, entries []audit.Entry) error {
+	for _, e := range entries {
+		l.durable(e)
+	}
+	if n := l.killAfter.Load(); n != 0 && len(entries) > 0 && entries[len(entries)-1].Seq >= n {
+		l.killAfter.Store(0)
+		p.kill()
+	}
+	if p.dead.Load() {
+		return errDead
+	}
+	return nil
+}
+
+// killAt kills the station right after an entry became durable.
+func (l *Line) killAt(seq uint64) { l.killAfter.Store(seq) }
+
+// said is what the log says of a slot's run.
+type said struct {
+	run      string
+	verdict  station.Verdict
+	disposed station.Disposition
+}
+
+// durable takes note of an entry.
+func (l *Line) durable(e audit.Entry) {
+	f, err := station.Decode(e.Type, e.Data)
+	if err != nil {
+		l.t.Errorf("entry %d: %v", e.Seq, err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.said[e.Slot]
+	switch f := f.(type) {
+	case station.RunStarted:
+		s = said{run: e.Run}
+	case station.RunVerdict:
+		s.verdict = f.Verdict
+	case station.UnitDisposed:
+		s.disposed = f.Disposition
+	}
+	l.said[e.Slot] = s
+}
+
+// passShown holds a pass lamp against what is durable.
+func (l *Line) passShown(slot int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.passes++
+	if s := l.said[slot]; s.verdict != station.Pass || s.disposed != station.Release {
+		l.t.Errorf("slot %d shows PASS; durable are verdict %q and disposition %q of run %s", slot, s.verdict, s.disposed, s.run)
+	}
+}
+
+// journal writes facts of any scope.
+type journal struct{ g *log }
+
+func (j journal) drafts(at station.Scope, facts []station.Fact) ([]audit.Draft, error) {
+	drafts := make([]audit.Draft, 0, len(facts))
+	for _, f := range facts {
+		name, data, err := station.Encode(f)
+		if err != nil {
+			return nil, err
+		}
+		actor := at.Actor
+		if actor == "" {
+			actor = station.ActorStation
+		}
+		drafts = append(drafts, audit.Draft{Type: name, Slot: at.Slot, Unit: string(at.Unit), Run: string(at.Run), Actor: string(actor), Data: data})
+	}
+	return drafts, nil
+}
+
+// Gate implements stock.Journal and rework.Journal.
+func (j journal) Gate(ctx context.Context, at station.Scope, facts ...station.Fact) error {
+	drafts, err := j.drafts(at, facts)
+	if err != nil {
+		return err
+	}
+	_, err = j.g.Gate(ctx, drafts...)
+	return err
+}
+
+// Queue implements stock.Journal.
+func (j journal) Queue(ctx context.Context, at station.Scope, facts ...station.Fact) error {
+	drafts, err := j.drafts(at, facts)
+	if err != nil {
+		return err
+	}
+	return j.g.Queue(ctx, drafts...)
+}
