@@ -29,6 +29,17 @@ type Log struct {
 func OpenLog(dir, vkey string) (*Log, error) { return openLog(OSFS(), dir, vkey) }
 
 func openLog(fsys FS, dir, vkey string) (*Log, error) {
+	for attempt := 1; ; attempt++ {
+		l, err := lookAt(fsys, dir, vkey)
+		// A station that begins a new shard between two of our reads looks
+		// damaged once; damage stays.
+		if err != nil || len(l.findings) == 0 || attempt == 3 {
+			return l, err
+		}
+	}
+}
+
+func lookAt(fsys FS, dir, vkey string) (*Log, error) {
 	l := &Log{dir: dir, fs: fsys}
 	// The checkpoint first: segments listed later reach at least as far.
 	signed, signedErr := readFile(fsys, filepath.Join(dir, checkpointFile), 1<<20)

@@ -175,7 +175,10 @@ func (c *core) create() error {
 	c.next = 1
 	c.file, c.off, err = createSegment(c.opt, c.head)
 	if err == nil {
-		err = c.writeVKey()
+		err = c.writeVKey() // syncs the folder's names, segments among them
+	}
+	if err == nil {
+		err = c.opt.FS.SyncDir(filepath.Dir(filepath.Clean(c.opt.Dir)))
 	}
 	if err != nil {
 		return fmt.Errorf("audit/store: new log: %w", err)
