@@ -148,11 +148,21 @@ type (
 )
 
 // Init implements tea.Model.
-func (m *Model) Init() tea.Cmd { return tick() }
+func (m *Model) Init() tea.Cmd { return m.tick() }
 
-// tick makes the clock of the screen.
-func tick() tea.Cmd {
-	return tea.Tick(time.Second, func(t time.Time) tea.Msg { return tickMsg(t) })
+// tick makes the clock of the screen. tea.Tick would outlive the screen by up
+// to a second.
+func (m *Model) tick() tea.Cmd {
+	return m.tasks.cmd(func(ctx context.Context) tea.Msg {
+		timer := time.NewTimer(time.Second)
+		defer timer.Stop()
+		select {
+		case now := <-timer.C:
+			return tickMsg(now)
+		case <-ctx.Done():
+			return nil
+		}
+	})
 }
 
 // Update implements tea.Model.
@@ -168,7 +178,7 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		m.width, m.height = msg.Width, msg.Height
 	case tickMsg:
 		m.now = time.Time(msg)
-		return tea.Batch(tick(), m.refresh())
+		return tea.Batch(m.tick(), m.refresh())
 	case snapshotMsg:
 		return m.snapshot(client.Snapshot(msg))
 	case doneMsg:
