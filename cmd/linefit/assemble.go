@@ -36,6 +36,7 @@ type plan struct {
 	anchors  [][]byte
 	reserve  uint64
 	vault    stock.KeySource
+	shares   stock.ShareRule // which split lists of codes are taken
 	recipe   *station.Recipe
 	policy   *rework.Policy
 	units    admission.Units

@@ -16,12 +16,14 @@ import (
 // cli is the whole command line. Each subcommand has its own file and a Run
 // method that takes *app.
 type cli struct {
-	Euicc  euiccCmd  `cmd:"" help:"One eUICC by hand, on any port."`
-	Demo   demoCmd   `cmd:"" help:"The main job on a whole line without hardware."`
-	Serve  serveCmd  `cmd:"" help:"The station's daemon."`
-	Doctor doctorCmd `cmd:"" help:"What a station needs, looked at one by one, and how to mend it."`
-	RunOne runCmd    `cmd:"" name:"run" help:"One unit, for engineering."`
-	Sim    simCmd    `cmd:"" help:"The virtual parts, one by one, for other programs to talk to."`
+	Euicc    euiccCmd    `cmd:"" help:"One eUICC by hand, on any port."`
+	Demo     demoCmd     `cmd:"" help:"The main job on a whole line without hardware."`
+	Serve    serveCmd    `cmd:"" help:"The station's daemon."`
+	Doctor   doctorCmd   `cmd:"" help:"What a station needs, looked at one by one, and how to mend it."`
+	RunOne   runCmd      `cmd:"" name:"run" help:"One unit, for engineering."`
+	Profiles profilesCmd `cmd:"" help:"The stock of profiles: activation codes and who has them."`
+	Rework   reworkCmd   `cmd:"" help:"Units that did not pass: tickets, repairs, what becomes of them."`
+	Sim      simCmd      `cmd:"" help:"The virtual parts, one by one, for other programs to talk to."`
 }
 
 // app is what a subcommand gets: where to read and print, and the context that

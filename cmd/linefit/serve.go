@@ -93,7 +93,7 @@ func (pl *plant) api(ctx context.Context, cfg *config.Config) (func(context.Cont
 
 func (pl *plant) serverOptions() mes.ServerOptions {
 	return mes.ServerOptions{
-		Station: pl, Log: pl.store, Outbox: pl.outbox, Desk: pl.desk, Recipes: []*station.Recipe{pl.plan.recipe},
+		Station: pl, Log: pl.store, Outbox: pl.outbox, Desk: pl.desk, Stock: pl.room(), Recipes: []*station.Recipe{pl.plan.recipe},
 		Recipe: pl.plan.recipe.Name, VKey: pl.store.VKey(), Logger: pl.plan.log,
 	}
 }

@@ -230,7 +230,7 @@ func (t *table) Get(key []byte) ([]byte, bool, error) {
 }
 
 func (t *table) Set(key, value []byte) error {
-	if len(key) > 1024 || len(value) > 64<<10 {
+	if len(key) > audit.MaxKey || len(value) > audit.MaxValue {
 		return fmt.Errorf("memlog: key of %d bytes, value of %d", len(key), len(value))
 	}
 	t.values[string(key)] = bytes.Clone(value)

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"linefit/audit"
+	"linefit/audit/store"
+	"linefit/internal/strictyaml"
+	"linefit/rework"
+	"linefit/station"
+	"linefit/station/stock"
+	"linefit/ui/client"
+)
+
+// where says which station a person works with: a running one by its address,
+// or the store of one that does not run.
+type where struct {
+	Address   string `placeholder:"ADDR" env:"LINEFIT_ADDRESS" help:"The running station: unix:/path or http://host:port."`
+	Config    string `type:"path" placeholder:"FILE" help:"The station file; its socket is the address."`
+	TokenFile string `type:"path" placeholder:"FILE" help:"Bearer token for an address over TCP."`
+	Store     string `type:"path" placeholder:"DIR" help:"The store of a station that does not run."`
+	AuditKey  string `type:"path" placeholder:"FILE" help:"With --store: the log's signing key; by default DIR.audit.key, or that of a demo."`
+	VaultKey  string `type:"path" placeholder:"FILE" help:"With --store: the vault's key; by default DIR.vault.key, or that of a demo."`
+	JSON      bool   `name:"json" help:"Print one JSON document."`
+}
+
+// who says who acts.
+type who struct {
+	By   string `placeholder:"NAME" env:"LINEFIT_OPERATOR" help:"Pseudonym of the person who acts."`
+	Role string `enum:"operator,lead,qa" default:"operator" help:"That person's role: operator, lead or qa. Over TCP the token has its own."`
+}
+
+func (w who) person() (station.Person, error) {
+	if w.By == "" {
+		return station.Person{}, exit(exitUsage, errors.New("--by is missing: who acts stands in the log"))
+	}
+	return station.Person{Actor: station.Actor(w.By), Role: station.Role(w.Role)}, nil
+}
+
+// check wants exactly one station.
+func (w where) check() error {
+	n := 0
+	for _, s := range []string{w.Address, w.Config, w.Store} {
+		if s != "" {
+			n++
+		}
+	}
+	if n != 1 {
+		return exit(exitUsage, errors.New("say one of --address, --config and --store"))
+	}
+	return nil
+}
+
+// client is a client of the running station.
+func (w where) client() (*client.Client, error) {
+	opt := client.Options{Address: w.Address}
+	if w.Config != "" {
+		cfg, err := loadConfig(w.Config)
+		if err != nil {
+			return nil, err
+		}
+		opt.Address = "unix:" + socketOf(cfg)
+	}
+	if w.TokenFile != "" {
+		b, err := os.ReadFile(w.TokenFile)
+		if err != nil {
+			return nil, exit(exitMissing, err)
+		}
+		opt.Token = strings.TrimSpace(string(b))
+	}
+	c, err := client.New(opt)
+	if err != nil {
+		return nil, exit(exitUsage, err)
+	}
+	return c, nil
+}
+
+// offline is the store of a station that does not run, held by this process.
+type offline struct {
+	store   *store.Store
+	journal journal
+}
+
+// withStore opens the store, works, and gives it back.
+func (w where) withStore(a *app, fn func(context.Context, offline) error) error {
+	log, err := store.OpenLog(w.Store, "")
+	if err != nil {
+		return exit(exitMissing, err)
+	}
+	key, err := readKey(w.AuditKey, w.Store+".audit.key", filepath.Join(w.Store, "sim", "audit.key"))
+	if err != nil {
+		return exit(exitMissing, err)
+	}
+	s, err := store.Open(a.ctx, store.Options{Dir: w.Store, Key: key, Sim: log.Sim(), Projections: projections(), Types: knownFact()})
+	if err != nil {
+		return exit(exitMissing, err)
+	}
+	if h := s.State(); h.State != store.OK {
+		err := fmt.Errorf("the log did not open clean: %s; see linefit audit verify --store %s", h.Reason, w.Store)
+		return errors.Join(exit(exitVerdict, err), s.Close())
+	}
+	run, end := context.WithCancel(context.WithoutCancel(a.ctx)) // the log outlives what writes to it
+	var g errgroup.Group
+	g.Go(func() error { return s.Run(run) })
+	err = fn(a.ctx, offline{store: s, journal: journal{s}})
+	end()
+	return errors.Join(err, g.Wait(), s.Close())
+}
+
+// readKey reads a signing key that is there: none is ever made here.
+func readKey(named string, guesses ...string) (audit.Key, error) {
+	path := firstFile(named, guesses...)
+	if path == "" {
+		return nil, fmt.Errorf("the log's signing key is missing: %s; say --audit-key", strings.Join(guesses, ", "))
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := audit.ParseKey(strings.TrimSpace(string(b)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}
+
+// firstFile is the file that was named, else the first guess that exists.
+func firstFile(named string, guesses ...string) string {
+	if named != "" {
+		return named
+	}
+	for _, g := range guesses {
+		if _, err := os.Stat(g); err == nil {
+			return g
+		}
+	}
+	return ""
+}
+
+// personError gives an error of what people do its exit code.
+func personError(err error) error {
+	var coded *exitError
+	var refusal *station.Refusal
+	var mistakes strictyaml.Problems
+	var remote *client.Error
+	switch {
+	case err == nil, errors.As(err, &coded):
+		return err
+	case errors.As(err, &refusal):
+		return exit(refusalCode(refusal.Reason.Code), err)
+	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
+		return exit(exitUsage, err)
+	case errors.Is(err, rework.ErrNoTicket), errors.Is(err, rework.ErrNoUnit), errors.Is(err, rework.ErrManyUnits), errors.Is(err, stock.ErrNoProfile):
+		return exit(exitMissing, err)
+	case errors.As(err, &remote):
+		return exit(map[client.Kind]int{
+			client.Unreachable: exitMissing, client.Denied: exitRefused, client.NotFound: exitMissing, client.Invalid: exitUsage,
+			client.Failed: exitMissing, client.Broken: exitInternal,
+		}[remote.Kind], err)
+	}
+	return err
+}
+
+func refusalCode(code station.Code) int {
+	switch code {
+	case station.PermissionMissing:
+		return exitRefused
+	case station.ScanInvalid:
+		return exitUsage
+	case station.LogStopped, station.VaultFault:
+		return exitMissing
+	}
+	return exitVerdict
+}

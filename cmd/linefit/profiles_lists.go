@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"linefit/station"
+	"linefit/station/stock"
+	"linefit/station/text"
+)
+
+type profilesReconcileCmd struct {
+	where
+	SMDPList string `name:"smdp-list" type:"existingfile" placeholder:"FILE" help:"The SM-DP+'s list: CSV or JSON with iccid, state and eid."`
+	MESList  string `name:"mes-list" type:"existingfile" placeholder:"FILE" help:"The MES's list of finished units: serial, imei, eid, iccid."`
+	Batch    string `help:"The SM-DP+'s list has this batch only."`
+}
+
+// Run compares and prints every disagreement; with one it ends 1.
+func (c *profilesReconcileCmd) Run(a *app) error {
+	var server, units *list
+	var err error
+	if server, err = optionalList(c.SMDPList); err != nil {
+		return err
+	}
+	if units, err = optionalList(c.MESList); err != nil {
+		return err
+	}
+	return c.withStock(a, shares{}, func(ctx context.Context, r stockroom) error {
+		found, err := r.reconcile(ctx, server, units, c.Batch)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			err = printJSON(a.stdout, map[string]any{"disagreements": append([]stock.Disagreement{}, found...)})
+		} else {
+			err = printDisagreements(a.stdout, found)
+		}
+		if err == nil && len(found) > 0 {
+			return exit(exitVerdict, nil)
+		}
+		return err
+	})
+}
+
+// list is a file that a person named.
+type list struct {
+	name string
+	data []byte
+}
+
+func optionalList(file string) (*list, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := readList(file)
+	return &list{file, data}, err
+}
+
+func printDisagreements(w io.Writer, found []stock.Disagreement) error {
+	if len(found) == 0 {
+		_, err := fmt.Fprintln(w, "everything agrees")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(t, "BETWEEN\tKIND\tICCID\tUNIT\tPROFILE\tWHAT\tEVIDENCE\tRESOLVE AS")
+	for _, d := range found {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Between, d.Kind, orDash(string(d.ICCID)), orDash(string(d.Unit)), orDash(d.Handle), d.Text, strings.Join(d.Evidence, ", "), orDash(string(d.Resolve)))
+	}
+	return t.Flush()
+}
+
+type profilesClaimCmd struct {
+	where
+	Batch string `help:"This batch only."`
+}
+
+// Run prints what providers are to be told.
+func (c *profilesClaimCmd) Run(a *app) error {
+	return c.withStock(a, shares{}, func(ctx context.Context, r stockroom) error {
+		claims, err := r.claims(ctx, c.Batch)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(a.stdout, map[string]any{"claims": append([]stock.Claim{}, claims...)})
+		}
+		for _, claim := range claims {
+			fmt.Fprintf(a.stdout, "batch %s  provider %s  purchase %s  contract %s  contact %s\n", claim.Batch, orDash(claim.Provider), orDash(claim.Purchase), orDash(claim.Contract), orDash(claim.Contact))
+			t := tabwriter.NewWriter(a.stdout, 2, 4, 2, ' ', 0)
+			for _, o := range claim.Orders {
+				fmt.Fprintf(t, "  %s\t%s\tEID %s\tunit %s\t%d downloads\t%d signed results\t%s\n", o.Action, orDash(string(o.ICCID)), orDash(string(o.EID)), orDash(string(o.Unit)), o.Downloads, len(o.Evidence), text.Printable(o.Reason.String()))
+			}
+			if err := t.Flush(); err != nil {
+				return err
+			}
+		}
+		if len(claims) == 0 {
+			fmt.Fprintln(a.stdout, "nothing to claim")
+		}
+		return nil
+	})
+}
+
+type profilesRequestCmd struct {
+	where
+	File string `arg:"" type:"existingfile" help:"List of eUICCs: CSV or JSON with a column eid."`
+}
+
+// Run prints the eUICCs that still need a profile, as CSV or JSON.
+func (c *profilesRequestCmd) Run(a *app) error {
+	data, err := readList(c.File)
+	if err != nil {
+		return err
+	}
+	return c.withStock(a, shares{}, func(ctx context.Context, r stockroom) error {
+		eids, err := r.needed(ctx, list{c.File, data})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(a.stdout, map[string]any{"eids": eids})
+		}
+		fmt.Fprintln(a.stdout, "eid")
+		for _, eid := range eids {
+			fmt.Fprintln(a.stdout, eid)
+		}
+		return nil
+	})
+}
+
+// shares says which split lists are taken from a store; a running station has
+// its own rule.
+type shares struct {
+	Station    string   `help:"With --store: name of this station, as in a share."`
+	ShareKey   []string `placeholder:"VKEY" help:"With --store: verifier key of who splits lists."`
+	SharesOnly bool     `help:"With --store: refuse lists that are no share."`
+}
+
+func (s shares) rule() (stock.ShareRule, error) {
+	rule := stock.ShareRule{Station: s.Station, Required: s.SharesOnly}
+	for _, key := range s.ShareKey {
+		v, err := note.NewVerifier(key)
+		if err != nil {
+			return rule, exit(exitUsage, fmt.Errorf("--share-key: %w", err))
+		}
+		rule.Keys = append(rule.Keys, v)
+	}
+	return rule, nil
+}
+
+type profilesSplitCmd struct {
+	terms
+	File     string   `arg:"" type:"existingfile" help:"The whole list, CSV or JSON."`
+	Stations []string `required:"" help:"Names of the stations."`
+	Key      string   `required:"" type:"path" placeholder:"FILE" help:"Signing key; made where there is no such file, its verifier key is printed."`
+	KeyName  string   `default:"planning" help:"Name of a key that is made."`
+	Out      string   `default:"." type:"path" placeholder:"DIR" help:"Where the shares are written: STATION.share."`
+	Wipe     bool     `help:"Erase the whole list when the shares are written."`
+	JSON     bool     `name:"json" help:"Print one JSON document."`
+}
+
+// Run splits a list.
+func (c *profilesSplitCmd) Run(a *app) error {
+	data, err := readList(c.File)
+	if err != nil {
+		return err
+	}
+	signer, vkey, err := shareKey(c.Key, c.KeyName)
+	if err != nil {
+		return exit(exitMissing, err)
+	}
+	parts, err := stock.Split(c.File, data, c.batch(), c.Stations, signer)
+	if err != nil {
+		return exit(exitUsage, err)
+	}
+	files := map[string]string{}
+	for _, name := range c.Stations {
+		files[name] = filepath.Join(c.Out, filepath.Base(name)+".share")
+		if err := writeSecret(files[name], parts[name]); err != nil {
+			return exit(exitMissing, err)
+		}
+	}
+	if c.Wipe {
+		if err := stock.Wipe(c.File); err != nil {
+			return exit(exitMissing, err)
+		}
+	}
+	if c.JSON {
+		return printJSON(a.stdout, map[string]any{"shares": files, "vkey": vkey})
+	}
+	for _, name := range c.Stations {
+		fmt.Fprintf(a.stdout, "%s  %s\n", name, files[name])
+	}
+	fmt.Fprintln(a.stdout, "verifier key for the stations:", vkey)
+	return nil
+}
+
+// shareKey reads the key that signs shares, or makes it. The verifier key
+// stands beside it in FILE.vkey.
+func shareKey(file, name string) (note.Signer, string, error) {
+	skey, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		made, vkey, err := note.GenerateKey(rand.Reader, name)
+		if err != nil {
+			return nil, "", err
+		}
+		if err := writeSecret(file, []byte(made+"\n")); err != nil {
+			return nil, "", err
+		}
+		if err := os.WriteFile(file+".vkey", []byte(vkey+"\n"), 0o644); err != nil {
+			return nil, "", err
+		}
+		skey = []byte(made)
+	} else if err != nil {
+		return nil, "", err
+	}
+	signer, err := note.NewSigner(strings.TrimSpace(string(skey)))
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", file, err)
+	}
+	vkey, err := os.ReadFile(file + ".vkey")
+	return signer, strings.TrimSpace(string(vkey)), err
+}
+
+// writeSecret writes a new file that nobody else can read.
+func writeSecret(file string, data []byte) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func printStock(w io.Writer, s stock.Stocked, profiles bool) error {
+	n := s.Count
+	fmt.Fprintf(w, "%d profiles: %d available, %d reserved, %d installed, %d quarantined, %d spent; %d releases\n",
+		n.Total, n.Available, n.Reserved, n.Installed, n.Quarantined, n.Spent, n.Released)
+	if len(s.Offers) > 0 {
+		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(t, "\nBATCH\tOPERATOR\tREGION\tCUSTOMER\tSKU\tEXPIRES\tLEFT")
+		for _, o := range s.Offers {
+			expires := orDash(o.Expires)
+			if o.Expired {
+				expires += " (over)"
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", o.Batch, orDash(o.Operator), orDash(o.Region), orDash(o.Customer), orDash(o.SKU), expires, o.Left)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	if !profiles {
+		return nil
+	}
+	fmt.Fprintln(w)
+	if err := printItems(w, s.Profiles); err != nil {
+		return err
+	}
+	if s.More {
+		fmt.Fprintln(w, "and more; see --limit")
+	}
+	return nil
+}
+
+func printItems(w io.Writer, items []station.StockItem) error {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(t, "PROFILE\tBATCH\tSTATE\tICCID\tUNIT\tEID\tDOWNLOADS\tREASON")
+	for _, i := range items {
+		eid := i.EID
+		if eid == "" {
+			eid = i.Bound
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", i.Handle, i.Batch, i.State, orDash(string(i.ICCID)), orDash(string(i.Unit)), orDash(string(eid)), i.Downloads, orDash(text.Printable(i.Reason.String())))
+	}
+	return t.Flush()
+}

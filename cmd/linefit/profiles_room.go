@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"linefit/audit"
+	"linefit/modem/ident"
+	"linefit/rework"
+	"linefit/station"
+	"linefit/station/stock"
+	"linefit/ui/client"
+)
+
+// stockroom is the stock of a running station, or of a store.
+type stockroom interface {
+	list(ctx context.Context, id string, f stock.Filter, limit int) (stock.Stocked, error)
+	importList(ctx context.Context, by station.Person, name string, data []byte, batch station.StockBatch) (stock.Imported, error)
+	release(ctx context.Context, d stock.Decision) (station.StockItem, error)
+	resolve(ctx context.Context, d stock.Decision, f stock.Finding) (station.StockItem, error)
+	quarantine(ctx context.Context, by station.Person, batch, why string) (int, error)
+	erase(ctx context.Context, by station.Person, keep time.Duration) (int, error)
+	claims(ctx context.Context, batch string) ([]stock.Claim, error)
+	needed(ctx context.Context, l list) ([]ident.EID, error)
+	reconcile(ctx context.Context, server, units *list, batch string) ([]stock.Disagreement, error)
+}
+
+// withStock works with the stock of the station that was named.
+func (w where) withStock(a *app, s shares, fn func(context.Context, stockroom) error) error {
+	if err := w.check(); err != nil {
+		return err
+	}
+	rule, err := s.rule()
+	if err != nil {
+		return err
+	}
+	if w.Store == "" {
+		c, err := w.client()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return personError(fn(a.ctx, remoteRoom{c}))
+	}
+	return personError(w.withStore(a, func(ctx context.Context, o offline) error {
+		key := firstFile(w.VaultKey, w.Store+".vault.key", filepath.Join(w.Store, "sim", "vault.key"))
+		vault, err := stock.OpenVault(ctx, filepath.Join(w.Store, "vault"), stock.KeyFile{Path: key})
+		if err != nil {
+			return exit(exitMissing, err)
+		}
+		ledger := stock.NewLedger(o.store.View, vault, func(ctx context.Context) error { _, err := o.store.Gate(ctx); return err })
+		if err := ledger.Recover(ctx, o.journal); err != nil {
+			return exit(exitMissing, err)
+		}
+		return fn(ctx, storeRoom{stock.Room{Ledger: ledger, Journal: o.journal, Share: rule, Running: runningIn(o.store.View)}})
+	}))
+}
+
+// room is the running station's stock.
+func (pl *plant) room() *stock.Room {
+	return &stock.Room{Ledger: pl.ledger, Journal: pl.journal, Share: pl.plan.shares, Running: runningIn(pl.store.View)}
+}
+
+// runningIn says whether the run that has a profile is open; where that cannot
+// be read, it is.
+func runningIn(views stock.Views) func(station.StockItem) bool {
+	return func(i station.StockItem) bool {
+		open := true
+		err := views(func(v audit.View) error {
+			u, err := rework.UnitOf(v, i.Unit)
+			open = u.Open == i.Run
+			return err
+		})
+		return open || err != nil
+	}
+}
+
+// storeRoom is the stock of a store.
+type storeRoom struct{ stock.Room }
+
+func (r storeRoom) list(_ context.Context, id string, f stock.Filter, limit int) (stock.Stocked, error) {
+	out, err := r.List(f, limit)
+	if err == nil && id != "" {
+		out.More = false
+		out.Profiles, err = r.Find(id)
+	}
+	return out, err
+}
+
+func (r storeRoom) importList(ctx context.Context, by station.Person, name string, data []byte, batch station.StockBatch) (stock.Imported, error) {
+	return r.Import(ctx, by, stock.Source{Name: name, Data: data, Batch: batch})
+}
+
+func (r storeRoom) release(ctx context.Context, d stock.Decision) (station.StockItem, error) {
+	return r.Release(ctx, d)
+}
+
+func (r storeRoom) resolve(ctx context.Context, d stock.Decision, f stock.Finding) (station.StockItem, error) {
+	return r.Resolve(ctx, d, f)
+}
+
+func (r storeRoom) quarantine(ctx context.Context, by station.Person, batch, why string) (int, error) {
+	return r.Quarantine(ctx, by, stock.Filter{Batch: batch}, why)
+}
+
+func (r storeRoom) erase(ctx context.Context, by station.Person, keep time.Duration) (int, error) {
+	return r.Erase(ctx, by, keep)
+}
+
+func (r storeRoom) claims(_ context.Context, batch string) ([]stock.Claim, error) {
+	return r.Claims(stock.Filter{Batch: batch})
+}
+
+func (r storeRoom) needed(_ context.Context, l list) ([]ident.EID, error) {
+	eids, err := stock.ReadEIDList(l.name, l.data)
+	if err != nil {
+		return nil, err
+	}
+	return r.Needed(eids)
+}
+
+func (r storeRoom) reconcile(_ context.Context, server, units *list, batch string) ([]stock.Disagreement, error) {
+	lists := stock.Lists{Batch: batch}
+	var err error
+	if server != nil {
+		if lists.Server, err = stock.ReadServerList(server.name, server.data); err != nil {
+			return nil, err
+		}
+	}
+	if units != nil {
+		if lists.Units, err = stock.ReadUnitList(units.name, units.data); err != nil {
+			return nil, err
+		}
+	}
+	return r.Reconcile(lists)
+}
+
+// remoteRoom is the stock of a running station.
+type remoteRoom struct{ c *client.Client }
+
+type body = map[string]any
+
+func listBody(l *list) any {
+	if l == nil {
+		return nil
+	}
+	return body{"name": l.name, "data": string(l.data)}
+}
+
+// without drops what was not given: the API takes no null.
+func without(b body) body {
+	for k, v := range b {
+		if v == nil || v == "" {
+			delete(b, k)
+		}
+	}
+	return b
+}
+
+func (r remoteRoom) list(ctx context.Context, id string, f stock.Filter, limit int) (out stock.Stocked, err error) {
+	q := url.Values{"limit": {strconv.Itoa(limit)}}
+	for name, v := range map[string]string{"id": id, "state": string(f.State), "batch": f.Batch, "operator": f.Operator, "customer": f.Customer, "sku": f.SKU} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	err = r.c.Get(ctx, "/v1/stock?"+q.Encode(), &out)
+	return out, err
+}
+
+func (r remoteRoom) importList(ctx context.Context, by station.Person, name string, data []byte, batch station.StockBatch) (out stock.Imported, err error) {
+	err = r.c.Post(ctx, "/v1/stock/import", body{"operator": by.Actor, "role": by.Role, "name": name, "data": string(data), "batch": batch}, &out)
+	return out, err
+}
+
+func (r remoteRoom) release(ctx context.Context, d stock.Decision) (out station.StockItem, err error) {
+	err = r.c.Post(ctx, "/v1/stock/"+url.PathEscape(d.Handle)+"/release", body{"operator": d.By.Actor, "role": d.By.Role, "why": d.Why}, &out)
+	return out, err
+}
+
+func (r remoteRoom) resolve(ctx context.Context, d stock.Decision, f stock.Finding) (out station.StockItem, err error) {
+	err = r.c.Post(ctx, "/v1/stock/"+url.PathEscape(d.Handle)+"/resolve",
+		without(body{"operator": d.By.Actor, "role": d.By.Role, "why": d.Why, "finding": f, "iccid": string(d.ICCID)}), &out)
+	return out, err
+}
+
+func (r remoteRoom) quarantine(ctx context.Context, by station.Person, batch, why string) (int, error) {
+	var out struct{ Profiles int }
+	err := r.c.Post(ctx, "/v1/stock/quarantine", without(body{"operator": by.Actor, "role": by.Role, "batch": batch, "why": why}), &out)
+	return out.Profiles, err
+}
+
+func (r remoteRoom) erase(ctx context.Context, by station.Person, keep time.Duration) (int, error) {
+	var out struct{ Profiles int }
+	hours := int((keep + time.Hour - 1) / time.Hour) // kept for longer rather than shorter
+	err := r.c.Post(ctx, "/v1/stock/erase", body{"operator": by.Actor, "role": by.Role, "keep_hours": hours}, &out)
+	return out.Profiles, err
+}
+
+func (r remoteRoom) claims(ctx context.Context, batch string) ([]stock.Claim, error) {
+	var out struct{ Claims []stock.Claim }
+	err := r.c.Get(ctx, "/v1/stock/claims?"+url.Values{"batch": {batch}}.Encode(), &out)
+	return out.Claims, err
+}
+
+func (r remoteRoom) needed(ctx context.Context, l list) ([]ident.EID, error) {
+	var out struct{ EIDs []ident.EID }
+	err := r.c.Post(ctx, "/v1/stock/needed", listBody(&l), &out)
+	return out.EIDs, err
+}
+
+func (r remoteRoom) reconcile(ctx context.Context, server, units *list, batch string) ([]stock.Disagreement, error) {
+	var out struct{ Disagreements []stock.Disagreement }
+	err := r.c.Post(ctx, "/v1/stock/reconcile", without(body{"server": listBody(server), "units": listBody(units), "batch": batch}), &out)
+	return out.Disagreements, err
+}
