@@ -37,6 +37,8 @@ type plan struct {
 	reserve  uint64
 	vault    stock.KeySource
 	shares   stock.ShareRule // which split lists of codes are taken
+	keep     time.Duration   // codes stay so long after their profile was used up; 0: for ever
+	low      int             // profiles of a kind below which the station warns
 	recipe   *station.Recipe
 	policy   *rework.Policy
 	units    admission.Units
@@ -191,7 +193,7 @@ func (pl *plant) run(ctx context.Context, more ...func(context.Context) error) e
 	err := pl.ledger.Recover(ctx, pl.journal)
 	if err == nil {
 		g, gctx := errgroup.WithContext(ctx)
-		for _, work := range append([]func(context.Context) error{pl.engine.Run, pl.outbox.Run, pl.notify.Run}, more...) {
+		for _, work := range append([]func(context.Context) error{pl.engine.Run, pl.outbox.Run, pl.notify.Run, pl.keepStock}, more...) {
 			g.Go(func() error { return work(gctx) })
 		}
 		err = g.Wait()

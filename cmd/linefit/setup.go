@@ -69,7 +69,7 @@ func fromConfig(c *config.Config, logger zerolog.Logger) (plan, error) {
 	p.quirks, err = loadQuirks(c.Quirks)
 	errs = append(errs, err)
 	p.units, err = loadUnits(c.Units)
-	errs = append(errs, err, p.servers(c.SMDP), p.office(c.MES))
+	errs = append(errs, err, p.servers(c.SMDP), p.office(c.MES), p.stocking(c))
 	if err := errors.Join(errs...); err != nil {
 		return p, exit(exitUsage, err)
 	}

@@ -39,6 +39,7 @@ type Config struct {
 	Grace   Duration
 	Audit   Audit
 	Vault   Vault
+	Stock   Stock
 	MES     *MES `yaml:"-"` // nil: none
 	API     API
 	SMDP    SMDP
@@ -118,6 +119,18 @@ type Audit struct {
 
 // Vault says which key seals the secrets: a file, or a systemd credential.
 type Vault struct{ Key, Credential string }
+
+// Stock says which lists of codes the station takes and how it looks after them.
+type Stock struct {
+	// ShareKeys are the verifier keys of those who split lists among stations.
+	ShareKeys []string `yaml:"share_keys"`
+	// SharesOnly refuses lists that are no share of this station.
+	SharesOnly bool `yaml:"shares_only"`
+	// Keep is how long a code stays in the vault after its profile was used up.
+	Keep Duration
+	// Low is the number of profiles of a kind below which the station warns.
+	Low int
+}
 
 // MES is the manufacturing execution system.
 type MES struct {
@@ -248,6 +261,7 @@ func (c *Config) defaults() {
 	set(&c.Assign.Within, 10*time.Second)
 	set(&c.Grace, 20*time.Second)
 	set(&c.SMDP.Timeout, 30*time.Second)
+	set(&c.Stock.Keep, 30*24*time.Hour)
 	if c.Station.Origin == "" {
 		c.Station.Origin = "linefit.local/" + c.Station.Name
 	}

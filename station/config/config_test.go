@@ -76,6 +76,8 @@ func TestMistakes(t *testing.T) {
 		{"API without token", "mes: none", "mes: none\napi: {listen: \"127.0.0.1:8080\"}", "token_file is needed"},
 		{"key in the store", "mes: none", "mes: none\naudit: {key: data/k}", "must not lie in the store"},
 		{"two vault keys", "mes: none", "mes: none\nvault: {key: k, credential: c}", "vault"},
+		{"shares without a key", "mes: none", "mes: none\nstock: {shares_only: true}", "share_keys is needed"},
+		{"bad share key", "mes: none", "mes: none\nstock: {share_keys: [planning]}", "stock.share_keys[0]"},
 		{"bad duration", "debounce: 20ms", "debounce: 20", "slots[0].gpio.debounce"},
 		{"no power line", "gpio: {power: {chip: gpiochip0, offset: 2}}", "gpio: {clamp: {chip: gpiochip0, offset: 2}}", "slots[1].gpio"},
 		{"too many slots", "- id: 2", "- id: 65", "slots[1].id"},

@@ -42,6 +42,9 @@ func (c *Config) lint(doc *strictyaml.Doc) strictyaml.Problems {
 	if c.Vault.Key != "" && inside(c.Vault.Key, filepath.Join(c.Station.Data, "vault")) {
 		l.add(strictyaml.Path("vault", "key"), "the vault's key must not lie in the vault")
 	}
+	if c.Stock.SharesOnly && len(c.Stock.ShareKeys) == 0 {
+		l.add(strictyaml.Path("stock", "shares_only"), "share_keys is needed: without a key no share can be taken")
+	}
 	return l.found
 }
 
