@@ -27,11 +27,7 @@ func Download(ctx context.Context, p Params) (*Result, error) {
 	}
 	before := p.Card.Counters()
 	err := d.run(ctx)
-	after := p.Card.Counters()
-	d.res.APDUs = apdu.Counters{
-		APDUs: after.APDUs - before.APDUs, GetResponses: after.GetResponses - before.GetResponses,
-		BytesOut: after.BytesOut - before.BytesOut, BytesIn: after.BytesIn - before.BytesIn, Time: after.Time - before.Time,
-	}
+	d.res.APDUs = since(before, p.Card.Counters())
 	d.res.RoundTrips, d.res.BlockSize = d.server.RoundTrips(), d.card.BlockSize()
 	return &d.res, err
 }
