@@ -32,8 +32,10 @@ type Route struct {
 	Ref    string `json:"ref,omitempty"`
 	Order  string `json:"work_order,omitempty"`
 	SKU    string `json:"sku,omitempty"`
-	Recipe string `json:"recipe,omitempty"` // that the order asks for
-	Batch  string `json:"batch,omitempty"`  // of profiles
+	// Customer is whose order it is: profiles of another customer are not for it.
+	Customer string `json:"customer,omitempty"`
+	Recipe   string `json:"recipe,omitempty"` // that the order asks for
+	Batch    string `json:"batch,omitempty"`  // of profiles
 	// IMEI and EID are what the MES knows the unit to have.
 	IMEI ident.IMEI `json:"imei,omitempty"`
 	EID  ident.EID  `json:"eid,omitempty"`

@@ -29,7 +29,7 @@ func reserve(ctx context.Context, s *session, a *station.Attempt) station.StepRe
 	}
 	_, err := s.bench.opt.Stock.Reserve(ctx, stock.Want{
 		Run: run.ID, Unit: run.Unit, EID: run.Identity.EID, Batch: batch, Operator: a.Step.Text("operator"),
-		SKU: run.Started.SKU, WorkOrder: run.Started.WorkOrder,
+		SKU: run.Started.SKU, Customer: run.Started.Customer, WorkOrder: run.Started.WorkOrder,
 	}, a.Record)
 	if err != nil {
 		return failed(err, station.StockEmpty)
