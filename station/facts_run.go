@@ -42,7 +42,8 @@ type RunResumed struct {
 	Step    string  `json:"step"`           // where it goes on
 	Open    string  `json:"open,omitempty"` // the step that was interrupted
 	Attempt int     `json:"attempt,omitempty"`
-	Outcome Outcome `json:"outcome"` // aborted
+	Outcome Outcome `json:"outcome"`           // aborted
+	Gave    string  `json:"gave_up,omitempty"` // "yes": interrupted too often, only closing steps follow
 }
 
 // Measurement is one value that a step saw.

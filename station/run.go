@@ -38,7 +38,8 @@ type Run struct {
 	Closing bool           // only steps marked Always are left
 	Failed  *Failure
 	Resumes int
-	Millis  int64 // sum over the attempts
+	Lost    map[string]int // of the attempts, those that an interruption ended
+	Millis  int64          // sum over the attempts
 
 	Identity UnitIdentified
 	BoundBy  string // what tied the unit to the scan
@@ -126,7 +127,7 @@ func (r *Run) advance() {
 
 // ended decides what follows an attempt: the Then of its fact.
 func (r *Run) ended(s Step, res StepResult) string {
-	tries := r.Tries[s.ID] + 1
+	tries := r.Tries[s.ID] + 1 - r.Lost[s.ID] // an interruption is not the unit's failure
 	switch {
 	case res.Outcome == OK || res.Outcome == Skipped || r.Closing:
 		return ""
@@ -201,6 +202,11 @@ func (r *Run) evolve(f Fact) {
 		r.Resumes++
 		if r.Recipe != nil && f.Open != "" {
 			r.Tries[f.Open]++
+			r.Lost[f.Open]++
+		}
+		if f.Gave != "" {
+			r.giveUp(f)
+			return
 		}
 		if i := r.indexOf(f.Step); i >= 0 {
 			if i < r.At {
@@ -234,6 +240,16 @@ func (r *Run) evolve(f Fact) {
 	case UnitAcknowledged:
 		r.Phase = PhaseAcknowledged
 	}
+}
+
+// giveUp ends a run that was interrupted too often: whatever interrupts it may
+// be the unit itself.
+func (r *Run) giveUp(f RunResumed) {
+	r.Closing = true
+	if r.Failed == nil {
+		r.Failed = &Failure{Step: f.Open, Outcome: Aborted, Reason: NewReason(Interrupted, "interrupted %d times", r.Resumes)}
+	}
+	r.advance()
 }
 
 func (r *Run) indexOf(id string) int {

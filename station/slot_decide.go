@@ -118,6 +118,9 @@ func (s *Slot) stepDone(res StepResult) ([]Fact, []Effect, error) {
 	return []Fact{f}, []Effect{Continue{}}, nil
 }
 
+// maxResumes bounds how often one run goes on after an interruption.
+const maxResumes = 20
+
 // resume goes on after a start of the station with whatever was not finished.
 func (s *Slot) resume() ([]Fact, []Effect, error) {
 	r := s.Run
@@ -136,6 +139,9 @@ func (s *Slot) resume() ([]Fact, []Effect, error) {
 		f.Step = step.ID // nothing that must be read again has happened, or nothing more will
 	}
 	f.Open, f.Attempt = step.ID, r.Tries[step.ID]+1
+	if r.Resumes >= maxResumes && !r.Closing {
+		f.Gave = "yes"
+	}
 	return []Fact{f}, []Effect{ShowLamp{LampBusy}, Continue{}}, nil
 }
 

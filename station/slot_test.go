@@ -307,3 +307,45 @@ func TestStepParameters(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestInterruptionsDoNotUseUpAttempts(t *testing.T) {
+	b := newBed(t, recipe())
+	b.slot.Evolve(b.env, station.RunStarted{})
+	b.slot.Evolve(b.env, station.StepEnded{Step: "clamp", Outcome: station.OK})
+	for range 5 {
+		facts, _, err := b.slot.Decide(station.Resume{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range facts {
+			b.slot.Evolve(b.env, f)
+		}
+	}
+	b.at("power", 6, result(station.OK, "")) // the sixth attempt, after five interruptions
+	b.at("download", 1, result(station.Error, station.SMDPUnreachable))
+	b.handle(station.Proceed{})
+	if v := b.verdict(); v.Verdict != station.Pass {
+		t.Errorf("%s %v", v.Verdict, v.Reason)
+	}
+}
+
+func TestInterruptedTooOften(t *testing.T) {
+	b := newBed(t, recipe())
+	b.slot.Evolve(b.env, station.RunStarted{})
+	for range 25 {
+		facts, _, err := b.slot.Decide(station.Resume{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range facts {
+			b.slot.Evolve(b.env, f)
+		}
+	}
+	b.handle(station.Proceed{})
+	if v := b.verdict(); v.Verdict != station.Inconclusive || v.Reason.Code != station.Interrupted {
+		t.Errorf("%s %v", v.Verdict, v.Reason)
+	}
+	if join(b.ran) != "off" {
+		t.Errorf("ran %v", b.ran)
+	}
+}
