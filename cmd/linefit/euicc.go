@@ -54,6 +54,25 @@ func cardExit(err error) error {
 	return exit(exitVerdict, err)
 }
 
+// failed is how a command ends that has printed nothing yet: with --json the
+// document then says why.
+func (e *euiccCmd) failed(a *app, err error) error {
+	if err == nil {
+		return nil
+	}
+	coded := cardExit(err)
+	text := advice(err)
+	if e.JSON && codeOf(coded) != exitUsage {
+		if printErr := printJSON(a.stdout, map[string]any{"ok": false, "error": err.Error(), "advice": text}); printErr != nil {
+			return printErr
+		}
+	}
+	if text != "" {
+		return exit(codeOf(coded), fmt.Errorf("%w (%s)", err, text))
+	}
+	return coded
+}
+
 // advice says what to do about an error of the card, "" when there is nothing
 // to say.
 func advice(err error) string {

@@ -23,7 +23,7 @@ type changed struct {
 func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, prepare func(ctx context.Context, card *euicc.Card, profiles []euicc.Profile) (rsp.Detail, func() error, error)) error {
 	u, err := e.open(a)
 	if err != nil {
-		return err
+		return e.failed(a, err)
 	}
 	defer u.close()
 	var log *cardLog
@@ -51,7 +51,7 @@ func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, pr
 		defer log.close()
 	}
 	if err != nil && (log == nil || !unknownOutcome(err)) {
-		return cardExit(withAdvice(err))
+		return e.failed(a, err)
 	}
 	return u.readBack(what, detail, refresh, err)
 }
@@ -61,7 +61,7 @@ func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, pr
 func (u *unit) readBack(what string, detail rsp.Detail, refresh bool, cause error) error {
 	ctx := u.a.ctx
 	if err := u.settle(ctx); err != nil {
-		return cardExit(errors.Join(cause, err))
+		return u.c.failed(u.a, errors.Join(cause, err))
 	}
 	if refresh {
 		u.afterRefresh(ctx)
@@ -72,7 +72,7 @@ func (u *unit) readBack(what string, detail rsp.Detail, refresh bool, cause erro
 		return err
 	})
 	if err != nil {
-		return cardExit(withAdvice(errors.Join(cause, fmt.Errorf("reading back: %w", err))))
+		return u.c.failed(u.a, errors.Join(cause, fmt.Errorf("reading back: %w", err)))
 	}
 	out := changed{OK: cause == nil, Done: what, ICCID: string(detail.ICCID), Profile: viewProfiles(profiles)}
 	for _, p := range profiles {

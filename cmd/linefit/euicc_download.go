@@ -108,7 +108,7 @@ func (c *euiccDownloadCmd) Run(a *app, e *euiccCmd) error {
 	}
 	u, err := e.open(a)
 	if err != nil {
-		return err
+		return e.failed(a, err)
 	}
 	defer u.close()
 	client, done, err := c.client(u.trace)

@@ -59,7 +59,7 @@ type euiccNotifyListCmd struct{}
 func (c *euiccNotifyListCmd) Run(a *app, e *euiccCmd) error {
 	u, err := e.open(a)
 	if err != nil {
-		return err
+		return e.failed(a, err)
 	}
 	defer u.close()
 	list := []notificationView{}
@@ -71,7 +71,7 @@ func (c *euiccNotifyListCmd) Run(a *app, e *euiccCmd) error {
 		return err
 	})
 	if err != nil {
-		return cardExit(withAdvice(err))
+		return e.failed(a, err)
 	}
 	return printNotifications(a, e, list)
 }
@@ -80,7 +80,7 @@ func (c *euiccNotifyListCmd) Run(a *app, e *euiccCmd) error {
 func (e *euiccCmd) recorded(a *app, prepare func(*unit) error, work func(ctx context.Context, card *euicc.Card, log *cardLog) error) error {
 	u, err := e.open(a)
 	if err != nil {
-		return err
+		return e.failed(a, err)
 	}
 	defer u.close()
 	if prepare != nil {
@@ -99,14 +99,7 @@ func (e *euiccCmd) recorded(a *app, prepare func(*unit) error, work func(ctx con
 		}
 		return errors.Join(work(a.ctx, card, log), log.close())
 	})
-	return cardExit(withAdviceOrNil(err))
-}
-
-func withAdviceOrNil(err error) error {
-	if err == nil {
-		return nil
-	}
-	return withAdvice(err)
+	return err
 }
 
 type euiccNotifySendCmd struct {
@@ -138,7 +131,7 @@ func (c *euiccNotifySendCmd) Run(a *app, e *euiccCmd) error {
 		return errors.Join(err, missing(c.Sequence, list))
 	})
 	if err != nil && len(list) == 0 {
-		return err
+		return e.failed(a, err)
 	}
 	if printErr := printNotifications(a, e, list); printErr != nil {
 		return printErr
@@ -146,7 +139,7 @@ func (c *euiccNotifySendCmd) Run(a *app, e *euiccCmd) error {
 	if err == nil && failed {
 		return exit(exitVerdict, errors.New("not everything could be delivered"))
 	}
-	return err
+	return cardExit(err)
 }
 
 func missing(asked []int64, found []notificationView) error {
@@ -191,9 +184,9 @@ func (c *euiccNotifyRemoveCmd) Run(a *app, e *euiccCmd) error {
 		return nil
 	})
 	if err != nil && len(list) == 0 {
-		return err
+		return e.failed(a, err)
 	}
-	return errors.Join(printNotifications(a, e, list), err)
+	return errors.Join(printNotifications(a, e, list), cardExit(err))
 }
 
 type euiccReconcileCmd struct{}
@@ -217,7 +210,7 @@ type euiccReconciled struct {
 func (c *euiccReconcileCmd) Run(a *app, e *euiccCmd) error {
 	u, err := e.open(a)
 	if err != nil {
-		return err
+		return e.failed(a, err)
 	}
 	defer u.close()
 	var out euiccReconciled
@@ -242,7 +235,7 @@ func (c *euiccReconcileCmd) Run(a *app, e *euiccCmd) error {
 		return err
 	})
 	if err != nil {
-		return cardExit(withAdvice(err))
+		return e.failed(a, err)
 	}
 	if e.JSON {
 		if err := printJSON(a.stdout, out); err != nil {

@@ -73,12 +73,12 @@ type euiccInfoCmd struct{}
 func (c *euiccInfoCmd) Run(a *app, e *euiccCmd) error {
 	u, err := e.open(a)
 	if err != nil {
-		return err
+		return e.failed(a, err)
 	}
 	defer u.close()
 	info, err := u.survey(a.ctx)
 	if err != nil {
-		return cardExit(withAdvice(err))
+		return e.failed(a, err)
 	}
 	if e.JSON {
 		return printJSON(a.stdout, info)
@@ -159,7 +159,7 @@ type euiccListCmd struct{}
 func (c *euiccListCmd) Run(a *app, e *euiccCmd) error {
 	u, err := e.open(a)
 	if err != nil {
-		return err
+		return e.failed(a, err)
 	}
 	defer u.close()
 	var list []euicc.Profile
@@ -168,7 +168,7 @@ func (c *euiccListCmd) Run(a *app, e *euiccCmd) error {
 		return err
 	})
 	if err != nil {
-		return cardExit(withAdvice(err))
+		return e.failed(a, err)
 	}
 	return printProfiles(a, e, list)
 }

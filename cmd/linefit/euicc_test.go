@@ -99,7 +99,10 @@ func TestEUICCByHand(t *testing.T) {
 	if c.State != "enabled" {
 		t.Errorf("%+v", c)
 	}
-	h.run(exitVerdict, nil, "enable", iccid)
+	var refused map[string]any
+	if h.run(exitVerdict, &refused, "enable", iccid); refused["ok"] != false || refused["advice"] == "" {
+		t.Errorf("%v", refused)
+	}
 	if text := h.run(exitVerdict, nil, "delete", iccid); !strings.Contains(text, "disable it first") || !strings.Contains(text, "profileNotInDisabledState (2)") {
 		t.Errorf("no advice: %s", text)
 	}

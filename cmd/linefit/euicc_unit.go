@@ -49,7 +49,7 @@ func (c *euiccCmd) open(a *app) (*unit, error) {
 		return nil, err
 	}
 	if err := u.attach(table); err != nil {
-		return nil, errors.Join(cardExit(withAdvice(err)), u.trace.close())
+		return nil, errors.Join(err, u.trace.close())
 	}
 	return u, nil
 }

@@ -177,6 +177,18 @@ func TestRecordedNotifications(t *testing.T) {
 	}
 }
 
+func TestRecordedProfiles(t *testing.T) {
+	c, _ := replayed(t, "omnikey-profiles.log")
+	data, err := c.Do(t.Context(), "GetProfilesInfo", []byte{0xBF, 0x2D, 0})
+	if err != nil || hex.EncodeToString(data) != "bf2d02a000" {
+		t.Errorf("%x, %v", data, err)
+	}
+	empty, _ := card(hex.EncodeToString(data) + "9000")
+	if profiles, err := empty.Profiles(t.Context()); err != nil || len(profiles) != 0 {
+		t.Errorf("%v, %v", profiles, err)
+	}
+}
+
 func TestRecordedEnable(t *testing.T) {
 	h := euicc.Handle{ICCID: unhex(t, "98001032547698103214")}
 	c, _ := replayed(t, "omnikey-enable.log")
