@@ -229,13 +229,13 @@ func slots(n int) []station.SlotView {
 			done.Run = s.Run
 			s.State, s.Lamp, s.Waiting, s.Progress, s.Last = station.SlotDone, station.LampPass, station.WaitRemoval, 100, &done
 		case 3:
-			s.State, s.Lamp, s.Waiting, s.Progress, s.Last, s.Reason = station.SlotDone, station.LampFail, station.WaitBin, 100, fail, fail.Reason
+			s.State, s.Lamp, s.Waiting, s.Progress, s.Last, s.Reason, s.Disposal = station.SlotDone, station.LampFail, station.WaitBin, 100, fail, fail.Reason, station.Rework
 		case 4:
 			s = station.SlotView{ID: id, State: station.SlotEmpty, Lamp: station.LampOff, Last: pass}
 		case 6:
 			s = station.SlotView{ID: id, State: station.SlotFault, Lamp: station.LampFail, Fault: station.NewReason(station.PortMissing, "/dev/ttyUSB9: no such device")}
 		case 7:
-			s.State, s.Lamp, s.Waiting, s.Progress, s.Last, s.Reason = station.SlotDone, station.LampHold, station.WaitBin, 100, hold, hold.Reason
+			s.State, s.Lamp, s.Waiting, s.Progress, s.Last, s.Reason, s.Disposal = station.SlotDone, station.LampHold, station.WaitBin, 100, hold, hold.Reason, station.Hold
 		}
 		out = append(out, s)
 	}
@@ -303,9 +303,9 @@ func TestFrames(t *testing.T) {
 			{"log", func(d *driver) {
 				for i, f := range []station.Fact{
 					station.RunStarted{Recipe: "consumer", Version: 1, Route: "confirmed", WorkOrder: "WO-1"},
-					station.StepEnded{Step: "boot", Attempt: 1, Outcome: station.OK, Millis: 2310},
+					station.StepEnded{Step: "boot", Kind: station.KindBoot, Attempt: 1, Outcome: station.OK, Millis: 2310},
 					station.UnitIdentified{Maker: "Quectel\x1b[31m", Model: "EG25-G", IMEI: "490154203237518"},
-					station.StepEnded{Step: "download", Attempt: 1, Outcome: station.Timeout, Millis: 30000, Reason: station.NewReason(station.SMDPUnreachable, "read: connection reset")},
+					station.StepEnded{Step: "download", Kind: station.KindDownload, Attempt: 1, Outcome: station.Timeout, Millis: 30000, Reason: station.NewReason(station.SMDPUnreachable, "read: connection reset")},
 					station.RunVerdict{Verdict: station.Inconclusive, Step: "download", Reason: station.NewReason(station.SMDPUnreachable, "")},
 				} {
 					name, data, err := station.Encode(f)

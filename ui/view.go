@@ -194,9 +194,9 @@ func (m *Model) about(slot int, last station.LastResult, lamp station.Lamp) []st
 	}
 	lines = append(lines, what+"  "+m.words.T("ui.duration", "seconds", last.Millis/1000))
 	if lamp != station.LampPass && last.Reason != nil {
-		lines = append(lines, m.words.Reason(last.Reason.Code), m.words.Advice(last.Reason.Code))
+		lines = append(lines, m.words.Reason(last.Reason.Code))
 	}
-	return lines
+	return append(lines, m.words.Word("todo", string(last.Disposition)))
 }
 
 func (m *Model) troubleBanner(l layout, words, advice string) []string {
@@ -273,10 +273,11 @@ func (m *Model) troubleOf(s station.SlotView) (message, bool) {
 	if reason == nil {
 		return message{}, false
 	}
-	return message{
-		title:  m.words.T("ui.slot_unit", "slot", s.ID, "unit", s.Unit) + "  " + m.reason(reason),
-		advice: m.words.Advice(reason.Code),
-	}, true
+	advice := m.words.Advice(reason.Code)
+	if s.Fault == nil && s.Disposal != "" { // where it goes is the policy's choice, not the reason's
+		advice = m.words.Word("todo", string(s.Disposal)) + " " + advice
+	}
+	return message{title: m.words.T("ui.slot_unit", "slot", s.ID, "unit", s.Unit) + "  " + m.reason(reason), advice: advice}, true
 }
 
 // reason is a reason's title with its detail for engineers.
@@ -302,7 +303,7 @@ func identities(s station.SlotView) string {
 	var parts []string
 	for _, p := range []struct{ name, value string }{{"IMEI", string(s.IMEI)}, {"EID", string(s.EID)}, {"ICCID", string(s.ICCID)}} {
 		if p.value != "" {
-			parts = append(parts, p.name+" "+p.value)
+			parts = append(parts, p.name+":"+p.value)
 		}
 	}
 	return strings.Join(parts, "  ")

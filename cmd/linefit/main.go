@@ -20,6 +20,7 @@ type cli struct {
 	Demo     demoCmd     `cmd:"" help:"The main job on a whole line without hardware."`
 	Serve    serveCmd    `cmd:"" help:"The station's daemon."`
 	Doctor   doctorCmd   `cmd:"" help:"What a station needs, looked at one by one, and how to mend it."`
+	UI       uiCmd       `cmd:"" name:"ui" help:"The operator's screen, on the running station."`
 	RunOne   runCmd      `cmd:"" name:"run" help:"One unit, for engineering."`
 	Profiles profilesCmd `cmd:"" help:"The stock of profiles: activation codes and who has them."`
 	Rework   reworkCmd   `cmd:"" help:"Units that did not pass: tickets, repairs, what becomes of them."`

@@ -35,11 +35,11 @@ type Retry struct {
 	Event []time.Duration
 }
 
-// DefaultRetry is quick at first, since a restart of the MES takes seconds, and
-// patient later.
+// DefaultRetry is quick at first, since most hiccups are short, and patient
+// later.
 func DefaultRetry() Retry {
 	return Retry{
-		Link:  []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second},
+		Link:  []time.Duration{200 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second},
 		Event: []time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute},
 	}
 }
