@@ -194,6 +194,21 @@ func (v *Vault) PutAll(kind Kind, secrets []Secret) (handles []string, err error
 	return handles, nil
 }
 
+// Replace seals one item under the handle of what it belongs to, of which there
+// is at most one of this kind: the one that was there is erased first. It is
+// durable when Replace returns without an error.
+func (v *Vault) Replace(kind Kind, handle string, secret Secret) error {
+	if !validHandle(handle) {
+		return &ItemError{Kind: kind, Handle: handle, Err: ErrNoItem}
+	}
+	if _, err := os.Stat(v.path(kind, handle)); err == nil {
+		if err := v.Delete(kind, handle); err != nil {
+			return err
+		}
+	}
+	return v.putAs(kind, []string{handle}, []Secret{secret})
+}
+
 // putAs seals items under new handles that the caller made.
 func (v *Vault) putAs(kind Kind, handles []string, secrets []Secret) error {
 	var g errgroup.Group
