@@ -137,6 +137,7 @@ func (s *session) reconcile(ctx context.Context, a *station.Attempt, c *card) (r
 	if r.Outcome == rsp.Installed {
 		return s.committed(ctx, a), true
 	}
+	s.forgetPackage(a.Run)
 	if r.Installation != nil && r.Installation.Failure != nil && r.Advice.Action == rsp.ActionStop {
 		res := fail(rowCodes[r.Advice.Row], "%v", r.Installation.Failure)
 		res.Final = true
@@ -169,6 +170,7 @@ func (s *session) committed(ctx context.Context, a *station.Attempt, measured ..
 			return failed(err, station.LogStopped)
 		}
 	}
+	s.forgetPackage(a.Run)
 	return ok(measured...)
 }
 
@@ -183,15 +185,15 @@ func (s *session) install(ctx context.Context, a *station.Attempt, c *card) stat
 	if err != nil {
 		return hold(station.StationFault, "%v", err)
 	}
-	var kept string // vault handle of the bound package
 	params := rsp.Params{
 		Card: c.Card, Client: opt.Server.Client, Address: opt.Server.Address, Device: device, EID: run.Identity.EID.Bytes(),
 		Code:         rsp.ActivationCode{Address: code.SMDP, MatchingID: rsp.Secret(code.MatchingID.RevealText()), OID: code.OID},
 		Confirmation: rsp.Secret(code.Confirmation.RevealText()),
 		Policy:       rsp.Policy{ICCID: run.Profile.ICCID},
-		Recorder:     s.recorder(a),
-		KeepPackage: func(ctx context.Context, p *euicc.BoundPackage, _ rsp.Detail) (err error) {
-			if kept, err = opt.Stock.Vault().Put(stock.KindPackage, stock.NewSecret(p.Raw())); err != nil {
+		Info2:        s.seen.info, Survey: s.seen.survey,
+		Recorder: s.recorder(a),
+		KeepPackage: func(ctx context.Context, p *euicc.BoundPackage, _ rsp.Detail) error {
+			if err := opt.Stock.Vault().Replace(stock.KindPackage, run.Profile.Handle, stock.NewSecret(p.Raw())); err != nil {
 				return err
 			}
 			return s.closeEffect(ctx, a, station.EffectGetBPP, station.Result{Outcome: station.OK, By: "answer"})
@@ -208,11 +210,12 @@ func (s *session) install(ctx context.Context, a *station.Attempt, c *card) stat
 	if run.Recipe.Consent != "" {
 		params.Consent = rsp.Consent{Contract: run.Recipe.Consent, PPRs: []int{1, 2}}
 	}
+	s.seen.survey = nil // it is old from now on
 	result, err := rsp.Download(ctx, params)
 	if err != nil {
-		return s.notInstalled(ctx, a, result, err, kept)
+		return s.notInstalled(ctx, a, result, err)
 	}
-	return s.installed(ctx, a, result, kept)
+	return s.installed(ctx, a, result)
 }
 
 // deviceOf is the unit's own device information.
@@ -271,7 +274,7 @@ func (s *session) closeEffect(ctx context.Context, a *station.Attempt, effect st
 	return a.Record(ctx, res)
 }
 
-func (s *session) installed(ctx context.Context, a *station.Attempt, r *rsp.Result, kept string) station.StepResult {
+func (s *session) installed(ctx context.Context, a *station.Attempt, r *rsp.Result) station.StepResult {
 	err := s.closeEffect(ctx, a, station.EffectLoad, station.Result{
 		Outcome: station.OK, State: station.StateInstalled, By: "answer", ICCID: r.ICCID,
 		AID: hex.EncodeToString(r.Installation.AID), Sequence: r.Installation.Notification.Sequence,
@@ -279,13 +282,12 @@ func (s *session) installed(ctx context.Context, a *station.Attempt, r *rsp.Resu
 	if err != nil {
 		return failed(err, station.LogStopped)
 	}
-	s.forgetPackage(kept)
 	return s.committed(ctx, a, number("apdus", int64(r.APDUs.APDUs)), number("round_trips", int64(r.RoundTrips)),
 		number("bpp_bytes", int64(r.Detail.PackageBytes)))
 }
 
 // notInstalled closes what is known to be over and leaves open what is not.
-func (s *session) notInstalled(ctx context.Context, a *station.Attempt, r *rsp.Result, err error, kept string) station.StepResult {
+func (s *session) notInstalled(ctx context.Context, a *station.Attempt, r *rsp.Result, err error) station.StepResult {
 	res := failed(err, station.ProfileUnknown)
 	var f *rsp.Failure
 	if !errors.As(err, &f) || f.Unknown {
@@ -294,11 +296,12 @@ func (s *session) notInstalled(ctx context.Context, a *station.Attempt, r *rsp.R
 	}
 	var facts []error
 	if r.Installation != nil && r.Installation.Failure != nil {
-		facts = append(facts, s.closeEffect(ctx, a, station.EffectLoad, station.Result{
+		// What the eUICC signed is what the provider is shown when it must replace the order.
+		evidence, err := s.bench.opt.Stock.Vault().Put(stock.KindResult, stock.NewSecret(r.Installation.Raw))
+		facts = append(facts, err, s.closeEffect(ctx, a, station.EffectLoad, station.Result{
 			Outcome: station.Fail, State: station.StateAbsent, By: "answer", ICCID: r.Detail.ICCID,
-			Code: r.Installation.Failure.Error(), Sequence: r.Installation.Notification.Sequence,
+			Code: r.Installation.Failure.Error(), Sequence: r.Installation.Notification.Sequence, Evidence: evidence,
 		}))
-		s.forgetPackage(kept)
 	}
 	var refused *rsp.ServerError
 	if errors.As(err, &refused) && refused.Function == rsp.GetBoundProfilePackage {
@@ -314,13 +317,14 @@ func (s *session) notInstalled(ctx context.Context, a *station.Attempt, r *rsp.R
 	if err := errors.Join(facts...); err != nil {
 		return failed(err, station.LogStopped)
 	}
+	s.forgetPackage(a.Run)
 	return res
 }
 
-// forgetPackage erases a bound package whose outcome is known. One that cannot
-// be erased is erased by the vault's retention.
-func (s *session) forgetPackage(handle string) {
-	if handle != "" {
-		_ = s.bench.opt.Stock.Vault().Delete(stock.KindPackage, handle)
-	}
+// forgetPackage erases the run's bound package, whose outcome is known: it is
+// never loaded again. It lies under its profile's handle, so that one that
+// cannot be erased now, or was kept by a process that died, goes with the next
+// one or at the next look.
+func (s *session) forgetPackage(run *station.Run) {
+	_ = s.bench.opt.Stock.Vault().Delete(stock.KindPackage, run.Profile.Handle)
 }

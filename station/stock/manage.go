@@ -113,6 +113,11 @@ func (l *Ledger) decide(ctx context.Context, d Decision, j Journal, rule func(st
 	if err := j.Gate(ctx, station.Scope{Unit: i.Unit, Actor: d.By.Actor}, over, fact); err != nil {
 		return i, fmt.Errorf("stock: profile %s: %w", i.Handle, err)
 	}
+	if i.Kind == "" { // of an activation code: what was downloaded for it is of no more use
+		if err := l.vault.Delete(KindPackage, i.Handle); err != nil {
+			return i, err
+		}
+	}
 	return l.item(d.Handle)
 }
 
@@ -172,7 +177,9 @@ const maxErased = 500
 
 // Erase takes the codes of profiles out of the vault that were installed or
 // spent longer ago than keep. What stays is a keyed fingerprint, so that the
-// same code is not taken in again. It returns how many were erased.
+// same code is not taken in again. It returns how many were erased. Bound
+// packages of downloads that a crash ended, and which nothing names any more,
+// go after that time too.
 func (l *Ledger) Erase(ctx context.Context, keep time.Duration, j Journal) (int, error) {
 	l.importing.Lock()
 	defer l.importing.Unlock()
@@ -196,7 +203,33 @@ func (l *Ledger) Erase(ctx context.Context, keep time.Duration, j Journal) (int,
 			return i, err
 		}
 	}
-	return len(written), nil
+	return len(written), l.erasePackages(time.Now().Add(-keep))
+}
+
+// erasePackages erases the bound packages that are older than a time and are
+// not stock themselves.
+func (l *Ledger) erasePackages(before time.Time) error {
+	items, err := l.vault.List(KindPackage)
+	if err != nil {
+		return err
+	}
+	for _, i := range items {
+		_, err := l.item(i.Handle)
+		if !errors.Is(err, ErrNoProfile) {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		old, err := l.vault.older(i.Kind, i.Handle, before)
+		if err == nil && old {
+			err = l.vault.Delete(i.Kind, i.Handle)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // due lists the codes that are to be erased, and those of which the log says

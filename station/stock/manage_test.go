@@ -168,6 +168,34 @@ func TestErase(t *testing.T) {
 	})
 }
 
+// A bound package that a crash left behind goes with its time; one that is
+// stock stays.
+func TestErasePackages(t *testing.T) {
+	w := newWorld(t)
+	left := put(t, w.ledger.Vault(), stock.KindPackage, "of a download that never ended")
+	prepared := put(t, w.ledger.Vault(), stock.KindPackage, "prepared for an eUICC")
+	w.write("r1", station.StockImported{Handle: prepared, Batch: "B", Kind: "package", SMDP: "s.example", EID: eid(t, 1)})
+	w.erase(time.Hour, 2)
+	w.erase(-time.Hour, 1)
+	if _, err := w.ledger.Vault().Get(stock.KindPackage, prepared); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.ledger.Vault().Get(stock.KindPackage, left); !errors.Is(err, stock.ErrNoItem) {
+		t.Error(err)
+	}
+}
+
+// erase erases and wants so many packages to stay.
+func (w *world) erase(keep time.Duration, packages int) {
+	w.t.Helper()
+	if _, err := w.ledger.Erase(ctx, keep, w.log); err != nil {
+		w.t.Fatal(err)
+	}
+	if items, err := w.ledger.Vault().List(stock.KindPackage); err != nil || len(items) != packages {
+		w.t.Errorf("%d packages, %v", len(items), err)
+	}
+}
+
 // The station stops between the fact and the erasure: the next one finishes it
 // and writes no second fact.
 func TestEraseInterrupted(t *testing.T) {

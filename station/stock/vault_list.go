@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"time"
 )
 
 // Item names an item without opening it.
@@ -40,6 +41,15 @@ func (v *Vault) List(only ...Kind) ([]Item, error) {
 		return a.Kind < b.Kind || a.Kind == b.Kind && a.Handle < b.Handle
 	})
 	return items, nil
+}
+
+// older reports whether an item was written before a time.
+func (v *Vault) older(kind Kind, handle string, than time.Time) (bool, error) {
+	info, err := os.Stat(v.path(kind, handle))
+	if err != nil {
+		return false, fmt.Errorf("vault: %w", err)
+	}
+	return info.ModTime().Before(than), nil
 }
 
 // handleText is lower-case base 32 (RFC 4648) without padding.
