@@ -55,6 +55,7 @@ type Result struct {
 	Digest      string              `json:"recipe_digest"`
 	WorkOrder   string              `json:"work_order,omitempty"`
 	SKU         string              `json:"sku,omitempty"`
+	Customer    string              `json:"customer,omitempty"`
 	Route       string              `json:"route"`
 	RouteRef    string              `json:"route_ref,omitempty"`
 	Operator    station.Actor       `json:"operator,omitempty"`
@@ -175,7 +176,7 @@ func (r Refs) result(v audit.View) (Result, error) {
 		Seq: r.Seq, Run: station.RunID(end.Run), Unit: station.Serial(end.Unit), Slot: begin.Slot, Verdict: verdict.Verdict,
 		Disposition: disposed.Disposition, Rule: disposed.Rule, Queue: disposed.Queue, Reason: verdict.Reason, Step: verdict.Step,
 		Started: begin.UTC, Ended: end.UTC, Millis: verdict.Millis, Number: started.Number,
-		Recipe: started.Recipe, Version: started.Version, Digest: started.Digest, WorkOrder: started.WorkOrder, SKU: started.SKU,
+		Recipe: started.Recipe, Version: started.Version, Digest: started.Digest, WorkOrder: started.WorkOrder, SKU: started.SKU, Customer: started.Customer,
 		Route: started.Route, RouteRef: started.RouteRef, Operator: station.Actor(begin.Actor),
 		IMEI: verdict.IMEI, EID: verdict.EID, ICCIDs: verdict.ICCIDs, Evidence: verdict.Evidence, BoundBy: verdict.BoundBy,
 		Equipment: where, Simulated: end.Sim,

@@ -40,6 +40,25 @@ func (p *Problem) GetStatus() int { return p.Status }
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
+// describeProblems makes the document say what errors look like here.
+func describeProblems(api huma.API) {
+	doc := api.OpenAPI()
+	schema := doc.Components.Schemas.Schema(typeOf[Problem](), true, "Problem")
+	for _, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post} {
+			if op == nil {
+				continue
+			}
+			for status, r := range op.Responses {
+				if status >= "4" { // 4xx, 5xx, default
+					r.Content = map[string]*huma.MediaType{"application/problem+json": {Schema: schema}}
+				}
+			}
+		}
+	}
+	delete(doc.Components.Schemas.Map(), "ErrorModel")
+}
+
 // problemOf turns an error of the station into a problem.
 func problemOf(lang text.Lang, err error) error {
 	var refusal *station.Refusal

@@ -131,6 +131,7 @@ func (s *Server) routes() {
 	s.auditRoutes(api)
 	s.outboxRoutes(api)
 	s.streamRoute(api)
+	describeProblems(api)
 	s.mux.Handle("GET /metrics", s.metrics.handler())
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

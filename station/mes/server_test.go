@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -186,6 +187,47 @@ func TestEveryChangeNeedsAToken(t *testing.T) {
 	}
 	if len(st.commands()) != 0 {
 		t.Errorf("commands went through: %v", st.commands())
+	}
+}
+
+// TestDocument holds that the OpenAPI document is whole: what it refers to is
+// there, and it says what errors look like.
+func TestDocument(t *testing.T) {
+	s := serve(t, openLog(t, nil), newFakeStation())
+	raw := ask(s.Local(), http.MethodGet, "/openapi.json", "").Body.Bytes()
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]any }
+		}
+		Paths map[string]map[string]struct {
+			OperationID string
+			Responses   map[string]struct{ Content map[string]any }
+		}
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range regexp.MustCompile(`"\$ref":"#/components/schemas/([^"]*)"`).FindAllSubmatch(raw, -1) {
+		if _, ok := doc.Components.Schemas[string(ref[1])]; !ok {
+			t.Errorf("there is no schema %s", ref[1])
+		}
+	}
+	if p := doc.Components.Schemas["Problem"]; p.Properties["code"] == nil || p.Properties["advice"] == nil {
+		t.Errorf("problems are described as %v", p)
+	}
+	ids := map[string]bool{}
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			if ids[op.OperationID] {
+				t.Errorf("the operation %q stands twice", op.OperationID)
+			}
+			ids[op.OperationID] = true
+			for status, r := range op.Responses {
+				if _, ok := r.Content["application/problem+json"]; ok != (status >= "4") {
+					t.Errorf("%s %s: %s is described as %v", method, path, status, r.Content)
+				}
+			}
+		}
 	}
 }
 
