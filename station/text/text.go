@@ -25,6 +25,7 @@
 //	kind.<step kind>  effect.<effect>  command.<command>  fact.<fact type>
 //	scan.*         replies of the station to a scan ([station.Reply].Text)
 //	ui.* help.* sheet.*            the screen's own
+//	why.* report.*                 a unit's story and the station's report (report.<language>.json)
 package text
 
 import (
@@ -37,8 +38,11 @@ import (
 	"linefit/station"
 )
 
-//go:embed en.json zh.json
+//go:embed *.json
 var files embed.FS
+
+// parts are the files of a catalogue: the operator's screen, and reports.
+var parts = []string{"%s.json", "report.%s.json"}
 
 // Lang is a language by its ISO 639-1 code.
 type Lang string
@@ -74,9 +78,11 @@ type Catalogue struct {
 var catalogues = sync.OnceValue(func() map[Lang]*Catalogue {
 	all := map[Lang]*Catalogue{}
 	for _, l := range Langs() {
-		texts, err := load(string(l) + ".json")
-		if err != nil { // embedded: the tests have read it
-			panic(err)
+		texts := map[string]string{}
+		for _, part := range parts {
+			if err := load(fmt.Sprintf(part, l), texts); err != nil { // embedded: the tests have read it
+				panic(err)
+			}
 		}
 		all[l] = &Catalogue{lang: l, texts: texts}
 	}
@@ -93,12 +99,22 @@ func For(l Lang) *Catalogue {
 
 // load reads a catalogue; an id that stands twice is an error, which
 // encoding/json alone would not see.
-func load(name string) (map[string]string, error) {
+func load(name string, into map[string]string) error {
 	data, err := files.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return parse(name, data)
+	texts, err := parse(name, data)
+	if err != nil {
+		return err
+	}
+	for id, s := range texts {
+		if _, twice := into[id]; twice {
+			return fmt.Errorf("text: %s: %q stands in another file too", name, id)
+		}
+		into[id] = s
+	}
+	return nil
 }
 
 func parse(name string, data []byte) (map[string]string, error) {
