@@ -92,7 +92,7 @@ func (l *Line) storeOptions() store.Options {
 // assemble puts a station together over the open store. Nothing runs yet.
 func (l *Line) assemble(st *storetest.Station) *Station {
 	l.t.Helper()
-	s := &Station{line: l, p: newProcess(l), st: st}
+	s := &Station{line: l, p: newProcess(l), st: st, cancel: func() {}}
 	s.log = &log{Store: st.Store, p: s.p, pace: l.opt.Pace}
 	vault, err := stock.OpenVault(l.t.Context(), filepath.Join(l.Dir, "vault"), stock.KeyFile{Path: filepath.Join(l.Dir, "sim", "vault.key"), Make: true})
 	l.must(err)
@@ -175,9 +175,7 @@ func (s *Station) run() {
 // end lets every goroutine of the process come to its end, in order or killed.
 func (s *Station) end() {
 	s.cancel()
-	s.p.mu.Lock()
 	dead := s.p.dead.Load()
-	s.p.mu.Unlock()
 	if dead {
 		s.p.close()
 	}
