@@ -21,7 +21,9 @@
 // # Ids
 //
 //	reason.<code>  advice.<code>   what happened, and what the operator does now
-//	class.* outcome.* verdict.* disposition.* slot.* waiting.* ticket.* stock.* health.* mes.* answer.*
+//	todo.<disposition>             what the operator does with a decided unit
+//	class.* outcome.* verdict.* disposition.* result.* slot.* cell.* waiting.* ticket.* stock.* state.*
+//	health.* health_advice.* mes.* answer.* operation.*
 //	kind.<step kind>  effect.<effect>  command.<command>  fact.<fact type>
 //	scan.*         replies of the station to a scan ([station.Reply].Text)
 //	ui.* help.* sheet.*            the screen's own
