@@ -44,6 +44,11 @@ type Options struct {
 	// from the generic entry.
 	Quirk string
 
+	// Known is what the module on this port said when it was attached before:
+	// its family's quirks are in force from the first character. The module's
+	// own answers then still decide.
+	Known Identity
+
 	// Booting says that the module was just powered or reset: its ready line is
 	// waited for instead of sending characters into a starting module.
 	Booting bool
@@ -84,7 +89,7 @@ type Identity struct {
 // what answers is no module, an *OtherModuleError when it is not the one that
 // was asked for, or one of the AT engine's.
 func Attach(ctx context.Context, rwc io.ReadWriteCloser, table *Table, opt Options) (*Module, error) {
-	q, err := table.start(opt.Quirk)
+	q, err := table.start(opt)
 	if err != nil {
 		return nil, errors.Join(err, rwc.Close())
 	}
@@ -97,11 +102,11 @@ func Attach(ctx context.Context, rwc io.ReadWriteCloser, table *Table, opt Optio
 	return m, nil
 }
 
-func (t *Table) start(name string) (Quirks, error) {
-	if name == "" {
-		return t.For("", "", "")
+func (t *Table) start(opt Options) (Quirks, error) {
+	if opt.Quirk != "" {
+		return t.Named(opt.Quirk)
 	}
-	return t.Named(name)
+	return t.For(opt.Known.Maker, opt.Known.Model, opt.Known.Firmware)
 }
 
 // attach retries once with a slow line: a module that loses characters sent
@@ -155,7 +160,7 @@ func (m *Module) portOptions(identified bool) atcmd.Options {
 	}
 	if !identified {
 		o.URCs = m.table.allURCs
-		if m.opt.Quirk == "" {
+		if m.opt.Quirk == "" && m.opt.Known.Maker == "" {
 			o.Gap = max(o.Gap, q.Line.UnknownGap)
 		}
 	} else if m.armed {

@@ -198,6 +198,7 @@ func (m *Module) finished(j *job, r reply, at time.Time) {
 	}
 	m.job = nil
 	m.accept = at.Add(m.persona.AT.Gap)
+	m.charge(at, m.accept) // whoever writes sooner is not heard
 	for _, u := range r.urcs {
 		m.urc(at, u)
 	}

@@ -22,6 +22,7 @@ type Jig struct {
 	mu      sync.Mutex // guards what follows
 	unit    *unit
 	power   bool
+	off     time.Time // when the supply was cut last
 	clamped bool
 	halted  bool
 	lamp    station.Lamp
@@ -59,14 +60,23 @@ func (j *Jig) supply(on bool) {
 	if j.unit == nil {
 		return
 	}
-	if on {
-		j.meter.begin(time.Now())
-		j.unit.dice()
-		j.unit.module.PowerOn()
-	} else {
+	now := time.Now()
+	if !on {
 		j.unit.module.PowerOff()
+		j.off = now
+		return
 	}
+	j.meter.begin(now)
+	j.unit.dice(now.Sub(j.off) < discharge)
+	if !j.off.IsZero() {
+		j.meter.Charge(j.off, j.off.Add(discharge))
+	}
+	j.unit.module.PowerOn()
 }
+
+// discharge is how long a unit's capacitors hold its supply. A unit that gets
+// power sooner after a cut has not restarted cold: it hangs.
+const discharge = 250 * time.Millisecond
 
 // Reset implements fixture.Fixture.
 func (j *Jig) Reset(_ context.Context, asserted bool) error {
@@ -153,7 +163,7 @@ func (j *Jig) Look() JigState {
 // put sets a unit into the slot.
 func (j *Jig) put(u *unit) {
 	j.mu.Lock()
-	j.unit = u
+	j.unit, j.off = u, time.Time{}
 	j.mu.Unlock()
 	j.edge()
 }

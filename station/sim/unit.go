@@ -30,9 +30,16 @@ type unit struct {
 }
 
 // dice throws anew at each power-on, so that another try meets other accidents.
-func (u *unit) dice() {
-	u.module.SetFaults(u.faults(u.starts))
+// A module that hangs answers nothing until its next cold start.
+func (u *unit) dice(hangs bool) {
+	faults := u.faults(u.starts)
 	u.starts++
+	if hangs {
+		faults = modemsim.FaultFunc(func(point string, _ int) (modemsim.Fault, bool) {
+			return modemsim.Fault{Kind: modemsim.FaultDead}, point == "boot"
+		})
+	}
+	u.module.SetFaults(faults)
 }
 
 // fresh makes the n-th unit of a line.
@@ -119,6 +126,9 @@ func (w *World) cardWith(st UnitState, pki *testpki.Card) (*euiccsim.Card, error
 	opt := euiccsim.Options{
 		PKI: pki, Image: euiccsim.FileImage(filepath.Join(w.opt.Dir, "cards", string(st.EID)+".card")),
 		Faults: w.cardFaults(st), Delays: w.opt.CardDelays,
+		// Most cards of the line hand out an answer with the command that asks
+		// for it; every fourth one keeps it for GET RESPONSE.
+		Direct: hash(w.opt.Seed, st.EID, "direct")%4 != 0,
 	}
 	if w.opt.Hooks.Card != nil {
 		w.opt.Hooks.Card(st, &opt)

@@ -19,6 +19,8 @@ import (
 
 	"linefit/modem"
 	"linefit/modem/apdu"
+	"linefit/modem/euicc"
+	"linefit/modem/rsp"
 	"linefit/station"
 	"linefit/station/fixture"
 	"linefit/station/stock"
@@ -128,9 +130,16 @@ type session struct {
 	module  *modem.Module
 	channel *apdu.Channel
 	card    *card
+	seen    seen
 	route   apdu.Route // that worked last on this module
 	suspect bool
 	trace   trace
+}
+
+// seen is what was read on the channel that is open.
+type seen struct {
+	info   *euicc.Info2
+	survey *rsp.Survey
 }
 
 // supply is what is known of the unit's supply.

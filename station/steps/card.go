@@ -10,6 +10,7 @@ import (
 	"linefit/modem/apdu"
 	"linefit/modem/euicc"
 	"linefit/modem/ident"
+	"linefit/modem/rsp"
 	"linefit/modem/wire"
 	"linefit/station"
 )
@@ -73,7 +74,19 @@ func (s *session) closeCard(ctx context.Context) {
 	if s.channel != nil && s.module != nil && s.module.AT().Err() == nil {
 		_ = s.channel.Close(ctx)
 	}
-	s.channel, s.card = nil, nil
+	s.channel, s.card, s.seen = nil, nil, seen{}
+}
+
+// info2 is EUICCInfo2, read once on each channel.
+func (s *session) info2(ctx context.Context, c *card) (euicc.Info2, error) {
+	if s.seen.info != nil {
+		return *s.seen.info, nil
+	}
+	info, err := c.Info2(ctx)
+	if err == nil {
+		s.seen.info = &info
+	}
+	return info, err
 }
 
 // readEUICC reads who the eUICC is and what it has room for.
@@ -93,7 +106,7 @@ func readEUICC(ctx context.Context, s *session, a *station.Attempt) station.Step
 	if known := a.Run.Identity.EID; known != "" && known != eid {
 		return hold(station.IdentityChanged, "EID %s, before it was %s", eid, known)
 	}
-	info, err := c.Info2(ctx)
+	info, err := s.info2(ctx, c)
 	if err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
@@ -156,7 +169,7 @@ func precheck(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	if err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
-	info, err := c.Info2(ctx)
+	info, err := s.info2(ctx, c)
 	if err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
@@ -164,7 +177,19 @@ func precheck(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	if err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
-	measured := []station.Measurement{number("free_nvm", info.FreeNonVolatile), number("profiles", int64(len(profiles)))}
+	pending, err := c.Notifications(ctx)
+	if err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	// What waits on the eUICC from before may be pushed out by what comes: it is
+	// taken over first.
+	if err := s.takeOver(ctx, a, c, pending); err != nil {
+		return failed(err, station.VaultFault)
+	}
+	s.seen.survey = &rsp.Survey{Profiles: profiles, Pending: pending}
+	measured := []station.Measurement{
+		number("free_nvm", info.FreeNonVolatile), number("profiles", int64(len(profiles))), number("notifications", int64(len(pending))),
+	}
 	res := s.judgeCard(a, info, profiles)
 	res.Measured = measured
 	return res

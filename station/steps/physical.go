@@ -63,8 +63,10 @@ func (s *session) boot(ctx context.Context, run *station.Run) error {
 	if err != nil {
 		return err
 	}
+	id := run.Identity
 	m, err := modem.Attach(ctx, rwc, s.bench.opt.Quirks, modem.Options{
 		Quirk: s.bench.opt.Quirk, Booting: true, RadioOff: true, Trace: s.trace.at,
+		Known: modem.Identity{Maker: id.Maker, Model: id.Model, Firmware: id.Firmware, IMEI: id.IMEI},
 	})
 	if err != nil {
 		return err
