@@ -69,8 +69,10 @@ func Reconcile(v audit.View, lists Lists) ([]Disagreement, error) {
 	return c.found, nil
 }
 
-// history is what the entries themselves say, apart from every projection.
+// history is what the entries themselves say, apart from every projection, as
+// far back as they are at hand: closed shards may be archived.
 type history struct {
+	first uint64 // number of the oldest entry at hand
 	items map[string]station.StockItem
 	last  map[string]uint64 // entry that changed an item last, by handle
 	units map[station.Serial]made
@@ -90,6 +92,9 @@ func readHistory(v audit.View) (*history, error) {
 	for e, err := range v.Entries(1, v.Last()) {
 		if err != nil {
 			return nil, err
+		}
+		if h.first == 0 {
+			h.first = e.Seq
 		}
 		if !speaksOfStock(e.Type) && e.Type != verdictType && e.Type != identifiedType {
 			continue
@@ -137,14 +142,20 @@ type comparison struct {
 	h       *history
 	lists   Lists
 	items   []station.StockItem // of the ledger, in import order
+	old     map[string]bool     // imported before the oldest entry at hand
 	byICCID map[ident.ICCID][]station.StockItem
 	found   []Disagreement
 }
 
 func (c *comparison) readLedger(v audit.View) error {
-	c.byICCID = map[ident.ICCID][]station.StockItem{}
-	err := List(v, Filter{}, func(i station.StockItem) error {
+	c.byICCID, c.old = map[ident.ICCID][]station.StockItem{}, map[string]bool{}
+	err := eachRecord(v, Filter{}, func(r record) error {
+		i := r.StockItem
 		c.items = append(c.items, i)
+		c.old[i.Handle] = r.Order < c.h.first
+		if i.EID != "" {
+			c.h.eids[i.EID] = true
+		}
 		if i.ICCID != "" {
 			c.byICCID[i.ICCID] = append(c.byICCID[i.ICCID], i)
 		}
@@ -183,6 +194,7 @@ func (c *comparison) ledgerAndLog() {
 	for _, i := range c.items {
 		was, ok := c.h.items[i.Handle]
 		switch {
+		case c.old[i.Handle]: // only the ledger still knows
 		case !ok:
 			c.add(c.about(Broken, between, i, "", "no entry imports it"))
 		case was.State != i.State || was.Run != i.Run || was.EID != i.EID || was.ICCID != i.ICCID || was.Downloads != i.Downloads:

@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"fmt"
 	"slices"
 
 	"linefit/modem/ident"
@@ -47,7 +48,7 @@ func (c *comparison) order(i station.StockItem, r ServerRow) {
 	used := r.State == ServerDownloaded || r.State == ServerInstalled
 	switch {
 	case used && r.EID != "" && !c.h.eids[r.EID]:
-		c.add(say(Foreign, "the SM-DP+ gave it to EID %s, which this station never saw: the code was used elsewhere", r.EID))
+		c.add(say(Foreign, "the SM-DP+ gave it to EID %s, which this station never saw%s: the code was used elsewhere", r.EID, c.since()))
 		return
 	case used && r.EID != "" && i.EID != "" && r.EID != i.EID:
 		c.add(say(Mismatched, "here it belongs to EID %s, at the SM-DP+ to EID %s", i.EID, r.EID))
@@ -93,6 +94,14 @@ func (c *comparison) quarantined(say func(string, string, ...any) Disagreement, 
 	c.add(d)
 }
 
+// since says how far back the entries go, where that is not the beginning.
+func (c *comparison) since() string {
+	if c.h.first <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(" since entry %d; older ones are archived", c.h.first)
+}
+
 // units compares the units that passed here with the MES's list.
 func (c *comparison) units() {
 	const between = "log, mes"
@@ -113,7 +122,7 @@ func (c *comparison) units() {
 		iccids[r.ICCID] = r
 		m, ok := c.h.units[serial]
 		if !ok {
-			c.add(at(Missing, "the list has a unit that did not pass here"))
+			c.add(at(Missing, "the list has a unit that did not pass here"+c.since()))
 			continue
 		}
 		if r.IMEI != "" && r.IMEI != m.imei {
