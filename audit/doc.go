@@ -12,9 +12,9 @@
 //	seq       integer, 1 for the first entry of the log, then without a gap
 //	type      fact type with its version, "run.started/1"
 //	slot      integer, 0 is the station itself
-//	slot_seq  integer, counts the slot's entries from 1 without a gap
+//	slot_seq  integer, counts the slot's entries in the shard from 1 without a gap
 //	unit?     the unit's serial (or its carrier position until it has one)
-//	unit_seq? integer, counts the unit's entries from 1 without a gap
+//	unit_seq? integer, counts the unit's entries in the shard from 1 without a gap
 //	run?      the run's identifier
 //	actor     who: a pseudonym, or "station"
 //	boot      identifies one start of the station program
@@ -49,6 +49,17 @@
 //
 // The origin names one shard of one station's log and is the name of its key.
 // No extension lines are written and none are accepted.
+//
+// # Shards
+//
+// A long log is cut into shards, each a log of its own whose first entry
+// carries the last checkpoint of the one before: see [ShardOpened].
+//
+// # Identifiers
+//
+// Any identifier finds a unit: its serial (field unit, or a member serial in
+// data), or what data states in members imei, eid, iccid, or carrier and
+// position: see [Identifiers].
 //
 // # Projections
 //
