@@ -4,17 +4,26 @@
 // from the eUICC as soon as they are there, so that they arrive even when the
 // network is away and the unit has left.
 //
-// A notification lies sealed in the vault under a handle; the log says where it
-// comes from, where it goes and that it arrived (station.NotificationKept and
-// NotificationDelivered). What is pending follows from the log alone. Order is
-// kept for each eUICC and recipient: the next one goes after the one before was
-// acknowledged. Nothing is ever dropped.
+// A notification lies sealed in the vault under a handle that follows from its
+// eUICC and number; the log says where it comes from, where it goes and that it
+// arrived (station.NotificationKept and NotificationDelivered). What is pending
+// follows from the log alone:
+//
+//	crash before Kept is durable        the eUICC still has it; it is taken over again, under the same handle
+//	crash between Kept and Delivered    it is sent again, which does no harm
+//	crash between Delivered and erasing it is erased when the outbox is opened
+//
+// Order is kept for each eUICC and recipient: the next one goes after the one
+// before was acknowledged. Nothing is ever dropped: one that its server refuses,
+// or that the vault has lost, stays pending and is tried again.
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,8 +62,8 @@ type Outbox struct {
 
 	mu      sync.Mutex // guards what follows
 	lanes   map[lane]*queue
-	state   map[key]State
-	changed chan struct{} // closed and replaced at every change
+	failed  map[ident.EID]uint64 // tries that failed, of eUICCs with something pending
+	changed chan struct{}        // closed and replaced at every change
 }
 
 // State is how far a notification is.
@@ -65,11 +74,6 @@ const (
 	Pending   State = "pending"
 	Delivered State = "delivered"
 )
-
-type key struct {
-	eid ident.EID
-	seq int64
-}
 
 type lane struct {
 	eid     ident.EID
@@ -89,55 +93,113 @@ type item struct {
 	at   station.Scope
 }
 
-// New makes the outbox and reads from the log what is pending.
+// New makes the outbox and reads from the log what is pending. What was
+// delivered and not erased is erased.
 func New(opt Options) (*Outbox, error) {
 	if len(opt.Backoff) == 0 || opt.Parallel < 1 || opt.Timeout <= 0 {
 		return nil, errors.New("notify: backoff, parallel and timeout are needed")
 	}
-	o := &Outbox{opt: opt, wake: make(chan struct{}, 1), lanes: map[lane]*queue{}, state: map[key]State{}, changed: make(chan struct{})}
-	err := opt.Views(func(v audit.View) error {
-		return each(v, func(r record) error {
-			o.state[key{r.Kept.EID, r.Kept.Sequence}] = r.State
-			if r.State == Pending {
-				o.enqueue(item{r.Kept, station.Scope{Unit: r.Unit, Run: r.Run}})
+	o := &Outbox{opt: opt, wake: make(chan struct{}, 1), lanes: map[lane]*queue{}, failed: map[ident.EID]uint64{}, changed: make(chan struct{})}
+	items, err := opt.Vault.List(stock.KindNotification)
+	if err != nil {
+		return nil, err
+	}
+	left := map[string]bool{}
+	for _, i := range items {
+		left[i.Handle] = true
+	}
+	var done []string
+	err = opt.Views(func(v audit.View) error {
+		if err := each(v, "p", func(r record) error { o.enqueue(r); return nil }); err != nil || len(left) == 0 {
+			return err
+		}
+		return each(v, "d", func(r record) error {
+			if left[r.Kept.Handle] {
+				done = append(done, r.Kept.Handle)
 			}
 			return nil
 		})
 	})
+	for _, h := range done {
+		err = errors.Join(err, opt.Vault.Delete(stock.KindNotification, h))
+	}
 	return o, err
 }
 
-// enqueue appends to a lane. The caller holds mu, or nobody else has o yet.
-func (o *Outbox) enqueue(it item) {
-	l := lane{it.fact.EID, it.fact.Recipient}
+// enqueue puts a notification into its lane, in the order of numbers. The caller holds mu, or nobody else has o yet.
+func (o *Outbox) enqueue(r record) {
+	l := lane{r.Kept.EID, r.Kept.Recipient}
 	if o.lanes[l] == nil {
 		o.lanes[l] = &queue{}
 	}
-	o.lanes[l].items = append(o.lanes[l].items, it)
+	q := o.lanes[l]
+	at, _ := slices.BinarySearchFunc(q.items, r.Kept.Sequence, func(i item, seq int64) int { return cmp.Compare(i.fact.Sequence, seq) })
+	q.items = slices.Insert(q.items, at, item{r.Kept, station.Scope{Unit: r.Unit, Run: r.Run}})
 }
 
 // Keep takes a notification over: sealed in the vault, then in the log through
-// record, then on its way. One that is known already is left as it is.
-func (o *Outbox) Keep(ctx context.Context, run *station.Run, fact station.NotificationKept, raw []byte, record stock.Record) error {
-	k := key{fact.EID, fact.Sequence}
-	if o.State(fact.EID, fact.Sequence) != "" {
+// record, then on its way. One that is known already is left as it is, but for
+// one that the vault has lost.
+func (o *Outbox) Keep(ctx context.Context, run *station.Run, fact station.NotificationKept, raw []byte, write stock.Record) error {
+	fact.Handle = o.opt.Vault.HandleFor(stock.KindNotification, fmt.Sprintf("%s/%d", fact.EID, fact.Sequence))
+	r := record{Kept: fact, Unit: run.Unit, Run: run.ID}
+	known, state, err := o.lookup(fact.EID, fact.Sequence)
+	switch {
+	case err != nil:
+		return err
+	case state == Delivered:
 		return nil
+	case state == Pending:
+		r = known
 	}
-	handle, err := o.opt.Vault.Put(stock.KindNotification, stock.NewSecret(raw))
-	if err != nil {
+	if err := o.seal(fact, raw); err != nil {
 		return fmt.Errorf("keep notification %d: %w", fact.Sequence, err)
 	}
-	fact.Handle = handle
-	if err := record(ctx, fact); err != nil {
-		return fmt.Errorf("keep notification %d: %w", fact.Sequence, err)
+	if state == "" {
+		if err := write(ctx, fact); err != nil {
+			return fmt.Errorf("keep notification %d: %w", fact.Sequence, err)
+		}
 	}
 	o.mu.Lock()
-	o.state[k] = Pending
-	o.enqueue(item{fact, station.Scope{Unit: run.Unit, Run: run.ID}})
+	if !o.queued(fact.EID, fact.Sequence) {
+		o.enqueue(r)
+	}
 	o.signal()
 	o.mu.Unlock()
 	o.nudge()
 	return nil
+}
+
+// Wants reports whether a notification that is on an eUICC should be given to
+// [Outbox.Keep]: the outbox does not know it, or has lost what it is to send.
+func (o *Outbox) Wants(eid ident.EID, sequence int64) (bool, error) {
+	r, state, err := o.lookup(eid, sequence)
+	if err != nil || state != Pending {
+		return state == "", err
+	}
+	o.mu.Lock()
+	queued := o.queued(eid, sequence)
+	o.mu.Unlock()
+	_, lost := o.opt.Vault.Get(stock.KindNotification, r.Kept.Handle)
+	return !queued || lost != nil, nil
+}
+
+// seal puts a notification into the vault unless it is there.
+func (o *Outbox) seal(fact station.NotificationKept, raw []byte) error {
+	if _, err := o.opt.Vault.Get(stock.KindNotification, fact.Handle); err == nil {
+		return nil
+	}
+	return o.opt.Vault.Replace(stock.KindNotification, fact.Handle, stock.NewSecret(raw))
+}
+
+// queued reports whether a notification is in a lane. The caller holds mu.
+func (o *Outbox) queued(eid ident.EID, seq int64) bool {
+	for l, q := range o.lanes {
+		if l.eid == eid && slices.ContainsFunc(q.items, func(i item) bool { return i.fact.Sequence == seq }) {
+			return true
+		}
+	}
+	return false
 }
 
 // signal tells waiters of a change. The caller holds mu.
@@ -153,11 +215,18 @@ func (o *Outbox) nudge() {
 	}
 }
 
-// State says how far a notification is.
-func (o *Outbox) State(eid ident.EID, sequence int64) State {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.state[key{eid, sequence}]
+// State says how far a notification is, as the log has it.
+func (o *Outbox) State(eid ident.EID, sequence int64) (State, error) {
+	_, state, err := o.lookup(eid, sequence)
+	return state, err
+}
+
+func (o *Outbox) lookup(eid ident.EID, sequence int64) (r record, state State, err error) {
+	err = o.opt.Views(func(v audit.View) (err error) {
+		r, state, err = find(v, eid, sequence)
+		return err
+	})
+	return r, state, err
 }
 
 // Pending counts what is not delivered.
@@ -171,17 +240,26 @@ func (o *Outbox) Pending() int {
 	return n
 }
 
-// Await returns when nothing of an eUICC is pending, or a try for it has failed
-// since the call, or ctx is done: whoever holds the unit on a fixture does not
-// wait for a network that is away.
+// Await tries at once what is pending for an eUICC, however long the outbox
+// wanted to wait, and returns when nothing of it is pending, or a try has
+// failed, or ctx is done: whoever holds the unit on a fixture does not wait for
+// a network that is away.
 func (o *Outbox) Await(ctx context.Context, eid ident.EID) {
 	o.mu.Lock()
-	failures := o.failures(eid)
+	before := o.failed[eid]
+	for l, q := range o.lanes {
+		if l.eid == eid {
+			q.due = time.Time{}
+		}
+	}
+	o.mu.Unlock()
+	o.nudge()
 	for {
-		pending, now := o.pendingOf(eid), o.failures(eid)
+		o.mu.Lock()
+		over := o.pendingOf(eid) == 0 || o.failed[eid] > before
 		changed := o.changed
 		o.mu.Unlock()
-		if pending == 0 || now > failures {
+		if over {
 			return
 		}
 		select {
@@ -189,7 +267,6 @@ func (o *Outbox) Await(ctx context.Context, eid ident.EID) {
 		case <-ctx.Done():
 			return
 		}
-		o.mu.Lock()
 	}
 }
 
@@ -197,15 +274,6 @@ func (o *Outbox) pendingOf(eid ident.EID) (n int) {
 	for l, q := range o.lanes {
 		if l.eid == eid {
 			n += len(q.items)
-		}
-	}
-	return n
-}
-
-func (o *Outbox) failures(eid ident.EID) (n int) {
-	for l, q := range o.lanes {
-		if l.eid == eid {
-			n += q.failures
 		}
 	}
 	return n
@@ -260,7 +328,7 @@ func (o *Outbox) work(ctx context.Context, l lane) {
 		if len(q.items) == 0 || ctx.Err() != nil {
 			q.busy = false
 			if len(q.items) == 0 {
-				delete(o.lanes, l)
+				o.drop(l)
 			}
 			o.signal()
 			o.mu.Unlock()
@@ -273,16 +341,28 @@ func (o *Outbox) work(ctx context.Context, l lane) {
 		if err != nil {
 			q.due = time.Now().Add(o.opt.Backoff[min(q.failures, len(o.opt.Backoff)-1)])
 			q.failures++
+			o.failed[l.eid]++
 			q.busy = false
 			o.signal()
 			o.mu.Unlock()
 			return
 		}
-		q.items, q.failures = q.items[1:], 0
-		o.state[key{it.fact.EID, it.fact.Sequence}] = Delivered
+		q.items = slices.DeleteFunc(q.items, func(i item) bool { return i.fact.Sequence == it.fact.Sequence })
+		q.failures = 0
 		o.signal()
 		o.mu.Unlock()
 	}
+}
+
+// drop forgets an empty lane. The caller holds mu.
+func (o *Outbox) drop(l lane) {
+	delete(o.lanes, l)
+	for other := range o.lanes {
+		if other.eid == l.eid {
+			return
+		}
+	}
+	delete(o.failed, l.eid)
 }
 
 // deliver sends one notification, writes that it arrived, and erases it.

@@ -73,6 +73,7 @@ var rules = []rule{
 	{is(modem.ErrSilent), station.Timeout, station.ModuleSilent, false},
 	{is(modem.ErrRestarted, errNoModule, atcmd.ErrGone), station.Error, station.ModuleSilent, false},
 	{as[*stock.ItemError], station.Error, station.VaultFault, true},
+	{as[*keepError], station.Error, station.VaultFault, false},
 	{is(apdu.ErrNoApplication), station.Fail, station.EUICCAbsent, false},
 	{isSIM(atcmd.CMESIMNotInserted), station.Fail, station.SIMAbsent, false},
 	{isSIM(atcmd.CMESIMFailure, atcmd.CMESIMWrong), station.Fail, station.SIMFault, false},

@@ -194,6 +194,15 @@ func (v *Vault) PutAll(kind Kind, secrets []Secret) (handles []string, err error
 	return handles, nil
 }
 
+// HandleFor is the handle of an item that belongs to something with a name of
+// its own, the same each time. Without the vault's key nothing can be told from
+// it.
+func (v *Vault) HandleFor(kind Kind, name string) string {
+	m := hmac.New(sha256.New, v.derive("handle", []byte(v.id)))
+	m.Write([]byte(string(kind) + "\x00" + name))
+	return handleText.EncodeToString(m.Sum(nil)[:16])
+}
+
 // Replace seals one item under the handle of what it belongs to, of which there
 // is at most one of this kind: the one that was there is erased first. It is
 // durable when Replace returns without an error.
