@@ -43,22 +43,18 @@ func (w *World) Account() (Account, error) {
 	for _, o := range w.smdp.Orders() {
 		a.Orders[o.ICCID] = o
 	}
+	var sums Sums
+	for _, u := range w.ledger.units() {
+		sums = sums.plus(u.Saw)
+	}
 	for _, j := range w.jigs {
-		j.mu.Lock()
-		sums, present := j.sums, j.unit
-		j.mu.Unlock()
-		if present != nil {
-			c := present.module.Counters()
-			sums.Chars += c.CharsIn + c.CharsOut
-			sums.APDUs += c.APDUs
-			sums.Attempts += int64(present.module.Attempts())
+		if u := j.present(); u != nil {
+			sums = sums.plus(u.sums())
 		}
-		a.Chars += sums.Chars
-		a.APDUs += sums.APDUs
-		a.Registrations += sums.Attempts
 		charged, windows := j.meter.sums()
 		a.Charged += charged
 		a.Windows += windows
 	}
+	a.Chars, a.APDUs, a.Registrations = sums.Chars, sums.APDUs, sums.Attempts
 	return a, nil
 }

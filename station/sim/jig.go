@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -26,11 +25,7 @@ type Jig struct {
 	clamped bool
 	halted  bool
 	lamp    station.Lamp
-	sums    wireSums
 }
-
-// wireSums count what went over the slots' wires.
-type wireSums struct{ Chars, APDUs, Attempts int64 }
 
 func newJig(slot int) *Jig {
 	return &Jig{slot: slot, edges: make(chan struct{}, 1), lamp: station.LampOff}
@@ -168,32 +163,23 @@ func (j *Jig) put(u *unit) {
 	j.edge()
 }
 
-// errClamped keeps the operator's hands away.
-var errClamped = errors.New("the clamp is shut")
-
-// take takes the unit out; it needs the clamp open.
-func (j *Jig) take() (UnitState, error) {
-	j.mu.Lock()
-	u := j.unit
-	if u == nil || j.clamped {
-		j.mu.Unlock()
-		return UnitState{}, errClamped
-	}
-	j.unit = nil
-	j.mu.Unlock()
-	err := u.remove()
-	j.count(u)
-	return u.st, err
-}
-
-// count adds up what a unit's module saw.
-func (j *Jig) count(u *unit) {
-	c := u.module.Counters()
+// loose is the unit that a hand may take: the clamp is open.
+func (j *Jig) loose() *unit {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.sums.Chars += c.CharsIn + c.CharsOut
-	j.sums.APDUs += c.APDUs
-	j.sums.Attempts += int64(u.module.Attempts())
+	if j.clamped {
+		return nil
+	}
+	return j.unit
+}
+
+// take takes the unit out.
+func (j *Jig) take() error {
+	j.mu.Lock()
+	u := j.unit
+	j.unit = nil
+	j.mu.Unlock()
+	return u.remove()
 }
 
 // present is the unit in the slot.

@@ -320,7 +320,6 @@ func (w *World) Close() error {
 	for _, slot := range slices.Sorted(maps.Keys(w.jigs)) {
 		if u := w.jigs[slot].present(); u != nil {
 			errs = append(errs, u.remove())
-			w.jigs[slot].count(u)
 		}
 	}
 	return errors.Join(append(errs, w.smdp.Close())...)

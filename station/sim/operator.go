@@ -241,26 +241,26 @@ func (w *World) Take(v station.SlotView) error {
 // presence sensor does.
 func (w *World) move(slot int, to Place, last station.Disposition) error {
 	j := w.jigs[slot]
-	st, err := j.take()
-	if errors.Is(err, errClamped) {
+	u := j.loose()
+	if u == nil {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	w.slotOf.Delete(st.EID)
-	_, err = w.ledger.change(st.Serial, func(s *state, u *UnitState) {
-		u.Place, u.Slot, u.Last = to, 0, last
+	saw := u.sums()
+	_, err := w.ledger.change(u.st.Serial, func(s *state, st *UnitState) {
+		st.Place, st.Slot, st.Last = to, 0, last
+		st.Saw = st.Saw.plus(saw)
 		if to == PlaceQueue {
-			u.Order = s.Next
+			st.Order = s.Next
 			s.Next++
 		}
 	})
 	if err != nil {
 		return err
 	}
+	w.slotOf.Delete(u.st.EID)
+	err = j.take()
 	j.edge()
-	return nil
+	return err
 }
 
 // place moves a unit that stands in no slot.

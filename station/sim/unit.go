@@ -106,6 +106,23 @@ func (w *World) insert(j *Jig, st UnitState) (*unit, error) {
 	return u, nil
 }
 
+// Sums count what a unit's module saw.
+type Sums struct {
+	Chars    int64 `json:"chars"`    // in both directions
+	APDUs    int64 `json:"apdus"`    // command APDUs
+	Attempts int64 `json:"attempts"` // to register on a network
+}
+
+func (s Sums) plus(o Sums) Sums {
+	return Sums{s.Chars + o.Chars, s.APDUs + o.APDUs, s.Attempts + o.Attempts}
+}
+
+// sums are those of the unit's present stay in the slot.
+func (u *unit) sums() Sums {
+	c := u.module.Counters()
+	return Sums{c.CharsIn + c.CharsOut, c.APDUs, int64(u.module.Attempts())}
+}
+
 // remove ends the module; its power is cut.
 func (u *unit) remove() error {
 	u.module.PowerOff()

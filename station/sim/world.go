@@ -39,6 +39,7 @@ type UnitState struct {
 	Attempt int                 `json:"attempt"` // times it was put into a slot
 	Order   int                 `json:"order"`   // position in the queue
 	Last    station.Disposition `json:"last,omitempty"`
+	Saw     Sums                `json:"saw"` // over all stays that ended
 }
 
 // state is the world's own file.
