@@ -145,6 +145,11 @@ func Settle(r *Run) Fact {
 		return ProfileCommitted{Handle: h, ICCID: iccid, EID: r.Identity.EID}
 	case state == StateUnknown:
 		return ProfileQuarantined{Handle: h, Reason: NewReason(ProfileUnknown, "the eUICC has not said whether the profile is installed")}
+	case r.loadedPrepared(): // its one-time key is used up
+		if cause == nil {
+			cause = NewReason(CodeSpent, "a prepared package is for one try")
+		}
+		return ProfileSpent{Handle: h, Reason: cause}
 	case is(CodeSpent) || is(ProfileRefused):
 		return ProfileSpent{Handle: h, Reason: cause}
 	case is(CodeRefused) || is(ProfileMismatch):
@@ -153,6 +158,16 @@ func Settle(r *Run) Fact {
 		return ProfileReleased{Handle: h, Why: "nothing was asked of the server"}
 	}
 	return ProfileQuarantined{Handle: h, Reason: NewReason(SameEUICCOnly, "asked for by this eUICC, not installed")}
+}
+
+// KindPreparedPackage is the kind of a profile that is a bound package with a
+// one-time key (SGP.41) in place of an activation code.
+const KindPreparedPackage = "package"
+
+// loadedPrepared reports whether a load was begun of a package that nobody asked
+// a server for: one that was prepared.
+func (r *Run) loadedPrepared() bool {
+	return r.Profile.Downloads == 0 && r.Downloads() == 0 && slices.ContainsFunc(r.Intents, func(in Intent) bool { return in.Profile == r.Profile.Handle && in.Effect == EffectLoad })
 }
 
 // asked reports whether the server may know this eUICC for the reserved profile.

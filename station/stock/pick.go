@@ -16,6 +16,9 @@ type Want struct {
 	Unit station.Serial
 	EID  ident.EID // of the eUICC, as read from it
 
+	// Kind is empty for an activation code, station.KindPreparedPackage for a
+	// package that was bound to this eUICC beforehand.
+	Kind     string
 	Batch    string // only this batch; empty: any
 	Operator string // only this operator; empty: any
 	Region   string // only this region; empty: any
@@ -159,7 +162,7 @@ func rank(r record) int {
 }
 
 func (p picker) usable(rec record) (bool, error) {
-	if !rec.Usable(p.want.EID) || p.taken(rec.Handle) {
+	if rec.Kind != p.want.Kind || !rec.Usable(p.want.EID) || p.taken(rec.Handle) {
 		return false, nil
 	}
 	class := rec.class()
