@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 
@@ -135,10 +136,7 @@ func classifyDownload(f *rsp.Failure) (station.Outcome, *station.Reason, bool) {
 		_, r, final := classify(f.Err, station.EUICCProtocol)
 		return station.Error, r, final
 	}
-	r := station.NewReason(code, "%v", f)
-	if f.Advice.Row == rsp.RowTemporary && !errors.Is(f, rsp.ErrMemory) {
-		r = station.NewReason(station.EUICCRefused, "%v", f)
-	}
+	r := station.NewReason(refine(code, f), "%v", f)
 	switch {
 	case f.Advice.Row == rsp.RowInstallFailed:
 		return station.Fail, r, true
@@ -146,6 +144,51 @@ func classifyDownload(f *rsp.Failure) (station.Outcome, *station.Reason, bool) {
 		return station.Error, r, false
 	}
 	return station.Error, r, true
+}
+
+// refine says more of a row than the table's own code where the error does.
+func refine(code station.Code, f *rsp.Failure) station.Code {
+	var refusal *rsp.ServerError
+	var certificate *tls.CertificateVerificationError
+	refused := errors.As(f, &refusal)
+	is := func(subject, reason string) bool { return refused && refusal.Subject == subject && refusal.Reason == reason }
+	switch f.Advice.Row {
+	case rsp.RowServerUnreached:
+		switch {
+		case errors.Is(f, rsp.ErrHost), errors.As(f, &certificate):
+			return station.SMDPUntrusted
+		case refused:
+			return station.SMDPRefused
+		case errors.Is(f, rsp.ErrReply):
+			return station.SMDPProtocol
+		}
+	case rsp.RowServerRefused:
+		if errors.Is(f, rsp.ErrIssuer) {
+			return station.EUICCUntrusted
+		}
+	case rsp.RowOrderNotReady:
+		switch {
+		case errors.Is(f, rsp.ErrMemory), is("8.1", "4.8"):
+			return station.EUICCMemory
+		case is("8.2", "1.2"): // this order; the next one may be ready
+			return station.CodeRefused
+		}
+	case rsp.RowPackageLost:
+		switch {
+		case errors.Is(f, rsp.ErrPackageDiffers):
+			return station.ProfileMismatch
+		case refused:
+			return station.SMDPRefused
+		case errors.Is(f, rsp.ErrReply):
+			return station.SMDPProtocol
+		}
+	case rsp.RowTemporary:
+		var result *euicc.InstallFailure
+		if errors.As(f, &result) && result.Reason == euicc.ReasonInterruption {
+			return station.EUICCRefused
+		}
+	}
+	return code
 }
 
 func precheckCode(f *rsp.Failure) station.Code {
