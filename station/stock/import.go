@@ -73,7 +73,14 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 	if err != nil {
 		return Imported{}, err
 	}
-	facts, note, err := l.stage(list, terms, at)
+	items, codes := make([]station.StockImported, len(list)), make([]Secret, len(list))
+	for i, p := range list {
+		items[i] = p.fact
+		if codes[i], err = p.code.seal(p.fact.EID); err != nil {
+			return Imported{}, err
+		}
+	}
+	facts, note, err := l.stage(KindCode, items, codes, terms, at)
 	if err != nil {
 		return Imported{}, err
 	}

@@ -176,6 +176,19 @@ func (l *Ledger) OfEUICC(eid ident.EID) (items []station.StockItem, err error) {
 // *station.Refusal with VaultFault says that it is not reserved, or that the
 // vault has it not or damaged.
 func (l *Ledger) Code(_ context.Context, handle string) (Activation, error) {
+	sealed, err := l.reserved(handle, "", KindCode)
+	if err != nil {
+		return Activation{}, err
+	}
+	a, _, err := unsealActivation(sealed)
+	if err != nil {
+		return Activation{}, station.Refuse(station.VaultFault, "profile %s: %v", handle, err)
+	}
+	return a, nil
+}
+
+// reserved opens the secret of a profile that a run has reserved.
+func (l *Ledger) reserved(handle, kind string, secret Kind) (Secret, error) {
 	var item station.StockItem
 	err := l.views(func(v audit.View) error {
 		var err error
@@ -183,20 +196,16 @@ func (l *Ledger) Code(_ context.Context, handle string) (Activation, error) {
 		return err
 	})
 	if err != nil {
-		return Activation{}, err
+		return Secret{}, err
 	}
-	if item.State != station.StockReserved || item.Kind != "" {
-		return Activation{}, station.Refuse(station.VaultFault, "profile %s is %s, not an activation code that is reserved", handle, stateText(item))
+	if item.State != station.StockReserved || item.Kind != kind {
+		return Secret{}, station.Refuse(station.VaultFault, "profile %s is %s (%s), not a %s that is reserved", handle, stateText(item), either(item.Kind, "code"), secret)
 	}
-	sealed, err := l.vault.Get(KindCode, handle)
+	sealed, err := l.vault.Get(secret, handle)
 	if err != nil {
-		return Activation{}, station.Refuse(station.VaultFault, "%v", err)
+		return Secret{}, station.Refuse(station.VaultFault, "%v", err)
 	}
-	a, _, err := unsealActivation(sealed)
-	if err != nil {
-		return Activation{}, station.Refuse(station.VaultFault, "profile %s: %v", handle, err)
-	}
-	return a, nil
+	return sealed, nil
 }
 
 func stateText(i station.StockItem) string {

@@ -175,104 +175,111 @@ func (l *Ledger) Quarantine(ctx context.Context, by station.Person, f Filter, wh
 // maxErased bounds the handles in one fact.
 const maxErased = 500
 
-// Erase takes the codes of profiles out of the vault that were installed or
-// spent longer ago than keep. What stays is a keyed fingerprint, so that the
-// same code is not taken in again. It returns how many were erased. Bound
-// packages of downloads that a crash ended, and which nothing names any more,
-// go after that time too.
+// Erase takes the codes and prepared packages of profiles out of the vault that
+// were installed or spent longer ago than keep. What stays of a code is a keyed
+// fingerprint, so that it is not taken in again. It returns how many were
+// erased. Bound packages of downloads that a crash ended, and which nothing
+// names any more, go after that time too.
 func (l *Ledger) Erase(ctx context.Context, keep time.Duration, j Journal) (int, error) {
 	l.importing.Lock()
 	defer l.importing.Unlock()
-	items, err := l.vault.List(KindCode)
+	items, err := l.vault.List(KindCode, KindPackage)
 	if err != nil {
 		return 0, err
 	}
-	due, written, err := l.due(items, time.Now().Add(-keep))
+	s, err := l.sort(items, time.Now().Add(-keep))
 	if err != nil {
 		return 0, err
 	}
-	for len(due) > 0 {
+	for due := s.due; len(due) > 0; {
 		n := min(len(due), maxErased)
-		if err := j.Gate(ctx, station.Scope{}, station.StockErased{Handles: due[:n]}); err != nil {
+		handles := make([]string, n)
+		for i := range handles {
+			handles[i] = due[i].Handle
+		}
+		if err := j.Gate(ctx, station.Scope{}, station.StockErased{Handles: handles}); err != nil {
 			return 0, fmt.Errorf("stock: erase: %w", err)
 		}
-		written, due = append(written, due[:n]...), due[n:]
+		s.written, due = append(s.written, due[:n]...), due[n:]
 	}
-	for i, h := range written {
-		if err := l.eraseCode(h); err != nil {
+	for i, item := range s.written {
+		if err := l.eraseItem(item); err != nil {
 			return i, err
 		}
 	}
-	return len(written), l.erasePackages(time.Now().Add(-keep))
-}
-
-// erasePackages erases the bound packages that are older than a time and are
-// not stock themselves.
-func (l *Ledger) erasePackages(before time.Time) error {
-	items, err := l.vault.List(KindPackage)
-	if err != nil {
-		return err
-	}
-	for _, i := range items {
-		_, err := l.item(i.Handle)
-		if !errors.Is(err, ErrNoProfile) {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		old, err := l.vault.older(i.Kind, i.Handle, before)
-		if err == nil && old {
-			err = l.vault.Delete(i.Kind, i.Handle)
-		}
-		if err != nil {
-			return err
+	for _, item := range s.left {
+		if err := l.vault.Delete(item.Kind, item.Handle); err != nil {
+			return len(s.written), err
 		}
 	}
-	return nil
+	return len(s.written), nil
 }
 
-// due lists the codes that are to be erased, and those of which the log says
-// so already: the erasure was interrupted.
-func (l *Ledger) due(items []Item, before time.Time) (due, written []string, err error) {
+// maxDownload is longer than any run: a younger package may be one that is
+// being loaded.
+const maxDownload = 24 * time.Hour
+
+// sorted says what becomes of vault items.
+type sorted struct {
+	due     []Item // used up long enough ago
+	written []Item // the log says already that they are erased: that was interrupted
+	left    []Item // packages that nothing names, old enough
+}
+
+// sort finds what is to be erased.
+func (l *Ledger) sort(items []Item, before time.Time) (out sorted, err error) {
 	limit := before.UTC().Format(time.RFC3339)
+	running := time.Now().Add(-maxDownload)
+	if before.Before(running) {
+		running = before
+	}
 	err = l.views(func(v audit.View) error {
 		r, err := projection(v)
 		if err != nil {
 			return err
 		}
 		for _, item := range items {
-			rec, _, err := getRecord(r, item.Handle)
+			rec, known, err := getRecord(r, item.Handle)
 			if err != nil {
 				return err
 			}
 			used := rec.State == station.StockInstalled || rec.State == station.StockSpent
 			switch {
 			case rec.Erased:
-				written = append(written, item.Handle)
+				out.written = append(out.written, item)
 			case used && rec.Since <= limit:
-				due = append(due, item.Handle)
+				out.due = append(out.due, item)
+			case !known && item.Kind == KindPackage:
+				old, err := l.vault.older(item.Kind, item.Handle, running)
+				if err != nil {
+					return err
+				}
+				if old {
+					out.left = append(out.left, item)
+				}
 			}
 		}
 		return nil
 	})
-	return due, written, err
+	return out, err
 }
 
-func (l *Ledger) eraseCode(handle string) error {
-	print, err := l.fingerprintOf(Item{Kind: KindCode, Handle: handle})
-	switch {
-	case errors.Is(err, ErrDamaged): // nothing can be told of it any more
-	case err != nil:
-		return err
-	default:
-		b, err := json.Marshal(print)
-		if err != nil {
-			return fmt.Errorf("stock: %w", err)
-		}
-		if _, err := l.vault.Put(KindSeen, NewSecret(b)); err != nil {
+func (l *Ledger) eraseItem(item Item) error {
+	if item.Kind == KindCode {
+		print, err := l.fingerprintOf(item)
+		switch {
+		case errors.Is(err, ErrDamaged): // nothing can be told of it any more
+		case err != nil:
 			return err
+		default:
+			b, err := json.Marshal(print)
+			if err != nil {
+				return fmt.Errorf("stock: %w", err)
+			}
+			if _, err := l.vault.Put(KindSeen, NewSecret(b)); err != nil {
+				return err
+			}
 		}
 	}
-	return l.vault.Delete(KindCode, handle)
+	return l.vault.Delete(item.Kind, item.Handle)
 }

@@ -3,6 +3,8 @@ package stock_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -175,8 +177,15 @@ func TestErasePackages(t *testing.T) {
 	left := put(t, w.ledger.Vault(), stock.KindPackage, "of a download that never ended")
 	prepared := put(t, w.ledger.Vault(), stock.KindPackage, "prepared for an eUICC")
 	w.write("r1", station.StockImported{Handle: prepared, Batch: "B", Kind: "package", SMDP: "s.example", EID: eid(t, 1)})
-	w.erase(time.Hour, 2)
-	w.erase(-time.Hour, 1)
+	w.erase(0, 2) // it may be one that is being loaded
+	long := time.Now().Add(-25 * time.Hour)
+	for _, h := range []string{left, prepared} {
+		if err := os.Chtimes(filepath.Join(w.dir, h+".package"), long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.erase(26*time.Hour, 2)
+	w.erase(time.Hour, 1)
 	if _, err := w.ledger.Vault().Get(stock.KindPackage, prepared); err != nil {
 		t.Error(err)
 	}

@@ -13,6 +13,7 @@ import (
 // staged is the note of an import that is not finished. While Facts is empty
 // the codes are not all in the vault yet.
 type staged struct {
+	Kind    Kind          `json:"kind"`
 	Handles []string      `json:"handles"`
 	Facts   []stagedFact  `json:"facts,omitempty"`
 	Scope   station.Scope `json:"scope"`
@@ -26,26 +27,20 @@ type stagedFact struct {
 	Data json.RawMessage `json:"data"`
 }
 
-// stage seals the codes and the note. It returns the facts to write: those
-// given, then one for each profile.
-func (l *Ledger) stage(list []profile, facts []station.Fact, at station.Scope) ([]station.Fact, staged, error) {
-	note := staged{Handles: make([]string, len(list)), Scope: at}
-	codes := make([]Secret, len(list))
-	for i, p := range list {
+// stage seals secrets and a note of what is to be written to the log. It
+// returns the facts to write: those given, then one for each profile.
+func (l *Ledger) stage(kind Kind, items []station.StockImported, secrets []Secret, facts []station.Fact, at station.Scope) ([]station.Fact, staged, error) {
+	note := staged{Kind: kind, Handles: make([]string, len(items)), Scope: at}
+	for i, item := range items {
 		note.Handles[i] = newHandle()
-		p.fact.Handle = note.Handles[i]
-		facts = append(facts, p.fact)
-		sealed, err := p.code.seal(p.fact.EID)
-		if err != nil {
-			return nil, note, err
-		}
-		codes[i] = sealed
+		item.Handle = note.Handles[i]
+		facts = append(facts, item)
 	}
 	var err error
 	if note.Staging, err = l.putNote(KindStaging, note); err != nil {
 		return nil, note, err
 	}
-	if err := l.vault.putAs(KindCode, note.Handles, codes); err != nil {
+	if err := l.vault.putAs(kind, note.Handles, secrets); err != nil {
 		return nil, note, errors.Join(err, l.vault.Delete(KindStaging, note.Staging))
 	}
 	for _, f := range facts {
@@ -177,7 +172,7 @@ func (l *Ledger) undo(item Item) error {
 		if known { // cannot be; a code in the ledger is never erased here
 			return &ItemError{Kind: item.Kind, Handle: item.Handle, Err: ErrDamaged}
 		}
-		if err := l.vault.Delete(KindCode, h); err != nil {
+		if err := l.vault.Delete(note.Kind, h); err != nil {
 			return err
 		}
 	}
