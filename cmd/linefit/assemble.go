@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -36,9 +37,10 @@ type plan struct {
 	anchors  [][]byte
 	reserve  uint64
 	vault    stock.KeySource
-	shares   stock.ShareRule // which split lists of codes are taken
-	keep     time.Duration   // codes stay so long after their profile was used up; 0: for ever
-	low      int             // profiles of a kind below which the station warns
+	shares   stock.ShareRule     // which split lists of codes are taken
+	issuers  []*x509.Certificate // whose SM-DP+ may prepare packages
+	keep     time.Duration       // codes stay so long after their profile was used up; 0: for ever
+	low      int                 // profiles of a kind below which the station warns
 	recipe   *station.Recipe
 	policy   *rework.Policy
 	units    admission.Units

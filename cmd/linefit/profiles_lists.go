@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"linefit/modem/rsp"
 	"linefit/station"
 	"linefit/station/stock"
 	"linefit/station/text"
@@ -144,6 +146,24 @@ type shares struct {
 	Station    string   `help:"With --store: name of this station, as in a share."`
 	ShareKey   []string `placeholder:"VKEY" help:"With --store: verifier key of who splits lists."`
 	SharesOnly bool     `help:"With --store: refuse lists that are no share."`
+	CI         []string `name:"ci" type:"existingfile" placeholder:"FILE" help:"With --store: certificates of the issuers whose SM-DP+ may prepare packages."`
+}
+
+// trust is whose batches of prepared packages count.
+func (s shares) trust() (func(*x509.Certificate) error, error) {
+	var issuers []*x509.Certificate
+	for _, file := range s.CI {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, exit(exitMissing, err)
+		}
+		certs, err := rsp.ParseCertificates(b)
+		if err != nil {
+			return nil, exit(exitUsage, fmt.Errorf("%s: %w", file, err))
+		}
+		issuers = append(issuers, certs...)
+	}
+	return stock.TrustIssuers(issuers...), nil
 }
 
 func (s shares) rule() (stock.ShareRule, error) {

@@ -55,13 +55,19 @@ func (w where) withStock(a *app, s shares, fn func(context.Context, stockroom) e
 		if err := ledger.Recover(ctx, o.journal); err != nil {
 			return exit(exitMissing, err)
 		}
-		return fn(ctx, storeRoom{stock.Room{Ledger: ledger, Journal: o.journal, Share: rule, Running: runningIn(o.store.View)}})
+		room := stock.Room{Ledger: ledger, Journal: o.journal, Share: rule, Running: runningIn(o.store.View)}
+		if room.Trust, err = s.trust(); err != nil {
+			return err
+		}
+		return fn(ctx, storeRoom{room})
 	}))
 }
 
 // room is the running station's stock.
 func (pl *plant) room() *stock.Room {
-	return &stock.Room{Ledger: pl.ledger, Journal: pl.journal, Share: pl.plan.shares, Running: runningIn(pl.store.View)}
+	return &stock.Room{
+		Ledger: pl.ledger, Journal: pl.journal, Share: pl.plan.shares, Trust: stock.TrustIssuers(pl.plan.issuers...), Running: runningIn(pl.store.View),
+	}
 }
 
 // runningIn says whether the run that has a profile is open; where that cannot

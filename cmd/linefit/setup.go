@@ -135,6 +135,7 @@ func (p *plan) servers(c config.SMDP) error {
 		}
 		certs = append(certs, found...)
 	}
+	p.issuers = certs
 	p.trust.TestCIs, p.trust.Production = testCIs, !c.TestCI
 	p.rsp = rsp.NewClient(rsp.ClientConfig{
 		Transport: rsp.NewTransport(rsp.TransportConfig{Roots: rsp.Pool(certs...), DialTimeout: c.Timeout.D()}),

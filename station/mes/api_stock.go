@@ -272,7 +272,7 @@ func stockProblem(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
+	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrBatch), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
 		status = http.StatusUnprocessableEntity
 	case errors.Is(err, stock.ErrNoProfile):
 		status = http.StatusNotFound

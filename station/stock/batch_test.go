@@ -194,6 +194,38 @@ func TestBatchIsRefusedWhole(t *testing.T) {
 	}
 }
 
+func TestTrustIssuers(t *testing.T) {
+	ca, err := testpki.New([]byte("stock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pki, err := ca.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := stock.TrustIssuers(pki.CI.Cert)
+	if err := trust(pki.PB.Cert); err != nil {
+		t.Error(err)
+	}
+	if err := stock.TrustIssuers()(pki.PB.Cert); err == nil {
+		t.Error("trusted without an issuer")
+	}
+	if err := trust(pki.Auth.Cert); err == nil {
+		t.Error("a certificate for authentication binds packages")
+	}
+	for _, d := range []testpki.Defect{
+		testpki.DefectExpired, testpki.DefectNotYetValid, testpki.DefectPolicy, testpki.DefectUsage, testpki.DefectCI, testpki.DefectSignature,
+	} {
+		bad, err := ca.ServerWith(testpki.RoleDPPB, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := trust(bad.PB.Cert); err == nil {
+			t.Errorf("%v: trusted", d)
+		}
+	}
+}
+
 func TestBatchSurvivesAFailedLog(t *testing.T) {
 	for _, fault := range []memlog.Fault{memlog.Lost, memlog.TookPlace} {
 		w := newWorld(t)

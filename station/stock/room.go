@@ -2,6 +2,7 @@ package stock
 
 import (
 	"context"
+	"crypto/x509"
 	"time"
 
 	"linefit/audit"
@@ -17,6 +18,10 @@ type Room struct {
 	Journal Journal
 	// Share says which split lists this station takes.
 	Share ShareRule
+	// Trust says whose batches of prepared packages count; nil: nobody's.
+	Trust func(pb *x509.Certificate) error
+	// Known says which eUICCs may be on this line; nil: all.
+	Known func(ident.EID) bool
 	// Running says whether the run that has a profile is open.
 	Running func(station.StockItem) bool
 }
@@ -63,10 +68,14 @@ func (r *Room) Find(id string) (items []station.StockItem, err error) {
 	return items, err
 }
 
-// Import takes a list in; it takes a lead.
+// Import takes a list of codes, or a batch of prepared packages, in; it takes a
+// lead.
 func (r *Room) Import(ctx context.Context, by station.Person, src Source) (Imported, error) {
 	if err := by.Allow(station.RoleLead, "importing profiles"); err != nil {
 		return Imported{}, err
+	}
+	if IsBatch(src.Data) {
+		return r.Ledger.ImportBatch(ctx, src, r.Trust, r.Known, station.Scope{Actor: by.Actor}, r.Journal)
 	}
 	src.Share = r.Share
 	return r.Ledger.Import(ctx, src, station.Scope{Actor: by.Actor}, r.Journal)
