@@ -245,14 +245,18 @@ func TestBatchSurvivesAFailedLog(t *testing.T) {
 }
 
 func FuzzImportBatch(f *testing.F) {
-	text, err := json.Marshal(factory(f, factoryEID(f, 1)))
+	batch := factory(f, factoryEID(f, 1))
+	for i := range batch.Packages { // the parser is what is looked at
+		batch.Packages[i].Package = batch.Packages[i].Package[:16]
+	}
+	text, err := json.Marshal(batch)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(text)
+	w := newWorld(f)
 	f.Add([]byte(`{"format":"linefit-batch/1","packages":[{}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		w := newWorld(t)
 		_, err := w.ledger.ImportBatch(ctx, stock.Source{Name: "f", Data: data}, anyone, nil, station.Scope{}, w.log)
 		var problems strictyaml.Problems
 		if err != nil && !errors.As(err, &problems) && !errors.Is(err, stock.ErrBatch) {
