@@ -24,6 +24,11 @@ type cli struct {
 	RunOne   runCmd      `cmd:"" name:"run" help:"One unit, for engineering."`
 	Profiles profilesCmd `cmd:"" help:"The stock of profiles: activation codes and who has them."`
 	Rework   reworkCmd   `cmd:"" help:"Units that did not pass: tickets, repairs, what becomes of them."`
+	Audit    auditCmd    `cmd:"" help:"The audit log: verify, read, export, prove."`
+	Why      whyCmd      `cmd:"" help:"A unit's story in plain words."`
+	Report   reportCmd   `cmd:"" help:"Yield, failures, times and interoperability as one HTML file."`
+	Recipe   recipeCmd   `cmd:"" help:"Recipes: check, show, digest."`
+	Config   configCmd   `cmd:"" help:"The station file: check."`
 	Sim      simCmd      `cmd:"" help:"The virtual parts, one by one, for other programs to talk to."`
 }
 

@@ -13,7 +13,7 @@ const (
 	maxCodes   = 500
 	maxSteps   = 500
 	maxInterop = 1000
-	maxHours   = 20_000
+	maxBars    = 250_000
 	maxWaiting = 10_000
 )
 
@@ -27,7 +27,7 @@ type Builder struct {
 	units    map[uint64]unitState
 	yield    Yield
 	excluded Excluded
-	hours    map[int64]*Bar
+	bars     map[int64]*Bar
 	failures map[station.Code]*failure
 	steps    map[stepKey]*stepStat
 	slots    map[int]*slotStat
@@ -51,7 +51,7 @@ type Builder struct {
 func NewBuilder(since, until time.Time) *Builder {
 	return &Builder{
 		window: Window{Since: since, Until: until}, t: newTracker(), seed: maphash.MakeSeed(),
-		units: map[uint64]unitState{}, hours: map[int64]*Bar{}, failures: map[station.Code]*failure{},
+		units: map[uint64]unitState{}, bars: map[int64]*Bar{}, failures: map[station.Code]*failure{},
 		steps: map[stepKey]*stepStat{}, slots: map[int]*slotStat{}, interop: map[Combination]*interop{},
 		samples: map[Sample]*Sample{}, refused: map[station.Code]int{}, waiting: map[station.Serial]Waiting{},
 		effects: EffectCount{Intents: map[station.EffectName]int{}}, open: map[station.RunID]*openRun{},
@@ -81,6 +81,8 @@ type openRun struct {
 	steps     int // attempts so far
 	unclosed  map[int]bool
 	downloads []int64
+	loading   bool // it has begun to load a profile
+	installed bool // and was counted
 }
 
 // Add takes the next entry.
@@ -105,8 +107,10 @@ func (b *Builder) Add(e audit.Entry) {
 		}
 	case station.Intent:
 		if in && ev.run.Sample == "" {
+			x := b.extra(ev.run)
 			b.effects.Intents[f.Effect]++
-			b.extra(ev.run).unclosed[f.Number] = true
+			x.unclosed[f.Number] = true
+			x.loading = x.loading || f.Effect == station.EffectLoad
 		}
 	case station.Result:
 		if in && ev.run.Sample == "" {
@@ -114,7 +118,7 @@ func (b *Builder) Add(e audit.Entry) {
 		}
 	case station.ProfileCommitted:
 		if in && ev.run.Sample == "" {
-			b.effects.Downloads++
+			b.installed(b.extra(ev.run))
 		}
 	case station.SlotFaulted:
 		if b.in(e.UTC) {
@@ -156,6 +160,15 @@ func (b *Builder) extra(r *Run) *openRun {
 		b.open[r.ID] = x
 	}
 	return x
+}
+
+// installed counts the profile that a run has loaded; a retry, or a later run,
+// only finds it again.
+func (b *Builder) installed(x *openRun) {
+	if x.loading && !x.installed {
+		x.installed = true
+		b.effects.Downloads++
+	}
 }
 
 // disposed notes where a unit went. Reference units are no product.

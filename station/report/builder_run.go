@@ -155,7 +155,7 @@ func (b *Builder) over(r *Run, left bool) {
 	}
 }
 
-// count counts a counted run for its slot, its unit and its hour.
+// count counts a counted run for its slot, its unit and its bar.
 func (b *Builder) count(r *Run, s *slotStat, bar *Bar) {
 	if bar == nil {
 		bar = &Bar{}
@@ -263,17 +263,20 @@ func (b *Builder) sample(r *Run) {
 	}
 }
 
-// bar is the hour of a run, nil where there are too many: a clock gone wild.
+// finest is the length of the bars that are kept, in seconds.
+const finest = 300
+
+// bar is the bar of a run, nil where there are too many: a clock gone wild.
 func (b *Builder) bar(at time.Time) *Bar {
-	hour := at.Unix() / 3600
-	bar := b.hours[hour]
+	key := at.Unix() / finest
+	bar := b.bars[key]
 	if bar == nil {
-		if len(b.hours) >= maxHours {
+		if len(b.bars) >= maxBars {
 			b.capped["trend"] = true
 			return nil
 		}
-		bar = &Bar{At: time.Unix(hour*3600, 0).UTC()}
-		b.hours[hour] = bar
+		bar = &Bar{}
+		b.bars[key] = bar
 	}
 	return bar
 }

@@ -78,12 +78,15 @@ func (p *page) trend() {
 	if top == 0 {
 		return
 	}
-	hours := p.R.TrendStep / 3600
-	p.Trend.About = p.c.T("report.trend_hours", "hours", hours)
-	form := "01-02 15h"
-	if hours >= 24 {
-		p.Trend.About = p.c.T("report.trend_days", "days", hours/24)
+	form := "01-02 15:04"
+	switch step := p.R.TrendStep; {
+	case step >= 86400:
+		p.Trend.About = p.c.T("report.trend_days", "days", step/86400)
 		form = "2006-01-02"
+	case step >= 3600:
+		p.Trend.About = p.c.T("report.trend_hours", "hours", step/3600)
+	default:
+		p.Trend.About = p.c.T("report.trend_minutes", "minutes", step/60)
 	}
 	top = niceTop(top)
 	for i := range 5 {

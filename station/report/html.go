@@ -138,9 +138,9 @@ func stamp(t time.Time) string {
 // percent shows a permille value; 99.9 % never becomes 100 %.
 func percent(permille int) string {
 	if permille%10 == 0 {
-		return fmt.Sprintf("%d %%", permille/10)
+		return fmt.Sprintf("%d\u00a0%%", permille/10)
 	}
-	return fmt.Sprintf("%d.%d %%", permille/10, permille%10)
+	return fmt.Sprintf("%d.%d\u00a0%%", permille/10, permille%10)
 }
 
 // milliseconds shows a time in the unit that fits it.

@@ -20,7 +20,7 @@ func (b *Builder) Result() Report {
 		Excluded: b.excluded, Effects: b.effects, Unread: b.t.unread,
 		Samples: []Sample{}, Refused: []Refusal{}, Waiting: []Waiting{},
 	}
-	r.Trend, r.TrendStep = trend(b.hours)
+	r.Trend, r.TrendStep = trend(b.bars)
 	for _, s := range b.samples {
 		r.Samples = append(r.Samples, *s)
 	}
@@ -169,38 +169,38 @@ func (c Combination) fields() []string {
 
 func (c Combination) compare(d Combination) int { return slices.Compare(c.fields(), d.fields()) }
 
-// maxBars is how many bars fit into the trend.
-const maxBars = 72
+// shownBars is how many bars fit into the trend.
+const shownBars = 72
 
-// trend joins hours to bars of a length with which they fit, empty ones
-// between them included.
-func trend(hours map[int64]*Bar) ([]Bar, int64) {
-	keys := slices.Sorted(maps.Keys(hours))
+// trend joins bars to longer ones of which all fit, empty ones between them
+// included. It returns the length of a bar in seconds.
+func trend(fine map[int64]*Bar) ([]Bar, int64) {
+	keys := slices.Sorted(maps.Keys(fine))
 	if len(keys) == 0 {
-		return []Bar{}, 3600
+		return []Bar{}, finest
 	}
 	first, last := keys[0], keys[len(keys)-1]
 	step := int64(1)
-	for _, s := range []int64{1, 2, 4, 8, 24, 7 * 24, 28 * 24} {
-		if step = s; last/s-first/s < maxBars {
+	for _, minutes := range []int64{5, 10, 30, 60, 120, 240, 480, 1440, 7 * 1440, 28 * 1440} {
+		if step = minutes * 60 / finest; last/step-first/step < shownBars {
 			break
 		}
 	}
-	for last/step-first/step >= maxBars {
+	for last/step-first/step >= shownBars {
 		step *= 2
 	}
 	bars := make([]Bar, last/step-first/step+1)
 	for i := range bars {
-		bars[i].At = time.Unix((first/step+int64(i))*step*3600, 0).UTC()
+		bars[i].At = time.Unix((first/step+int64(i))*step*finest, 0).UTC()
 	}
 	for _, k := range keys {
-		bar, h := &bars[k/step-first/step], hours[k]
-		bar.Pass += h.Pass
-		bar.Fail += h.Fail
-		bar.Inconclusive += h.Inconclusive
-		bar.Aborted += h.Aborted
+		bar, f := &bars[k/step-first/step], fine[k]
+		bar.Pass += f.Pass
+		bar.Fail += f.Fail
+		bar.Inconclusive += f.Inconclusive
+		bar.Aborted += f.Aborted
 	}
-	return bars, step * 3600
+	return bars, step * finest
 }
 
 // Total is all runs of a bar.

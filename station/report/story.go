@@ -179,11 +179,7 @@ func (t *Teller) start(e audit.Entry, f station.RunStarted) {
 
 // step tells an attempt; those that went well are joined in one line.
 func (t *Teller) step(e audit.Entry, f station.StepEnded) {
-	for _, m := range f.Measured {
-		if m.Name == "bound_by" {
-			t.boundBy = m.Value
-		}
-	}
+	t.measured(f)
 	if f.Outcome == station.OK || f.Outcome == station.Skipped {
 		name := text.Printable(f.Step)
 		if f.Attempt > 1 {
@@ -208,6 +204,30 @@ func (t *Teller) step(e audit.Entry, f station.StepEnded) {
 	}
 	if f.Trace != "" {
 		t.say(e, MarkNone, t.c.T("why.trace", "seq", e.Seq))
+	}
+}
+
+// measured takes what a step saw that belongs to the unit's summary.
+func (t *Teller) measured(f station.StepEnded) {
+	values := map[string]string{}
+	for _, m := range f.Measured {
+		values[m.Name] = m.Value
+	}
+	if by := values["bound_by"]; by != "" {
+		t.boundBy = by
+	}
+	if f.Kind != station.KindReadback || len(t.order) == 0 {
+		return
+	}
+	iccid := t.order[len(t.order)-1]
+	if values["card_iccid"] != "" {
+		iccid = values["card_iccid"]
+	}
+	switch state := values["state"]; {
+	case state != "":
+		t.profile(iccid, t.c.Word("state", state), "")
+	case f.Outcome != station.OK: // what the eUICC said when it was enabled no longer holds
+		t.profile(iccid, t.c.T("why.not_as_should"), "")
 	}
 }
 

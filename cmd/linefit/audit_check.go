@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"linefit/audit"
+	"linefit/station/text"
+)
+
+type auditCheckCmd struct {
+	keyFlag
+	Path       string `arg:"" placeholder:"PATH" help:"A unit bundle, an inclusion or consistency proof, a checkpoint, or a folder with an export as tiles; - for stdin."`
+	Checkpoint string `placeholder:"FILE" help:"For a consistency proof: the older checkpoint that someone kept."`
+	JSON       bool   `name:"json" help:"Print one JSON document."`
+}
+
+// checkDocument is what a check found.
+type checkDocument struct {
+	OK       bool            `json:"ok"`
+	Kind     string          `json:"kind"` // bundle, inclusion, consistency, checkpoint or tiles
+	Origin   string          `json:"origin"`
+	Size     uint64          `json:"size"`    // of the newest checkpoint
+	Entries  uint64          `json:"entries"` // that were checked
+	Units    []string        `json:"units,omitempty"`
+	Seq      uint64          `json:"seq,omitempty"`
+	OldSize  uint64          `json:"old_size,omitempty"`
+	OwnKey   bool            `json:"own_key"` // no key was given: it only fits together
+	Findings []audit.Finding `json:"findings"`
+}
+
+// Run checks what someone got from a station, with nothing but the station's
+// verifier key.
+func (c *auditCheckCmd) Run(a *app) error {
+	v, err := c.verifier()
+	if err != nil {
+		return err
+	}
+	d := checkDocument{OwnKey: v == nil, Findings: []audit.Finding{}}
+	if err := c.look(a, v, &d); err != nil {
+		return err
+	}
+	d.OK = len(d.Findings) == 0
+	if c.JSON {
+		err = printJSON(a.stdout, d)
+	} else {
+		d.print(a)
+	}
+	if err == nil && !d.OK {
+		err = exit(exitVerdict, nil)
+	}
+	return err
+}
+
+func (d checkDocument) print(a *app) {
+	for _, f := range d.Findings {
+		fmt.Fprintf(a.stdout, "BAD   %s\n", text.Printable(f.String()))
+	}
+	verdict := "good "
+	if !d.OK {
+		verdict = "BAD  "
+	}
+	fmt.Fprintf(a.stdout, "%s %s of log %s, %d entries", verdict, d.Kind, text.Printable(d.Origin), d.Entries)
+	if len(d.Units) > 0 {
+		fmt.Fprintf(a.stdout, " of %q", d.Units)
+	}
+	if d.Seq > 0 {
+		fmt.Fprintf(a.stdout, ", entry %d", d.Seq)
+	}
+	if d.Kind == "consistency" {
+		fmt.Fprintf(a.stdout, ", from %d", d.OldSize)
+	}
+	fmt.Fprintf(a.stdout, ", under a checkpoint of %d\n", d.Size)
+	if d.OwnKey {
+		fmt.Fprintln(a.stdout, "      (by its own key: it fits together; say --key to see whose it is)")
+	}
+}
+
+func (c *auditCheckCmd) look(a *app, v note.Verifier, d *checkDocument) error {
+	if st, err := os.Stat(c.Path); err == nil && st.IsDir() {
+		return c.tiles(v, d)
+	}
+	data, err := readInput(a, c.Path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case bytes.HasPrefix(data, []byte("{")):
+		return c.bundle(data, v, d)
+	case v == nil:
+		return exit(exitUsage, fmt.Errorf("%s names no key: say --key", c.Path))
+	case bytes.HasPrefix(data, []byte("c2sp.org/tlog-proof@")):
+		d.Kind = "inclusion"
+		p, err := audit.ParseProof(data)
+		if err != nil {
+			return exit(exitUsage, err)
+		}
+		e, err := p.Verify(v)
+		d.add(err)
+		d.head(p.Checkpoint)
+		d.Seq, d.Entries = e.Seq, 1
+		return nil
+	case bytes.HasPrefix(data, []byte("old ")):
+		return c.consistency(a, data, v, d)
+	}
+	d.Kind = "checkpoint"
+	_, err = audit.OpenCheckpoint(audit.PlainNote(data), v)
+	if errors.Is(err, audit.ErrCheckpointForm) {
+		return exit(exitUsage, fmt.Errorf("%s is no bundle, proof, checkpoint or folder of tiles", c.Path))
+	}
+	d.add(err)
+	d.head(audit.PlainNote(data))
+	return nil
+}
+
+// add takes an error as a finding.
+func (d *checkDocument) add(err error) {
+	var f *audit.FindingError
+	var decode *audit.DecodeError
+	switch {
+	case err == nil:
+	case errors.As(err, &f):
+		d.Findings = append(d.Findings, f.Finding)
+	case errors.As(err, &decode):
+		d.Findings = append(d.Findings, audit.Finding{Code: audit.FindEntry, Detail: err.Error()})
+	case errors.Is(err, audit.ErrCheckpointOrigin):
+		d.Findings = append(d.Findings, audit.Finding{Code: audit.FindOrigin, Detail: err.Error()})
+	case errors.Is(err, audit.ErrCheckpointKey):
+		d.Findings = append(d.Findings, audit.Finding{Code: audit.FindKey, Detail: err.Error()})
+	default:
+		d.Findings = append(d.Findings, audit.Finding{Code: audit.FindCheckpoint, Detail: err.Error()})
+	}
+}
+
+// head takes origin and size of a checkpoint, whatever its signature.
+func (d *checkDocument) head(signed []byte) {
+	if c, err := audit.ParseCheckpoint(signed); err == nil {
+		d.Origin, d.Size = c.Origin, c.Size
+	}
+}
+
+func (c *auditCheckCmd) bundle(data []byte, v note.Verifier, d *checkDocument) error {
+	d.Kind = "bundle"
+	b, err := audit.ParseBundle(data)
+	if err != nil {
+		d.add(err)
+		return nil
+	}
+	entries, findings := b.Verify(v)
+	d.Entries, d.Units = uint64(len(entries)), b.Units
+	d.Findings = append(d.Findings, findings...)
+	if n := len(b.Shards); n > 0 {
+		d.head([]byte(b.Shards[n-1].Checkpoint))
+	}
+	return nil
+}
+
+func (c *auditCheckCmd) consistency(a *app, data []byte, v note.Verifier, d *checkDocument) error {
+	d.Kind = "consistency"
+	if c.Checkpoint == "" {
+		return exit(exitUsage, errors.New("a consistency proof needs the older checkpoint: say --checkpoint FILE"))
+	}
+	kept, err := readInput(a, c.Checkpoint)
+	if err != nil {
+		return err
+	}
+	p, err := audit.ParseConsistency(data, kept, v)
+	d.add(err)
+	d.Origin, d.Size, d.OldSize = p.New.Origin, p.New.Size, p.Old.Size
+	return nil
+}
+
+func (c *auditCheckCmd) tiles(v note.Verifier, d *checkDocument) error {
+	d.Kind = "tiles"
+	dir := os.DirFS(c.Path)
+	if v == nil {
+		data, err := os.ReadFile(c.Path + "/station.vkey")
+		if err != nil {
+			return exit(exitUsage, fmt.Errorf("%s is no export as tiles: %w", c.Path, err))
+		}
+		if v, err = audit.ParseVKey(string(data)); err != nil {
+			d.add(err)
+			return nil
+		}
+	}
+	r := audit.CheckTiles(dir, v, nil)
+	d.Origin, d.Size, d.Entries = r.Origin, r.Size, r.Entries
+	d.Findings = append(d.Findings, r.Finding...)
+	return nil
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// writeOutput writes a file whole or not at all: a name is there only when
+// everything in it is. "-" is stdout.
+func writeOutput(a *app, path string, fn func(io.Writer) error) error {
+	if path == "-" {
+		w := bufio.NewWriter(a.stdout)
+		if err := fn(w); err != nil {
+			return errors.Join(err, w.Flush())
+		}
+		return w.Flush()
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return logExit(err)
+	}
+	w := bufio.NewWriter(tmp)
+	err = fn(w)
+	if err == nil {
+		err = errors.Join(w.Flush(), tmp.Chmod(0o644), tmp.Sync())
+	}
+	err = errors.Join(err, tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		if gone := os.Remove(tmp.Name()); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+	}
+	return err
+}

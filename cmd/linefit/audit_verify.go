@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"linefit/audit"
+	"linefit/audit/store"
+	"linefit/station/text"
+)
+
+type auditVerifyCmd struct {
+	storeFlags
+	keyFlag
+	Checkpoint string `placeholder:"FILE" help:"A checkpoint that someone kept, as a signed note or its base64; - for stdin. A log that lost or changed anything it covers is found."`
+}
+
+// Run verifies a log.
+func (c *auditVerifyCmd) Run(a *app) error {
+	vkey, err := c.vkey()
+	if err != nil {
+		return err
+	}
+	var kept []byte
+	if c.Checkpoint != "" {
+		if kept, err = readInput(a, c.Checkpoint); err != nil {
+			return err
+		}
+	}
+	if err := isFolder(c.Store); err != nil {
+		return err
+	}
+	r, err := store.Verify(a.ctx, c.Store, store.VerifyOptions{Key: vkey, Checkpoint: kept})
+	if err != nil {
+		return logExit(err)
+	}
+	if c.JSON {
+		err = printJSON(a.stdout, r)
+	} else {
+		printReport(a.stdout, r, vkey == "")
+	}
+	if err == nil && !r.OK {
+		err = exit(exitVerdict, nil)
+	}
+	return err
+}
+
+// readInput reads a file that was named on the command line, or stdin.
+func readInput(a *app, path string) ([]byte, error) {
+	if path == "-" {
+		data, err := io.ReadAll(io.LimitReader(a.stdin, maxInput))
+		if err != nil {
+			return nil, exit(exitUsage, err)
+		}
+		return data, nil
+	}
+	st, err := os.Stat(path)
+	if err == nil && st.Size() > maxInput {
+		return nil, exit(exitUsage, fmt.Errorf("%s has %d bytes, more than %d", path, st.Size(), maxInput))
+	}
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, exit(exitRefused, err)
+	case err != nil:
+		return nil, exit(exitUsage, err)
+	}
+	return data, nil
+}
+
+// maxInput bounds a file that is read whole: a bundle is the largest.
+const maxInput = 64 << 20
+
+// printReport prints what verifying found. own says that no key was given.
+func printReport(w io.Writer, r store.Report, own bool) {
+	p := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+	for _, f := range r.Findings {
+		p("BAD   %s", text.Printable(f.String()))
+	}
+	if r.OK {
+		p("good  %d entries in %d segments, %d bytes", r.Entries, r.Segments, r.Bytes)
+	} else {
+		p("BAD   %d findings in %d entries, %d segments, %d bytes", len(r.Findings), r.Entries, r.Segments, r.Bytes)
+	}
+	p("log   %s", text.Printable(r.Origin))
+	p("head  %d entries, root %s; %d published", r.Size, r.Root, r.Published)
+	p("key   %s", text.Printable(r.VKey))
+	if own {
+		p("      (the store's own: say --key to see that the log was not replaced as a whole)")
+	}
+	if r.Sim {
+		p("sim   a simulated station")
+	}
+	if r.Checkpoint != nil && r.OK {
+		p("kept  the given checkpoint of %d entries is in its past", *r.Checkpoint)
+	}
+	if r.Tail != nil {
+		p("tail  %d bytes behind the last batch in %s are not yet, or were never, acknowledged: %s", r.Tail.Bytes, r.Tail.File, r.Tail.What)
+	}
+	for _, d := range r.Accepted {
+		p("note  %s and %s went on in spite of %d findings: %s", text.Printable(d.Persons[0]), text.Printable(d.Persons[1]), len(d.Findings), text.Printable(d.Reason))
+	}
+}
+
+type auditHeadCmd struct {
+	storeFlags
+	keyFlag
+}
+
+// headDocument is the newest checkpoint as JSON.
+type headDocument struct {
+	Origin     string `json:"origin"`
+	Size       uint64 `json:"size"`
+	Root       string `json:"root"`
+	Checkpoint []byte `json:"checkpoint"` // the signed note, base64
+	VKey       string `json:"vkey"`
+	Sim        bool   `json:"sim"`
+}
+
+// Run prints the newest published checkpoint. Its signature is verified, the
+// entries are not read.
+func (c *auditHeadCmd) Run(a *app) error {
+	vkey, err := c.vkey()
+	if err != nil {
+		return err
+	}
+	l, err := c.open(vkey)
+	if err != nil {
+		return err
+	}
+	head, err := l.Published()
+	if err != nil {
+		return exit(exitVerdict, fmt.Errorf("%w; see linefit audit verify --store %s", err, c.Store))
+	}
+	if vkey != "" {
+		v, err := audit.ParseVKey(vkey)
+		if err != nil {
+			return err
+		}
+		if _, err := audit.OpenCheckpoint(head.Note, v); err != nil {
+			return c.refuse(a, err)
+		}
+	}
+	if c.JSON {
+		return printJSON(a.stdout, headDocument{
+			Origin: head.Origin, Size: head.Size, Root: head.Root.String(), Checkpoint: head.Note, VKey: l.VKey(), Sim: l.Sim(),
+		})
+	}
+	_, err = a.stdout.Write(head.Note)
+	return err
+}
