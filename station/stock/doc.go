@@ -60,6 +60,9 @@
 // where batch has the terms of station.StockBatch. A file has at most 64 MB and
 // 200,000 profiles.
 //
+// [Ledger.ImportBatch] does the same with a batch of prepared packages (SGP.41),
+// which are signed by an SM-DP+ that counts here, each for one eUICC and one try.
+//
 // A profile that names a customer or SKU, itself or by its batch, is offered to
 // such orders only, one whose batch names a work order to that work order only.
 package stock
