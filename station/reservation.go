@@ -152,7 +152,7 @@ func Settle(r *Run) Fact {
 		return ProfileSpent{Handle: h, Reason: cause}
 	case is(CodeSpent) || is(ProfileRefused):
 		return ProfileSpent{Handle: h, Reason: cause}
-	case is(CodeRefused) || is(ProfileMismatch):
+	case is(CodeRefused) || is(ProfileMismatch) || is(ProfileDuplicate) && r.asked():
 		return ProfileQuarantined{Handle: h, Reason: cause}
 	case !r.asked():
 		return ProfileReleased{Handle: h, Why: "nothing was asked of the server"}
@@ -170,12 +170,15 @@ func (r *Run) loadedPrepared() bool {
 	return r.Profile.Downloads == 0 && r.Downloads() == 0 && slices.ContainsFunc(r.Intents, func(in Intent) bool { return in.Profile == r.Profile.Handle && in.Effect == EffectLoad })
 }
 
-// asked reports whether the server may know this eUICC for the reserved profile.
+// asked reports whether the server may know this eUICC for the reserved profile:
+// an order is linked to an eUICC with its bound package. A session that was
+// cancelled before that, which is done with reasons that leave the order alive,
+// leaves nothing behind.
 func (r *Run) asked() bool {
 	if r.Profile.Downloads > 0 || r.Profile.Was != "" {
 		return true
 	}
-	return slices.ContainsFunc(r.Intents, func(in Intent) bool { return in.Profile == r.Profile.Handle })
+	return slices.ContainsFunc(r.Intents, func(in Intent) bool { return in.Effect == EffectGetBPP && in.Profile == r.Profile.Handle })
 }
 
 // left is what is known of the reserved profile on the eUICC: the last load's

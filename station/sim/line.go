@@ -275,6 +275,9 @@ func (w *World) CI() string { return hex.EncodeToString(w.ca.CI.Cert.SubjectKeyI
 // SMDP is the SM-DP+ without a socket.
 func (w *World) SMDP() http.RoundTripper { return w.smdp.RoundTripper() }
 
+// Provider is the SM-DP+ in its operator's hand.
+func (w *World) Provider() *smdpsim.Server { return w.smdp }
+
 // MES is the virtual MES.
 func (w *World) MES() *MES { return w.mes }
 

@@ -275,6 +275,9 @@ func (w *World) place(serial station.Serial, to Place) error {
 	return err
 }
 
+// Bring puts a unit that stands in no slot at the end of the queue.
+func (w *World) Bring(serial station.Serial) error { return w.place(serial, PlaceQueue) }
+
 // done reports whether no unit has anywhere to go.
 func (w *World) done() bool {
 	return !slices.ContainsFunc(w.ledger.units(), func(u UnitState) bool {

@@ -130,6 +130,9 @@ func (u *unit) remove() error {
 	return <-u.done
 }
 
+// CardOf gives a unit's card to somebody else, while the unit stands in no slot.
+func (w *World) CardOf(st UnitState) (*euiccsim.Card, error) { return w.card(st) }
+
 // card makes a unit's card from its image.
 func (w *World) card(st UnitState) (*euiccsim.Card, error) {
 	pki, err := w.ca.Card(st.EID)

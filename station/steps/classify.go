@@ -132,6 +132,8 @@ func classifyDownload(f *rsp.Failure) (station.Outcome, *station.Reason, bool) {
 		return station.Timeout, station.NewReason(station.ProfileUnknown, "%v", f), false
 	case f.Advice.Row == rsp.RowPrecheck:
 		return station.Error, station.NewReason(precheckCode(f), "%v", f), true
+	case errors.Is(f, rsp.ErrHost): // refused here, before anything was asked
+		return station.Error, station.NewReason(station.SMDPUntrusted, "%v", f), true
 	case !known:
 		_, r, final := classify(f.Err, station.EUICCProtocol)
 		return station.Error, r, final
@@ -151,11 +153,13 @@ func refine(code station.Code, f *rsp.Failure) station.Code {
 	var refusal *rsp.ServerError
 	var certificate *tls.CertificateVerificationError
 	refused := errors.As(f, &refusal)
-	is := func(subject, reason string) bool { return refused && refusal.Subject == subject && refusal.Reason == reason }
+	is := func(subject, reason string) bool {
+		return refused && refusal.Subject == subject && refusal.Reason == reason
+	}
 	switch f.Advice.Row {
 	case rsp.RowServerUnreached:
 		switch {
-		case errors.Is(f, rsp.ErrHost), errors.As(f, &certificate):
+		case errors.As(f, &certificate):
 			return station.SMDPUntrusted
 		case refused:
 			return station.SMDPRefused

@@ -118,10 +118,11 @@ func (s *session) reconcile(ctx context.Context, a *station.Attempt, c *card) (r
 		}
 		return failed(err, station.ProfileUnknown), true
 	}
-	if r.Outcome == rsp.Installed && r.Earlier && a.Run.Profile.Was == "" {
-		return hold(station.ProfileDuplicate, "profile %s was on the eUICC before this station downloaded it", detail.ICCID), true
-	}
 	found := station.Result{Effect: station.EffectLoad, Outcome: station.OK, State: string(r.Outcome), By: "reconcile", ICCID: detail.ICCID}
+	earlier := r.Outcome == rsp.Installed && r.Earlier && a.Run.Profile.Was == ""
+	if earlier { // a copy that this download did not install
+		found.Outcome, found.State = station.Fail, station.StateAbsent
+	}
 	if r.Installation != nil {
 		found.Sequence = r.Installation.Notification.Sequence
 		if f := r.Installation.Failure; f != nil {
@@ -134,8 +135,12 @@ func (s *session) reconcile(ctx context.Context, a *station.Attempt, c *card) (r
 	if err := a.Record(ctx, closing(a.Run, found)...); err != nil {
 		return failed(err, station.LogStopped), true
 	}
-	if r.Outcome == rsp.Installed {
+	if r.Outcome == rsp.Installed && !earlier {
 		return s.committed(ctx, a), true
+	}
+	if earlier {
+		s.forgetPackage(a.Run)
+		return hold(station.ProfileDuplicate, "profile %s was on the eUICC before this station downloaded it", detail.ICCID), true
 	}
 	s.forgetPackage(a.Run)
 	if r.Installation != nil && r.Installation.Failure != nil && r.Advice.Action == rsp.ActionStop {

@@ -1,6 +1,5 @@
 package steps_test
 
-import "time"
+import "errors"
 
-// epoch is the time with which a bubble begins.
-var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+var errNotAllowed = errors.New("not on the list")

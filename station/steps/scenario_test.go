@@ -1,149 +1,200 @@
 package steps_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
-	"linefit/modem/euiccsim"
-	"linefit/modem/smdpsim"
-	"linefit/station/sim"
+	"linefit/station"
 	"linefit/station/sim/simtest"
 )
 
+// scenario is a case of the failure table of modem/rsp, on a whole station.
 type scenario struct {
 	row, name string
 	options   func(*simtest.Options)
 	prepare   func(*simtest.Line)
 	at        simtest.Point
+	later     int           // passings of the point that go well first
+	hows      []simtest.How // default: [variants]
+	// want is the outcome for each of hows, the last one also for those behind
+	// it; see [outcome].
+	want []string
+	// mend takes the cause away before the unit runs once more; that run must
+	// pass, and again says with which profile.
+	mend  func(*simtest.Line)
+	again string // same, other; "" no second run
+	// foreign is a profile that came to the unit from elsewhere: no book has it.
+	foreign string
 }
 
-func refuse(point smdpsim.Point, subject, reason string) func(smdpsim.FaultPoint) smdpsim.Fault {
-	return func(p smdpsim.FaultPoint) smdpsim.Fault {
-		if p.Point != point {
-			return smdpsim.Fault{}
-		}
-		return smdpsim.Fault{Kind: smdpsim.FaultRefuse, Status: &smdpsim.Status{Subject: subject, Reason: reason, Message: "no"}}
+// variants are: the command failed; it failed but took effect; the station was
+// killed right there, before and after the effect.
+var variants = []simtest.How{simtest.Failed, simtest.TookEffect, simtest.KilledBefore, simtest.KilledAfter}
+
+// outcome is what came of a run, in the world's words where it has some:
+// verdict, reason, disposition; the profile on the card; the order at the
+// SM-DP+ with deliveries and wrong confirmation codes; the ledger and how often
+// it has asked; intents without a result.
+func outcome(l *simtest.Line, r simtest.Run, card string) string {
+	i, o := l.Item(r), l.Order(r)
+	verdict := string(r.Verdict.Verdict)
+	if c := r.Code(); c != "" {
+		verdict += " " + string(c)
 	}
-}
-
-func falsify(point smdpsim.Point, kind smdpsim.FaultKind, attempts int) func(smdpsim.FaultPoint) smdpsim.Fault {
-	return func(p smdpsim.FaultPoint) smdpsim.Fault {
-		if p.Point != point || attempts > 0 && p.Attempt > attempts {
-			return smdpsim.Fault{}
-		}
-		return smdpsim.Fault{Kind: kind}
+	if r.Profile == nil {
+		return fmt.Sprintf("%s, %s; nothing reserved", verdict, r.Disposition.Disposition)
 	}
+	s := fmt.Sprintf("%s, %s; card %s; order %s %d", verdict, r.Disposition.Disposition, card, o.State, o.Deliveries)
+	if o.WrongCodes > 0 {
+		s += fmt.Sprintf(" (%d wrong)", o.WrongCodes)
+	}
+	s += fmt.Sprintf("; ledger %s %d", i.State, i.Downloads)
+	if n := len(r.OpenIntents()); n > 0 {
+		s += fmt.Sprintf("; %d open", n)
+	}
+	return s
 }
 
-var scenarios = []scenario{
-	{row: "1", name: "network lost at initiateAuthentication", at: simtest.Server(smdpsim.InitiateAuthentication)},
-	{row: "1", name: "no network", prepare: func(l *simtest.Line) {
-		l.FaultAlways(simtest.Server(smdpsim.InitiateAuthentication), simtest.Failed)
-	}},
-	{row: "1", name: "server refuses its configuration", at: simtest.Server(smdpsim.InitiateAuthentication), options: func(o *simtest.Options) {
-		o.Server = refuse(smdpsim.InitiateAuthentication, "8.8.1", "3.8")
-	}},
-	{row: "2", name: "eUICC refuses the server", at: simtest.Card("AuthenticateServer"), options: func(o *simtest.Options) {
-		o.Server = falsify(smdpsim.InitiateAuthentication, smdpsim.FaultWrongSignature, 0)
-	}},
-	{row: "3a", name: "another EID", at: simtest.Server(smdpsim.AuthenticateClient), options: func(o *simtest.Options) {
-		o.Order = func(n int, o *smdpsim.Order) {
-			if n == 0 {
-				o.EID = "89049032123451234512345678901235"
-			}
-		}
-	}},
-	{row: "3a", name: "matching id refused", at: simtest.Server(smdpsim.AuthenticateClient), options: func(o *simtest.Options) {
-		o.Code = func(n int, row []string) {
-			if n == 0 {
-				row[1] = "LPA:1$" + sim.SMDPHost + "$UNKNOWN"
-			}
-		}
-	}},
-	{row: "3b", name: "expired", at: simtest.Server(smdpsim.AuthenticateClient), options: func(o *simtest.Options) {
-		o.Order = func(n int, o *smdpsim.Order) {
-			if n == 0 {
-				o.Expires = epoch
-			}
-		}
-	}},
-	{row: "3c", name: "not released", at: simtest.Server(smdpsim.AuthenticateClient), options: func(o *simtest.Options) {
-		o.Order = func(n int, o *smdpsim.Order) { o.Held = n == 0 }
-	}},
-	{row: "3c", name: "no memory", at: simtest.Server(smdpsim.AuthenticateClient), options: func(o *simtest.Options) {
-		o.Order = func(n int, o *smdpsim.Order) { o.Memory = 1 << 29 }
-	}},
-	{row: "4", name: "policy rules", at: simtest.Card("CancelSession"), options: func(o *simtest.Options) {
-		o.Order = func(n int, o *smdpsim.Order) {
-			o.Metadata.PPRs, o.Metadata.Owner = []int{smdpsim.PPR1}, &smdpsim.Owner{MCCMNC: [3]byte{0x00, 0xF1, 0x10}}
-		}
-		o.Card = func(_ sim.UnitState, o *euiccsim.Options) { o.RAT = []euiccsim.RATRule{} }
-	}},
-	{row: "5", name: "confirmation code missing", at: simtest.Card("CancelSession"), options: func(o *simtest.Options) {
-		o.Order = func(n int, o *smdpsim.Order) { o.ConfirmationCode = "4711" }
-		o.Code = func(n int, row []string) { row[1] = strings.TrimSuffix(row[1], "$$1") }
-	}},
-	{row: "5", name: "confirmation code wrong", at: simtest.Server(smdpsim.GetBoundProfilePackage), options: func(o *simtest.Options) {
-		o.Order = func(n int, o *smdpsim.Order) { o.ConfirmationCode = "4711" }
-		o.Code = func(n int, row []string) { row[2] = "4712" }
-	}},
-	{row: "6", name: "PrepareDownload refused", at: simtest.Card("PrepareDownload"), options: func(o *simtest.Options) {
-		o.Server = falsify(smdpsim.AuthenticateClient, smdpsim.FaultWrongSignature, 1)
-	}},
-	{row: "7", name: "package lost", at: simtest.Server(smdpsim.GetBoundProfilePackage)},
-	{row: "7", name: "package lost, no new binding", at: simtest.Server(smdpsim.GetBoundProfilePackage), options: func(o *simtest.Options) {
-		o.Order = func(n int, o *smdpsim.Order) { o.NoRebind = true }
-		o.Card = func(_ sim.UnitState, o *euiccsim.Options) { o.Faults[euiccsim.FaultForgetKeys] = -1 }
-	}},
-	{row: "8", name: "first block", at: simtest.Load(1)},
-	{row: "9", name: "middle of the load", at: simtest.Load(9)},
-	{row: "9", name: "last block", at: simtest.Load(-1)},
-	{row: "11", name: "no memory", at: simtest.Load(-1), options: func(o *simtest.Options) {
-		o.Card = func(_ sim.UnitState, o *euiccsim.Options) { o.Faults[euiccsim.FaultLoadMemory] = 1 }
-	}},
-	{row: "13", name: "profile element refused", at: simtest.Load(-1), options: func(o *simtest.Options) {
-		o.Card = func(_ sim.UnitState, o *euiccsim.Options) { o.Faults[euiccsim.FaultLoadElement] = 1 }
-	}},
-	{row: "13", name: "wrong MAC", at: simtest.Load(-1), options: func(o *simtest.Options) {
-		o.Server = falsify(smdpsim.GetBoundProfilePackage, smdpsim.FaultWrongMAC, 1)
-	}},
-	{row: "14", name: "notification lost", at: simtest.Server(smdpsim.HandleNotification)},
-	{row: "15", name: "removal", at: simtest.Card("RemoveNotification")},
-	{row: "16", name: "enable", at: simtest.Card("EnableProfile"), options: func(o *simtest.Options) {
-		o.Card = func(_ sim.UnitState, o *euiccsim.Options) { o.Faults[euiccsim.FaultCatBusy] = 1 }
-	}},
-	{row: "17", name: "REFRESH", at: simtest.Card("EnableProfile")},
+// cell is one line of the printed table.
+type cell struct {
+	order     int
+	row, text string
+	bad       bool
 }
 
+// TestScenario is the failure table: rows × what happens to the command × the
+// way to the card. It prints the table with -v.
 func TestScenario(t *testing.T) {
+	var mu sync.Mutex
+	var cells []cell
+	t.Cleanup(func() { printTable(t, cells) })
+	order := 0
 	for _, sc := range scenarios {
-		for _, how := range []simtest.How{simtest.Failed, simtest.TookEffect, simtest.KilledBefore, simtest.KilledAfter} {
+		hows := sc.hows
+		if hows == nil {
+			hows = variants
+		}
+		for n, how := range hows {
 			for _, csim := range []bool{false, true} {
-				t.Run(fmt.Sprint(sc.row, sc.name, how, csim), func(t *testing.T) {
+				order++
+				at, route := order, map[bool]string{false: "CGLA", true: "CSIM"}[csim]
+				t.Run(fmt.Sprintf("%s %s/%s/%s", sc.row, sc.name, how, route), func(t *testing.T) {
 					t.Parallel()
-					synctest.Test(t, func(t *testing.T) {
-						o := simtest.Options{CSIM: csim}
-						if sc.options != nil {
-							sc.options(&o)
-						}
-						l := simtest.New(t, o)
-						if sc.prepare != nil {
-							sc.prepare(l)
-						}
-						if sc.at != "" {
-							l.Fault(sc.at, how)
-						}
-						u, _ := l.World.Queued()
-						r := l.RunUnit(1)
-						i, order := l.Item(r), l.Order(r)
-						fmt.Printf("%-3s %-30s %-13s csim=%-5v struck=%d | %s %s %s | card %s | order %s deliveries %d wrong %d | ledger %s asked %d | open %d\n", sc.row, sc.name, how, csim, l.Struck(),
-							r.Verdict.Verdict, r.Code(), r.Disposition.Disposition, l.OnCard(u, i.ICCID), order.State, order.Deliveries, order.WrongCodes, i.State, i.Downloads, len(r.OpenIntents()))
-						l.Check()
-					})
+					got := ""
+					defer func() { // a cell that fails ends here
+						mu.Lock()
+						defer mu.Unlock()
+						cells = append(cells, cell{at, sc.row, fmt.Sprintf("%-38s %-13s %s  %s", sc.name, how, route, got), t.Failed()})
+					}()
+					synctest.Test(t, func(t *testing.T) { got = sc.run(t, how, csim, sc.want[min(n, len(sc.want)-1)]) })
 				})
 			}
+		}
+	}
+}
+
+// run plays one cell and returns what came of it.
+func (sc scenario) run(t *testing.T, how simtest.How, csim bool, want string) string {
+	o := simtest.Options{CSIM: csim}
+	if sc.options != nil {
+		sc.options(&o)
+	}
+	l := simtest.New(t, o)
+	if sc.prepare != nil {
+		sc.prepare(l)
+	}
+	if sc.at != "" {
+		l.FaultLater(sc.at, how, sc.later)
+	}
+	u, _ := l.World.Queued()
+	r := l.RunUnit(1)
+	if sc.at != "" && l.Struck() != 1 {
+		t.Errorf("the fault has struck %d times", l.Struck())
+	}
+	if r.Run == nil || r.Verdict == nil {
+		t.Fatalf("no run: %v", r.Refused)
+	}
+	got := outcome(l, r, l.OnCard(u, l.Item(r).ICCID))
+	if got != want {
+		t.Errorf("\n got %s\nwant %s\n%v", got, want, r.Verdict.Reason)
+	}
+	sc.check(t, l)
+	if sc.again != "" {
+		got += "; then " + sc.rerun(t, l, r)
+	}
+	return got
+}
+
+// rerun lets the unit run once more, without its fault.
+func (sc scenario) rerun(t *testing.T, l *simtest.Line, first simtest.Run) string {
+	l.Mend()
+	if sc.mend != nil {
+		sc.mend(l)
+	}
+	l.Allow(first.Unit, first.Disposition.Disposition)
+	r := l.RunUnit(1)
+	if r.Run == nil {
+		t.Fatalf("refused: %v", r.Refused)
+	}
+	got := "other"
+	if r.Profile != nil && first.Profile != nil && r.Profile.Handle == first.Profile.Handle {
+		got = "same"
+	}
+	if got != sc.again || r.Verdict.Verdict != station.Pass {
+		t.Errorf("the next run: %s %v with the %s profile, want %s", r.Verdict.Verdict, r.Verdict.Reason, got, sc.again)
+	}
+	sc.check(t, l)
+	return got
+}
+
+// check holds the log against the world.
+func (sc scenario) check(t *testing.T, l *simtest.Line) {
+	for _, p := range l.Account().Problems {
+		if sc.foreign == "" || !strings.Contains(p, sc.foreign) {
+			t.Error(p)
+		}
+	}
+}
+
+func printTable(t *testing.T, cells []cell) {
+	slices.SortFunc(cells, func(a, b cell) int { return cmp.Compare(a.order, b.order) })
+	var b strings.Builder
+	good := 0
+	for _, c := range cells {
+		mark := "ok "
+		if c.bad {
+			mark = "BAD"
+		} else {
+			good++
+		}
+		fmt.Fprintf(&b, "%s %-3s %s\n", mark, c.row, c.text)
+	}
+	for _, n := range notHere {
+		fmt.Fprintf(&b, "--- %-3s not tried here: %s\n", n.row, n.why)
+	}
+	t.Logf("failure table: %d of %d cells right\n%s", good, len(cells), b.String())
+}
+
+// TestEveryRowIsTriedOrNamed holds the list of rows against the table.
+func TestEveryRowIsTriedOrNamed(t *testing.T) {
+	seen := map[string]bool{}
+	for _, sc := range scenarios {
+		seen[strings.TrimRight(sc.row, "abc")] = true
+	}
+	for _, n := range notHere {
+		if seen[n.row] {
+			t.Errorf("row %s is tried and said not to be", n.row)
+		}
+		seen[n.row] = true
+	}
+	for n := 1; n <= 20; n++ {
+		if !seen[fmt.Sprint(n)] {
+			t.Errorf("row %d is neither tried nor named", n)
 		}
 	}
 }

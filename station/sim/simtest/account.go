@@ -105,7 +105,8 @@ func (l *Line) checkIntents(a *Account, r Run) {
 	for _, in := range r.OpenIntents() {
 		held := r.Disposition.Disposition == station.Hold || r.Code() != ""
 		switch in.Effect {
-		case station.EffectGetBPP, station.EffectCancel:
+		case station.EffectCancel: // with a reason that leaves the order alive, whether it took effect or not
+		case station.EffectGetBPP:
 			// The order may know this eUICC: its profile stays with it.
 			if i, ok := l.item(in.Profile); !ok || i.State == station.StockAvailable && i.EID == "" {
 				a.problem("run %s: %s of profile %s is open, and the profile is %s for anyone", r.ID, in.Effect, in.Profile, i.State)
@@ -155,15 +156,17 @@ func (l *Line) checkOrders(a *Account, items []station.StockItem) {
 		if i.Cap > 0 && i.Downloads > i.Cap {
 			a.problem("profile %s was asked for %d times, %d are allowed", o.ICCID, i.Downloads, i.Cap)
 		}
-		if i.State == station.StockSpent && (o.State == smdpsim.StateReleased || o.State == smdpsim.StateDownloaded) && o.Deliveries < o.Attempts && !l.capped(i) {
+		if i.State == station.StockSpent && (o.State == smdpsim.StateReleased || o.State == smdpsim.StateDownloaded) && o.Deliveries < o.Attempts && !capped(i) {
 			a.problem("profile %s is spent in the log; its order is %s with %d of %d deliveries", o.ICCID, o.State, o.Deliveries, o.Attempts)
 		}
 	}
 }
 
-// capped reports whether a profile was given up for the recipe's own cap.
-func (l *Line) capped(i station.StockItem) bool {
-	return i.Reason != nil && i.Reason.Code == station.CodeSpent && strings.Contains(i.Reason.Detail, "are allowed")
+// capped reports whether a profile was given up although its order lives: for the
+// recipe's own cap, or because the server does not bind it to another key.
+func capped(i station.StockItem) bool {
+	return i.Reason != nil && i.Reason.Code == station.CodeSpent &&
+		(strings.Contains(i.Reason.Detail, "are allowed") || strings.Contains(i.Reason.Detail, "8.2/3.7"))
 }
 
 // checkServer: no session was cancelled with a reason that ends the order.

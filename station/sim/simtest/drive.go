@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"linefit/audit"
+	"linefit/rework"
 	"linefit/station"
 	"linefit/station/sim"
 )
@@ -54,7 +55,7 @@ func (l *Line) Next(slot int) sim.UnitState {
 func (l *Line) RunUnit(slot int) Run {
 	l.t.Helper()
 	u := l.Next(slot)
-	before := len(l.Runs(u.Serial))
+	before := l.runs(u.Serial)
 	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		refused, done := l.tend(slot, u, before)
@@ -70,12 +71,40 @@ func (l *Line) RunUnit(slot int) Run {
 	return Run{}
 }
 
+// runs counts a unit's runs that are durable.
+func (l *Line) runs(unit station.Serial) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.started[string(unit)])
+}
+
+// Allow has people decide that a unit whose run did not pass may run again, as
+// its disposition asks for, and puts it at the end of the queue.
+func (l *Line) Allow(unit station.Serial, d station.Disposition) {
+	l.t.Helper()
+	ctx, desk, ref := l.t.Context(), l.Station.Desk, string(unit)
+	by := rework.Person{Actor: "qa-1", Role: rework.RoleQA}
+	var err error
+	switch d {
+	case station.Retest:
+	case station.Rework:
+		_, err = desk.Claim(ctx, by, ref)
+		if err == nil {
+			_, err = desk.Repair(ctx, by, ref, "found", "mended")
+		}
+	default:
+		_, err = desk.Dispose(ctx, by, ref, station.Retest, "looked at")
+	}
+	l.must(err)
+	l.must(l.World.Bring(unit))
+}
+
 // tend does what the slot needs from a person, and waits for a change.
 func (l *Line) tend(slot int, u sim.UnitState, before int) (refused *station.Reason, done bool) {
 	l.t.Helper()
 	changed, logged := l.Station.Changed(), l.st.Changed()
 	v, look := l.View(slot), l.World.Jig(slot).Look()
-	ran := len(l.Runs(u.Serial)) > before
+	ran := l.runs(u.Serial) > before
 	var err error
 	switch {
 	case v.Waiting == station.WaitBin:
@@ -90,7 +119,8 @@ func (l *Line) tend(slot int, u sim.UnitState, before int) (refused *station.Rea
 			return r.Reason, false
 		}
 	case v.State != station.SlotArmed && v.State != station.SlotRunning && v.State != station.SlotDone && look.Unit == "" && ran && l.drained():
-		return nil, true
+		_, err := l.Station.log.Gate(l.t.Context()) // the log has the unit's leaving, and whoever asks sees it
+		return nil, err == nil
 	}
 	if err != nil && !l.isDead() {
 		l.t.Logf("slot %d: %v", slot, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -54,8 +55,10 @@ type Options struct {
 	Server func(smdpsim.FaultPoint) smdpsim.Fault
 	Module func(unit sim.UnitState, point string, n int) (modemsim.Fault, bool)
 	// Code changes the n-th line of the imported list: batch, activation code,
-	// confirmation code, ICCID, cap.
-	Code func(n int, row []string)
+	// confirmation code, ICCID, cap. False leaves it out.
+	Code func(n int, row []string) bool
+	// Answer changes what an eUICC answers to a function, status word included.
+	Answer func(unit sim.UnitState, function string, response []byte) []byte
 }
 
 // Line is a simulated line with its station. It is driven by the test's
@@ -81,6 +84,7 @@ type Line struct {
 	mu       sync.Mutex // guards what follows
 	sockets  map[station.Serial]*socket
 	said     map[int]said
+	started  map[string]map[string]bool // runs by unit
 	passes   int
 	requests []smdpsim.Event
 }
@@ -89,7 +93,7 @@ type Line struct {
 // bubble call it inside; everything ends with the test.
 func New(t testing.TB, o Options) *Line {
 	t.Helper()
-	l := &Line{t: t, Dir: t.TempDir(), disk: storetest.NewDisk(), sockets: map[station.Serial]*socket{}, said: map[int]said{}}
+	l := &Line{t: t, Dir: folder(t), disk: storetest.NewDisk(), sockets: map[station.Serial]*socket{}, said: map[int]said{}, started: map[string]map[string]bool{}}
 	l.opt = l.defaults(o)
 	l.key = testKey(t)
 	l.openWorld()
@@ -97,6 +101,22 @@ func New(t testing.TB, o Options) *Line {
 	t.Cleanup(l.stop)
 	l.begin()
 	return l
+}
+
+// folder is a folder for a line that goes with the test, in memory where the
+// machine has a place for that: nothing here is about a disk.
+func folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "linefit-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("remove: %v", err)
+		}
+	})
+	return dir
 }
 
 func (l *Line) defaults(o Options) Options {
@@ -184,7 +204,7 @@ func (l *Line) openWorld() {
 
 // socket puts the plan between a module and its card.
 func (l *Line) socket(u sim.UnitState, c modemsim.Card) modemsim.Card {
-	s := &socket{Card: c, line: l}
+	s := &socket{Card: c, line: l, unit: u}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sockets[u.Serial] = s

@@ -166,6 +166,10 @@ func (l *Line) durable(e audit.Entry) {
 	switch f := f.(type) {
 	case station.RunStarted:
 		s = said{run: e.Run}
+		if l.started[e.Unit] == nil {
+			l.started[e.Unit] = map[string]bool{}
+		}
+		l.started[e.Unit][e.Run] = true
 	case station.RunVerdict:
 		s.verdict = f.Verdict
 	case station.UnitDisposed:

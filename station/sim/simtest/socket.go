@@ -7,6 +7,7 @@ import (
 
 	"linefit/modem/modemsim"
 	"linefit/modem/wire"
+	"linefit/station/sim"
 )
 
 // functions are the ES10 functions by the tag that begins their request (SGP.22
@@ -24,6 +25,7 @@ var functions = map[wire.Tag]string{
 type socket struct {
 	modemsim.Card
 	line *Line
+	unit sim.UnitState
 
 	chain   wire.Tag // first tag of the STORE DATA chain under way
 	total   int      // bytes of the bound profile package under way; 0: none
@@ -47,7 +49,11 @@ func (s *socket) Transmit(command []byte) ([]byte, time.Duration) {
 	if how.before() {
 		return []byte{0x6F, 0x00}, 0
 	}
-	return s.Card.Transmit(command)
+	response, busy := s.Card.Transmit(command)
+	if change := s.line.opt.Answer; change != nil {
+		response = change(s.unit, functions[s.chain], response)
+	}
+	return response, busy
 }
 
 // arm makes the module do what the station is to see.

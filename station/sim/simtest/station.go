@@ -221,8 +221,8 @@ func (s *Station) stockUp() {
 	for i, c := range codes {
 		text := c.Text.Reveal()
 		row := []string{"demo", text, "", string(c.ICCID), itoa(c.Cap)}
-		if l.opt.Code != nil {
-			l.opt.Code(i, row)
+		if l.opt.Code != nil && !l.opt.Code(i, row) {
+			continue
 		}
 		b.WriteString(strings.Join(row, ",") + "\n")
 	}

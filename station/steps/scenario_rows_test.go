@@ -1,0 +1,309 @@
+package steps_test
+
+import (
+	"strings"
+	"time"
+
+	"linefit/modem/euiccsim"
+	"linefit/modem/modemsim"
+	"linefit/modem/smdpsim"
+	"linefit/station/sim"
+	"linefit/station/sim/simtest"
+)
+
+// notHere are the rows that no run of this station comes to, with the reason.
+var notHere = []struct{ row, why string }{
+	{"18", "scrapping a unit runs no recipe that deletes its profile; profile.delete by itself: TestDelete"},
+	{"20", "packages prepared for in-factory loading (SGP.41) are not loaded by any step yet"},
+}
+
+// Outcomes that many cells share.
+const (
+	passed      = "pass, release; card enabled; order installed 1; ledger installed 1"
+	passedAsk2  = "pass, release; card enabled; order installed 1; ledger installed 2"
+	passedTwice = "pass, release; card enabled; order installed 2; ledger installed 2"
+	unused      = "; card absent; order released 0; ledger available 0"
+	held        = "; card absent; order released 0; ledger quarantined 0"
+)
+
+// epoch is the time with which a bubble begins.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// refuse makes the SM-DP+ refuse a function with a status code.
+func refuse(point smdpsim.Point, subject, reason string) func(*simtest.Options) {
+	return func(o *simtest.Options) {
+		o.Server = func(p smdpsim.FaultPoint) smdpsim.Fault {
+			if p.Point != point {
+				return smdpsim.Fault{}
+			}
+			return smdpsim.Fault{Kind: smdpsim.FaultRefuse, Status: &smdpsim.Status{Subject: subject, Reason: reason, Message: "no"}}
+		}
+	}
+}
+
+// falsify falsifies the first answers of a function, 0: all.
+func falsify(point smdpsim.Point, kind smdpsim.FaultKind, attempts int) func(*simtest.Options) {
+	return func(o *simtest.Options) {
+		o.Server = func(p smdpsim.FaultPoint) smdpsim.Fault {
+			if p.Point != point || attempts > 0 && p.Attempt > attempts {
+				return smdpsim.Fault{}
+			}
+			return smdpsim.Fault{Kind: kind}
+		}
+	}
+}
+
+// order changes the first order.
+func order(change func(*smdpsim.Order)) func(*simtest.Options) {
+	return func(o *simtest.Options) {
+		o.Order = func(n int, o *smdpsim.Order) {
+			if n == 0 {
+				change(o)
+			}
+		}
+	}
+}
+
+// card changes the unit's card.
+func card(change func(*euiccsim.Options)) func(*simtest.Options) {
+	return func(o *simtest.Options) {
+		o.Card = func(_ sim.UnitState, c *euiccsim.Options) { change(c) }
+	}
+}
+
+func fault(f euiccsim.Fault, n int) func(*simtest.Options) {
+	return card(func(c *euiccsim.Options) { c.Faults[f] = n })
+}
+
+// both joins options.
+func both(list ...func(*simtest.Options)) func(*simtest.Options) {
+	return func(o *simtest.Options) {
+		for _, f := range list {
+			f(o)
+		}
+	}
+}
+
+// code changes the first line of the imported list.
+func code(change func(row []string) bool) func(*simtest.Options) {
+	return func(o *simtest.Options) {
+		o.Code = func(n int, row []string) bool { return n > 0 || change(row) }
+	}
+}
+
+// release has the operator release the first order, and a person put the
+// profile back into the stock.
+func release(l *simtest.Line) {
+	if _, err := l.World.Provider().Release("order-00001"); err != nil {
+		panic(err)
+	}
+}
+
+var scenarios = []scenario{
+	// 1: network, TLS, the server's configuration.
+	{row: "1", name: "network lost", at: simtest.Server(smdpsim.InitiateAuthentication), want: []string{passed}},
+	{row: "1", name: "no network for minutes", hows: []simtest.How{simtest.Failed, simtest.TookEffect},
+		prepare: func(l *simtest.Line) {
+			l.FaultAlways(simtest.Server(smdpsim.InitiateAuthentication), simtest.Failed)
+		},
+		want: []string{"inconclusive smdp.unreachable, retest" + unused}, again: "same"},
+	{row: "1", name: "address refused", at: simtest.Server(smdpsim.InitiateAuthentication),
+		options: refuse(smdpsim.InitiateAuthentication, "8.8.1", "3.8"),
+		want:    []string{"inconclusive smdp.refused, retest" + unused}},
+	{row: "1", name: "host not allowed", hows: variants[:1],
+		options: func(o *simtest.Options) { o.AllowHost = func(string) error { return errNotAllowed } },
+		want:    []string{"inconclusive smdp.untrusted, retest" + unused}},
+	{row: "1", name: "no answer to authenticateClient", at: simtest.Server(smdpsim.AuthenticateClient), want: []string{passed}},
+
+	// 2: the eUICC does not accept the server.
+	{row: "2", name: "server's signature wrong", at: simtest.Card("AuthenticateServer"),
+		options: falsify(smdpsim.InitiateAuthentication, smdpsim.FaultWrongSignature, 0),
+		want:    []string{"inconclusive smdp.untrusted, retest" + unused}},
+
+	// 3a: another EID, matching id refused.
+	{row: "3a", name: "another EID", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
+		options: order(func(o *smdpsim.Order) { o.EID = "89049032123451234512345678901235" }),
+		want:    []string{"inconclusive code.refused, retest" + held}},
+	{row: "3a", name: "matching id refused", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
+		options: code(func(row []string) bool { row[1] = "LPA:1$" + sim.SMDPHost + "$UNKNOWN"; return true }),
+		want:    []string{"inconclusive code.refused, retest" + held}},
+
+	// 3b: too many tries, expired.
+	{row: "3b", name: "expired", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
+		options: order(func(o *smdpsim.Order) { o.Expires = epoch }),
+		want:    []string{"inconclusive code.spent, retest; card absent; order error 0; ledger spent 0"}},
+	{row: "3b", name: "tried too often", at: simtest.Server(smdpsim.GetBoundProfilePackage), again: "other",
+		hows:    []simtest.How{simtest.TookEffect, simtest.KilledAfter},
+		options: both(order(func(o *smdpsim.Order) { o.Attempts = 1 }), code(func(row []string) bool { row[4] = "5"; return true })),
+		want:    []string{"inconclusive code.spent, retest; card absent; order error 1; ledger spent 1"}},
+
+	// 3c: not released, no room.
+	{row: "3c", name: "not released", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
+		options: order(func(o *smdpsim.Order) { o.Held = true }), mend: release,
+		want: []string{"inconclusive code.refused, retest; card absent; order available 0; ledger quarantined 0"}},
+	{row: "3c", name: "no room", at: simtest.Server(smdpsim.AuthenticateClient),
+		options: func(o *simtest.Options) { o.Order = func(_ int, o *smdpsim.Order) { o.Memory = 1 << 29 } },
+		want:    []string{"fail euicc.memory, rework" + unused}},
+
+	// 4: what is checked before money moves.
+	{row: "4", name: "policy rules not allowed", at: simtest.Card("CancelSession"),
+		options: both(order(func(o *smdpsim.Order) {
+			o.Metadata.PPRs, o.Metadata.Owner = []int{smdpsim.PPR1}, &smdpsim.Owner{MCCMNC: [3]byte{0x00, 0xF1, 0x10}}
+		}), card(func(c *euiccsim.Options) { c.RAT = []euiccsim.RATRule{} })),
+		want: openCancel("inconclusive profile.policy, hold" + unused)},
+	{row: "4", name: "another profile than ordered", at: simtest.Card("CancelSession"),
+		options: func(o *simtest.Options) {
+			o.Code = func(n int, row []string) bool { // two lines of the list are mixed up
+				row[3] = map[int]string{0: "89880000000000000025", 1: "89880000000000000017", 2: row[3]}[n]
+				return true
+			}
+		},
+		want: openCancel("inconclusive profile.mismatch, hold" + held)},
+	{row: "4", name: "a profile from elsewhere", at: simtest.Card("GetProfilesInfo"), options: earlierCopy(false), foreign: "89880000000000000017",
+		prepare: func(l *simtest.Line) { u, _ := l.World.Queued(); l.Elsewhere(u, 0, false) },
+		want:    []string{"inconclusive euicc.leftover, hold; nothing reserved"}},
+
+	// 5: confirmation code. A wrong one is never tried in a loop.
+	{row: "5", name: "confirmation code missing", at: simtest.Card("CancelSession"), again: "other",
+		options: both(order(func(o *smdpsim.Order) { o.ConfirmationCode = "4711" }),
+			code(func(row []string) bool { row[1] = strings.TrimSuffix(row[1], "$$1"); return true })),
+		want: openCancel("inconclusive code.refused, retest" + held)},
+	{row: "5", name: "confirmation code wrong", at: simtest.Server(smdpsim.GetBoundProfilePackage), again: "other",
+		options: both(order(func(o *smdpsim.Order) { o.ConfirmationCode = "4711" }), code(func(row []string) bool { row[2] = "4712"; return true })),
+		want: []string{
+			"inconclusive code.refused, retest; card absent; order released 0 (1 wrong); ledger quarantined 2",
+			"inconclusive code.refused, retest; card absent; order released 0 (2 wrong); ledger quarantined 2",
+			"inconclusive code.refused, retest; card absent; order released 0 (1 wrong); ledger quarantined 2",
+			"inconclusive code.refused, retest; card absent; order released 0 (2 wrong); ledger quarantined 2",
+		}},
+	{row: "5", name: "confirmation code right", at: simtest.Server(smdpsim.GetBoundProfilePackage),
+		options: both(order(func(o *smdpsim.Order) { o.ConfirmationCode = "4711" }), code(func(row []string) bool { row[2] = "4711"; return true })),
+		want:    []string{passedAsk2, passedTwice, passedAsk2, passedTwice}},
+
+	// 6: PrepareDownload.
+	{row: "6", name: "PrepareDownload refused", at: simtest.Card("PrepareDownload"),
+		options: falsify(smdpsim.AuthenticateClient, smdpsim.FaultWrongSignature, 1), want: []string{passed}},
+
+	// 7: the package is lost on its way.
+	{row: "7", name: "package lost", at: simtest.Server(smdpsim.GetBoundProfilePackage),
+		want: []string{passedAsk2, passedTwice, passedAsk2, passedTwice}},
+	{row: "7", name: "package lost, not bound again", at: simtest.Server(smdpsim.GetBoundProfilePackage), again: "other",
+		hows: []simtest.How{simtest.TookEffect, simtest.KilledAfter},
+		options: func(o *simtest.Options) {
+			o.Server = func(p smdpsim.FaultPoint) smdpsim.Fault {
+				if p.Point != smdpsim.GetBoundProfilePackage || p.Attempt != 2 {
+					return smdpsim.Fault{}
+				}
+				return smdpsim.Fault{Kind: smdpsim.FaultRefuse, Status: &smdpsim.Status{Subject: "8.2", Reason: "3.7", Message: "no"}}
+			}
+		},
+		want: []string{"inconclusive code.spent, retest; card absent; order downloaded 1; ledger spent 2"}},
+	{row: "7", name: "package of another session", options: falsify(smdpsim.GetBoundProfilePackage, smdpsim.FaultWrongTransactionID, 1),
+		hows: variants[:1], want: []string{passedTwice}},
+
+	// 8: the package is there, the station dies before the first block.
+	{row: "8", name: "before the first block", at: simtest.Load(1), want: []string{passedTwice}},
+	{row: "8", name: "package kept, load not recorded", at: simtest.Fact("result/1"), hows: variants[2:], want: []string{passedTwice}},
+	{row: "8", name: "load recorded", at: simtest.Fact("intent/1"), later: 1, hows: variants[2:], want: []string{passedTwice}},
+
+	// 9: an AT error or no answer in the middle of the load.
+	{row: "9", name: "middle of the load", at: simtest.Load(9), want: []string{passedTwice}},
+	{row: "9", name: "middle of the load, no answer", at: simtest.Load(9), hows: []simtest.How{simtest.Lost, simtest.AnswerLost}, want: []string{passedTwice}},
+	{row: "9", name: "last block", at: simtest.Load(-1), want: []string{passedTwice, passed, passedTwice, passed}},
+	{row: "9", name: "last block, no answer", at: simtest.Load(-1), hows: []simtest.How{simtest.Lost, simtest.AnswerLost}, want: []string{passedTwice, passed}},
+
+	// 10: power lost in the load.
+	{row: "10", name: "middle of the load", at: simtest.Load(9), hows: power, want: []string{passedTwice}},
+	{row: "10", name: "last block", at: simtest.Load(-1), hows: power, want: []string{passedTwice, passed, passed}},
+	{row: "10", name: "middle, card writes no result", at: simtest.Load(9), hows: power,
+		options: card(func(c *euiccsim.Options) { c.NoInterruption = true }), want: []string{passedTwice}},
+
+	// 11: results 10 and 11.
+	{row: "11", name: "no memory", at: simtest.Load(-1), options: fault(euiccsim.FaultLoadMemory, 1), want: []string{
+		"pass, release; card enabled; order installed 3; ledger installed 3", passedTwice,
+		"pass, release; card enabled; order installed 3; ledger installed 3", passedTwice,
+	}},
+	{row: "11", name: "no memory, for good", options: fault(euiccsim.FaultLoadMemory, -1), hows: variants[:1],
+		want: []string{"inconclusive code.spent, retest; card absent; order downloaded 3; ledger spent 3"}},
+
+	// 12: result 9, the profile is there from before.
+	{row: "12", name: "an earlier copy that was not listed", at: simtest.Load(4), options: earlierCopy(true), foreign: "89880000000000000017",
+		prepare: func(l *simtest.Line) { u, _ := l.World.Queued(); l.Elsewhere(u, 0, false) },
+		want: []string{
+			"inconclusive profile.duplicate, hold; card disabled; order downloaded 1; ledger quarantined 1",
+			"inconclusive profile.duplicate, hold; card disabled; order error 1; ledger quarantined 1",
+			"inconclusive profile.duplicate, hold; card disabled; order downloaded 1; ledger quarantined 1",
+			"inconclusive profile.duplicate, hold; card disabled; order error 1; ledger quarantined 1",
+		}},
+
+	// 13: any other result.
+	{row: "13", name: "profile element refused", at: simtest.Load(-1), options: fault(euiccsim.FaultLoadElement, 1), again: "other", want: []string{
+		"fail profile.refused, retest; card absent; order error 2; ledger spent 2", "fail profile.refused, retest; card absent; order error 1; ledger spent 1",
+		"fail profile.refused, retest; card absent; order error 2; ledger spent 2", "fail profile.refused, retest; card absent; order error 1; ledger spent 1",
+	}},
+	{row: "13", name: "wrong MAC", at: simtest.Load(-1), options: falsify(smdpsim.GetBoundProfilePackage, smdpsim.FaultWrongMAC, 1), want: []string{
+		passedTwice, "fail profile.refused, retest; card absent; order error 1; ledger spent 1",
+		passedTwice, "fail profile.refused, retest; card absent; order error 1; ledger spent 1",
+	}},
+
+	// 14, 15: the notification is not delivered, or not removed.
+	{row: "14", name: "notification", at: simtest.Server(smdpsim.HandleNotification), want: []string{passed}},
+	{row: "14", name: "notification of the enabling", at: simtest.Server(smdpsim.HandleNotification), later: 1, want: []string{passed}},
+	{row: "15", name: "removal", at: simtest.Card("RemoveNotification"), want: []string{passed}},
+	{row: "15", name: "removal, no answer", at: simtest.Card("RemoveNotification"), hows: []simtest.How{simtest.Lost, simtest.AnswerLost}, want: []string{passed}},
+
+	// 16, 17: enabling, and what REFRESH leaves unclear.
+	{row: "16", name: "catBusy", at: simtest.Card("EnableProfile"), options: fault(euiccsim.FaultCatBusy, 1), want: []string{passed}},
+	{row: "17", name: "enable", at: simtest.Card("EnableProfile"), want: []string{passed}},
+	{row: "17", name: "enable, no answer", at: simtest.Card("EnableProfile"), hows: []simtest.How{simtest.Lost, simtest.AnswerLost}, want: []string{passed}},
+	{row: "17", name: "enable, power lost", at: simtest.Card("EnableProfile"), hows: power, want: []string{passed}},
+	{row: "17", name: "enable, effect with REFRESH", at: simtest.Card("EnableProfile"), options: card(func(c *euiccsim.Options) { c.Effect = euiccsim.EffectAfterRefresh }), want: []string{passed}},
+	{row: "17", name: "no REFRESH from the card", at: simtest.Card("EnableProfile"), options: fault(euiccsim.FaultNoRefresh, -1), want: []string{passed}},
+	{row: "17", name: "module ignores REFRESH", at: simtest.Card("EnableProfile"), want: []string{passed}, options: func(o *simtest.Options) {
+		o.Module = func(_ sim.UnitState, point string, _ int) (modemsim.Fault, bool) {
+			return modemsim.Fault{Kind: modemsim.FaultLost}, point == "refresh"
+		}
+	}},
+
+	// 19: the order was ended elsewhere; this station never ends one (see
+	// simtest.Line.Check).
+	{row: "19", name: "order ended elsewhere", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
+		prepare: func(l *simtest.Line) {
+			if _, err := l.World.Provider().Withdraw("order-00001"); err != nil {
+				panic(err)
+			}
+		},
+		want: []string{"inconclusive code.refused, retest; card absent; order unavailable 0; ledger quarantined 0"}},
+}
+
+// power is a unit that loses its supply, alone or with the station.
+var power = []simtest.How{simtest.PowerBefore, simtest.PowerAfter, simtest.KilledAfter}
+
+// openCancel is an outcome where a cancel that failed stays without a result,
+// and one whose end was found out after a restart does not.
+func openCancel(s string) []string { return []string{s + "; 1 open", s + "; 1 open", s, s} }
+
+// earlierCopy is a unit whose eUICC has the first profile from somewhere else.
+// hidden leaves it out of the list until it is in the way.
+func earlierCopy(hidden bool) func(*simtest.Options) {
+	return func(o *simtest.Options) {
+		o.Order = func(n int, o *smdpsim.Order) {
+			if n == 1 {
+				o.Generic.ICCID = "89880000000000000017"
+			}
+		}
+		o.Code = func(n int, _ []string) bool { return n > 0 }
+		if !hidden {
+			return
+		}
+		loading := false
+		o.Card = func(_ sim.UnitState, c *euiccsim.Options) { c.Direct = true }
+		o.Answer = func(_ sim.UnitState, function string, response []byte) []byte {
+			loading = loading || function == ""
+			if function == "GetProfilesInfo" && !loading {
+				return []byte{0xBF, 0x2D, 0x02, 0xA0, 0x00, 0x90, 0x00}
+			}
+			return response
+		}
+	}
+}
