@@ -312,9 +312,12 @@ func (s *session) notInstalled(ctx context.Context, a *station.Attempt, r *rsp.R
 	if errors.As(err, &refused) && refused.Function == rsp.GetBoundProfilePackage {
 		facts = append(facts, s.closeEffect(ctx, a, station.EffectGetBPP, station.Result{Outcome: station.Fail, By: "answer", Code: refused.Subject + "/" + refused.Reason}))
 	}
-	if f.Cancelled {
+	if f.Cancelled || f.CancelErr != nil {
 		outcome := station.OK
-		if f.CancelErr != nil {
+		switch { // the order lives in every case: see rsp.Download
+		case !f.Cancelled:
+			outcome = station.Timeout
+		case f.CancelErr != nil:
 			outcome = station.Error
 		}
 		facts = append(facts, s.closeEffect(ctx, a, station.EffectCancel, station.Result{Outcome: outcome, By: "answer"}))
