@@ -184,7 +184,7 @@ func precheck(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	// What waits on the eUICC from before may be pushed out by what comes: it is
 	// taken over first.
 	if err := s.takeOver(ctx, a, c, pending); err != nil {
-		return failed(err, station.VaultFault)
+		return failed(err, station.EUICCProtocol)
 	}
 	s.seen.survey = &rsp.Survey{Profiles: profiles, Pending: pending}
 	measured := []station.Measurement{
