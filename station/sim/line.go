@@ -58,6 +58,7 @@ type World struct {
 	mesAt  net.Listener
 	root   []byte // PEM of the CI
 
+	lock   *os.File
 	slotOf sync.Map // ident.EID -> *Jig: who is charged for the server's time
 }
 
@@ -79,20 +80,33 @@ func Open(opt Options) (*World, error) {
 			return nil, fmt.Errorf("simulated line: %w", err)
 		}
 	}
-	w := &World{opt: opt, plan: plan, jigs: map[int]*Jig{}}
+	lock, err := lockWorld(opt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	w := &World{opt: opt, plan: plan, jigs: map[int]*Jig{}, lock: lock}
+	if err := w.open(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return w, nil
+}
+
+// open reads the world's files, or makes them.
+func (w *World) open() (err error) {
+	opt := w.opt
 	for slot := 1; slot <= opt.Slots; slot++ {
 		w.jigs[slot] = newJig(slot)
 	}
 	if w.ca, err = authority(filepath.Join(opt.Dir, "ca.json")); err != nil {
-		return nil, err
+		return err
 	}
 	if w.ledger, err = openLedger(filepath.Join(opt.Dir, "world.json"), opt.Seed, opt.Faults, opt.Units, w.fresh); err != nil {
-		return nil, err
+		return err
 	}
 	if err := w.openServers(); err != nil {
-		return nil, err
+		return err
 	}
-	return w, w.restore()
+	return w.restore()
 }
 
 // authority reads the line's test CA, or makes one.
@@ -325,5 +339,5 @@ func (w *World) Close() error {
 			errs = append(errs, u.remove())
 		}
 	}
-	return errors.Join(append(errs, w.smdp.Close())...)
+	return errors.Join(append(errs, w.smdp.Close(), w.lock.Close())...)
 }
