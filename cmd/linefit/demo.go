@@ -249,8 +249,12 @@ func (d *demo) headless(a *app) (sum summary, err error) {
 	defer func() { err = errors.Join(err, d.plant.close(), d.world.Close()) }()
 	ctx, stop := context.WithCancel(a.ctx)
 	defer stop()
+	serve, _, err := d.serveAPI(ctx)
+	if err != nil {
+		return sum, err
+	}
 	finished := false
-	err = d.plant.run(ctx, d.world.Serve, func(ctx context.Context) error {
+	err = d.plant.run(ctx, d.world.Serve, serve, func(ctx context.Context) error {
 		defer stop()
 		if err := d.stockUp(ctx); err != nil {
 			return err
