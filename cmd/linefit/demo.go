@@ -40,7 +40,7 @@ type demoCmd struct {
 	Baud     int    `default:"115200" help:"Line rate of the virtual modules; 0: no pacing."`
 	Dir      string `type:"path" placeholder:"DIR" help:"Keep the store there, and go on with what is there."`
 	JSON     bool   `name:"json" help:"Print the summary as one JSON document."`
-	Listen   string `placeholder:"HOST:PORT" help:"Serve the station's API there too; changes take no token in a demo's own socket only."`
+	Listen   string `placeholder:"HOST:PORT" help:"Serve the API there too; what changes state needs the token in DIR/api.token."`
 	Lang     string `default:"en" help:"Language of the screen: en or zh."`
 }
 

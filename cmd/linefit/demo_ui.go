@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,8 +11,10 @@ import (
 	"github.com/charmbracelet/x/term"
 	"golang.org/x/sync/errgroup"
 
+	"linefit/station"
 	"linefit/station/mes"
 	"linefit/station/sim"
+	"linefit/station/stock"
 	"linefit/station/text"
 	"linefit/ui"
 	"linefit/ui/client"
@@ -30,7 +33,15 @@ const maxSocketPath = 100
 // serveAPI serves the station's API on a socket in the demo's folder, and on
 // --listen where that is given.
 func (d *demo) serveAPI(ctx context.Context) (serve func(context.Context) error, socket string, err error) {
-	server, err := mes.NewServer(d.plant.serverOptions())
+	opt := d.plant.serverOptions()
+	if d.cmd.Listen != "" {
+		token, err := demoToken(filepath.Join(d.dir, "api.token"))
+		if err != nil {
+			return nil, "", exit(exitMissing, err)
+		}
+		opt.Tokens = []mes.Token{token}
+	}
+	server, err := mes.NewServer(opt)
 	if err != nil {
 		return nil, "", err
 	}
@@ -43,6 +54,15 @@ func (d *demo) serveAPI(ctx context.Context) (serve func(context.Context) error,
 		return nil, "", exit(exitMissing, err)
 	}
 	return func(ctx context.Context) error { return server.Serve(ctx, listeners) }, socket, nil
+}
+
+// demoToken makes a token for changes over TCP and leaves it in a file.
+func demoToken(file string) (mes.Token, error) {
+	text := rand.Text()
+	if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
+		return mes.Token{}, err
+	}
+	return mes.Token{Name: string(station.ActorMES), Secret: stock.NewSecret([]byte(text))}, nil
 }
 
 // screen shows the running line until the person leaves it.
