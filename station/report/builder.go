@@ -78,7 +78,8 @@ const (
 
 // openRun is what is kept of a run until it ends, beside Run.
 type openRun struct {
-	steps     int // attempts so far
+	steps     int               // attempts so far
+	kinds     map[string]string // of the steps, by id
 	unclosed  map[int]bool
 	downloads []int64
 	loading   bool // it has begun to load a profile
@@ -156,7 +157,7 @@ func (b *Builder) begin(r *Run) {
 func (b *Builder) extra(r *Run) *openRun {
 	x := b.open[r.ID]
 	if x == nil {
-		x = &openRun{unclosed: map[int]bool{}}
+		x = &openRun{kinds: map[string]string{}, unclosed: map[int]bool{}}
 		b.open[r.ID] = x
 	}
 	return x

@@ -37,6 +37,7 @@ type interop struct {
 func (b *Builder) step(r *Run, f station.StepEnded) {
 	x := b.extra(r)
 	x.steps++
+	x.kinds[f.Step] = f.Kind
 	b.used += f.Millis
 	good := f.Outcome == station.OK || f.Outcome == station.Skipped
 	if f.Kind == station.KindDownload && f.Outcome == station.OK {
@@ -145,7 +146,7 @@ func (b *Builder) over(r *Run, left bool) {
 	b.count(r, s, bar)
 	b.combine(r, x)
 	if r.Verdict != station.Pass {
-		b.decided(r)
+		b.decided(r, x)
 		return
 	}
 	b.work.add(r.Millis)
@@ -191,7 +192,7 @@ func (b *Builder) count(r *Run, s *slotStat, bar *Bar) {
 }
 
 // decided counts what decided a run that did not pass.
-func (b *Builder) decided(r *Run) {
+func (b *Builder) decided(r *Run, x *openRun) {
 	reason := r.Reason
 	if reason == nil {
 		reason = station.NewReason(station.StationFault, "")
@@ -201,11 +202,8 @@ func (b *Builder) decided(r *Run) {
 		c.decided[r.Step]++
 		c.saw(r.Slot, r.Ended)
 	}
-	for key, s := range b.steps {
-		if key.step == r.Step {
-			s.Decided++
-			break
-		}
+	if s := b.steps[stepKey{r.Step, x.kinds[r.Step]}]; s != nil {
+		s.Decided++
 	}
 }
 

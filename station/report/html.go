@@ -112,7 +112,7 @@ func (p *page) fill() {
 	if p.R.Cycle.Used > 0 {
 		p.Lost = percent(int(1000 * p.R.Cycle.Lost / p.R.Cycle.Used))
 	}
-	p.Capped = strings.Join(p.R.Capped, ", ")
+	p.Capped = text.Printable(strings.Join(p.R.Capped, ", "))
 	for _, code := range notItsOwn {
 		if n := p.R.Excluded.Aborted[code]; n > 0 {
 			p.Aborted = append(p.Aborted, aborted{p.c.Reason(code), n})
