@@ -253,6 +253,9 @@ func (l *Log) ExportTiles(ctx context.Context, dir string) (Exported, error) {
 	return out, nil
 }
 
+// ErrFolder says that a folder cannot take an export.
+var ErrFolder = errors.New("audit/store: not a folder for this export")
+
 // fitsExport refuses a folder with anything but an older export of this log.
 func (l *Log) fitsExport(dir, origin string) error {
 	names, err := os.ReadDir(dir)
@@ -271,10 +274,10 @@ func (l *Log) fitsExport(dir, origin string) error {
 				return fmt.Errorf("audit/store: export: %w", err)
 			}
 			if c, err := l.open(old); err != nil || c.Origin != origin {
-				return fmt.Errorf("audit/store: %s holds the export of another log or shard", dir)
+				return fmt.Errorf("%w: %s holds the export of another log or shard", ErrFolder, dir)
 			}
 		default:
-			return fmt.Errorf("audit/store: %s holds %s: it is not an export", dir, n.Name())
+			return fmt.Errorf("%w: %s holds %s and is no export", ErrFolder, dir, n.Name())
 		}
 	}
 	return nil

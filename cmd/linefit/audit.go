@@ -105,6 +105,8 @@ func logExit(err error) error {
 		return err
 	case errors.As(err, &damaged), errors.As(err, &finding), errors.As(err, &checkpoint), errors.Is(err, store.ErrNoUnit):
 		return exit(exitVerdict, err)
+	case errors.Is(err, store.ErrFolder):
+		return exit(exitUsage, err)
 	case errors.Is(err, context.Canceled):
 		return exit(exitVerdict, errors.New("stopped before the end"))
 	case errors.Is(err, fs.ErrPermission):
@@ -143,7 +145,7 @@ func (f storeFlags) refuse(a *app, err error) error {
 		out.Findings = append(out.Findings, finding.Finding)
 	}
 	if f.JSON {
-		if err := printJSON(a.stdout, out); err != nil {
+		if err := a.json(out); err != nil {
 			return err
 		}
 	}
@@ -155,6 +157,9 @@ func (f storeFlags) refuse(a *app, err error) error {
 	}
 	return err
 }
+
+// json prints exactly one JSON document on stdout.
+func (a *app) json(v any) error { return logExit(printJSON(a.stdout, v)) }
 
 // outside refuses to write into the store: nothing in it is changed.
 func (f storeFlags) outside(path string) error {

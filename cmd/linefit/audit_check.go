@@ -46,7 +46,7 @@ func (c *auditCheckCmd) Run(a *app) error {
 	}
 	d.OK = len(d.Findings) == 0
 	if c.JSON {
-		err = printJSON(a.stdout, d)
+		err = a.json(d)
 	} else {
 		d.print(a)
 	}
@@ -170,7 +170,10 @@ func (c *auditCheckCmd) consistency(a *app, data []byte, v note.Verifier, d *che
 	}
 	p, err := audit.ParseConsistency(data, kept, v)
 	d.add(err)
-	d.Origin, d.Size, d.OldSize = p.New.Origin, p.New.Size, p.Old.Size
+	d.OldSize = p.Old.Size
+	if _, signed, ok := bytes.Cut(data, []byte("\n\n")); ok {
+		d.head(signed)
+	}
 	return nil
 }
 

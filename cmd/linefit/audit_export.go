@@ -51,7 +51,7 @@ func (c *auditExportCmd) Run(a *app) error {
 	}
 	fmt.Fprintf(a.stderr, "%d entries of %s as %s, up to entry %d\n", out.Entries, out.Origin, c.Format, out.Last)
 	if c.JSON {
-		return printJSON(a.stdout, exportDocument{Format: c.Format, Out: c.Out, Exported: out})
+		return a.json(exportDocument{Format: c.Format, Out: c.Out, Exported: out})
 	}
 	return nil
 }

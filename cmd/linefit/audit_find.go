@@ -82,7 +82,7 @@ func (c *auditFindCmd) Run(a *app) error {
 	}
 	d := findDocument{Query: q, Log: findSource{out, first}, Found: finder.Result()}
 	if c.JSON {
-		return printJSON(a.stdout, d)
+		return a.json(d)
 	}
 	w := bufio.NewWriter(a.stdout)
 	return errors.Join(d.print(w), w.Flush())

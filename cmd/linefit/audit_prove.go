@@ -70,7 +70,7 @@ func (c *auditProveCmd) Run(a *app) error {
 		return c.refuse(a, err)
 	}
 	if c.JSON {
-		return printJSON(a.stdout, document)
+		return a.json(document)
 	}
 	return logExit(writeOutput(a, c.Out, func(w io.Writer) error {
 		_, err := w.Write(proof)

@@ -35,7 +35,7 @@ func (c *auditRebuildCmd) Run(a *app) error {
 		return logExit(err)
 	}
 	if c.JSON {
-		err = printJSON(a.stdout, r)
+		err = a.json(r)
 	} else {
 		printRebuilt(a, r)
 	}

@@ -38,7 +38,7 @@ func (c *auditVerifyCmd) Run(a *app) error {
 		return logExit(err)
 	}
 	if c.JSON {
-		err = printJSON(a.stdout, r)
+		err = a.json(r)
 	} else {
 		printReport(a.stdout, r, vkey == "")
 	}
@@ -145,7 +145,7 @@ func (c *auditHeadCmd) Run(a *app) error {
 		}
 	}
 	if c.JSON {
-		return printJSON(a.stdout, headDocument{
+		return a.json(headDocument{
 			Origin: head.Origin, Size: head.Size, Root: head.Root.String(), Checkpoint: head.Note, VKey: l.VKey(), Sim: l.Sim(),
 		})
 	}

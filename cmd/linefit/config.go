@@ -50,7 +50,7 @@ func (c *configCheckCmd) Run(a *app) error {
 	}
 	d.OK = len(d.Mistakes) == 0
 	if c.JSON {
-		if err := printJSON(a.stdout, d); err != nil {
+		if err := a.json(d); err != nil {
 			return err
 		}
 	} else if d.OK {

@@ -115,7 +115,7 @@ func (c recipeFiles) run(a *app, print func(recipeDocument)) error {
 		return err
 	}
 	if c.JSON {
-		if err := printJSON(a.stdout, map[string]any{"recipes": docs}); err != nil {
+		if err := a.json(map[string]any{"recipes": docs}); err != nil {
 			return err
 		}
 		return mistakes(a, docs)
@@ -147,7 +147,7 @@ func (c *recipeShowCmd) Run(a *app) error {
 				docs[i].Steps = docs[i].recipe.Steps
 			}
 		}
-		if err := printJSON(a.stdout, map[string]any{"recipes": docs}); err != nil {
+		if err := a.json(map[string]any{"recipes": docs}); err != nil {
 			return err
 		}
 		return mistakes(a, docs)

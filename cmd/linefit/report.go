@@ -52,7 +52,7 @@ func (c *reportCmd) Run(a *app) error {
 		fmt.Fprintf(a.stderr, "%s: %d runs of %d units, first-pass yield %s\n", c.Out, r.Yield.Runs, r.Yield.Units, share(r.Yield.FPYPermille, r.Yield.Units))
 	}
 	if c.JSON {
-		return printJSON(a.stdout, r)
+		return a.json(r)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (c *whyCmd) Run(a *app) error {
 		d.Stories = append(d.Stories, tellers[unit].Story())
 	}
 	if c.JSON {
-		return printJSON(a.stdout, d)
+		return a.json(d)
 	}
 	if len(order) > 1 {
 		fmt.Fprintf(a.stdout, "%s\n\n", cat.T("why.several", "id", text.Printable(c.ID), "count", len(order)))
