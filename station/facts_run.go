@@ -139,10 +139,11 @@ type Intent struct {
 // reconciled with the eUICC.
 type Result struct {
 	Effect   EffectName  `json:"effect"`
-	Number   int         `json:"number"`          // that of the intent; 0: found by reading the eUICC
-	Outcome  Outcome     `json:"outcome"`         // ok, fail, or timeout where it stays unknown
-	State    string      `json:"state,omitempty"` // installed, absent, unknown
-	By       string      `json:"by,omitempty"`    // answer, or reconcile
+	Number   int         `json:"number"`            // that of the intent; 0: found by reading the eUICC
+	Outcome  Outcome     `json:"outcome"`           // ok, fail, or timeout where it stays unknown
+	State    string      `json:"state,omitempty"`   // installed, absent, unknown
+	By       string      `json:"by,omitempty"`      // answer, or reconcile
+	Profile  string      `json:"profile,omitempty"` // stock handle, where one run loads several
 	ICCID    ident.ICCID `json:"iccid,omitempty"`
 	AID      string      `json:"aid,omitempty"`
 	Sequence int64       `json:"sequence,omitempty"` // of the notification that says so
@@ -157,6 +158,10 @@ type Evidence struct {
 	State string      `json:"state,omitempty"`
 	Seen  ident.ICCID `json:"seen,omitempty"` // through the ISD-R
 	Boots int         `json:"boots,omitempty"`
+	// Keys is the number of in-factory one-time keys that are left, where the
+	// recipe is one of in-factory provisioning (SGP.41). None are left on an
+	// eUICC that ships.
+	Keys string `json:"one_time_keys,omitempty"`
 }
 
 // RunVerdict is the gate behind which the lamp, the label and the MES's "pass" come.

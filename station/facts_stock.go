@@ -37,12 +37,19 @@ type StockImported struct {
 	Customer string      `json:"customer,omitempty"`
 	SKU      string      `json:"sku,omitempty"`
 	Expires  string      `json:"expires,omitempty"` // last day on which it can be used, UTC, YYYY-MM-DD
+	// Of a prepared package: the one-time key of the eUICC that it is bound to
+	// (its number, and the first 16 bytes of the SHA-256 over its public point,
+	// hexadecimal), and the session in which it was bound.
+	Key         string `json:"key,omitempty"`
+	KeyNumber   int    `json:"key_number,omitempty"`
+	Transaction string `json:"transaction,omitempty"`
 }
 
 // ProfileReserved takes a profile out of the stock for a run: the gate before
 // its code leaves the ledger.
 type ProfileReserved struct {
 	Handle    string      `json:"handle"`
+	Kind      string      `json:"kind,omitempty"` // as imported
 	ICCID     ident.ICCID `json:"iccid,omitempty"`
 	SMDP      string      `json:"smdp"`
 	EID       ident.EID   `json:"eid,omitempty"`

@@ -53,6 +53,8 @@ const (
 	KindShipState = "unit.ship_state"
 	KindPowerDown = "module.power_down"
 	KindDelete    = "profile.delete"
+	KindLoad      = "profile.load"
+	KindClose     = "factory.close"
 )
 
 // Kinds lists every step kind.
@@ -86,6 +88,14 @@ func Kinds() []Kind {
 			{Name: "max_downloads", Type: ParamInt, Doc: "Bound package requests allowed for one code; the operator's cap where that is lower."},
 			{Name: "capabilities", Type: ParamList, Doc: "Releases that the unit supports, told to the SM-DP+: gsm, utran, eutran, nr5gc, each with a version, such as \"eutran 15.0.0\"."},
 		}, Measures: []string{"apdus", "round_trips", "bpp_bytes"}},
+		{Name: KindLoad, Power: "on", Irreversible: true, Doc: "Load packages that were prepared for this very eUICC (SGP.41): no network, one try for each package and its one-time key, the signed results kept.", Params: []Param{
+			{Name: "profiles", Type: ParamInt, Doc: "Profiles that the unit gets by this step; 1 where it is not said. Of several the first one is enabled and read back in its state."},
+			{Name: "spares", Type: ParamInt, Doc: "Packages that may fail in one run before the step does: the next one of this eUICC is taken. 0 where it is not said."},
+			{Name: "batch", Type: ParamText, Doc: "Only packages of this batch."},
+			{Name: "operator", Type: ParamText, Doc: "Only profiles of this service provider."},
+		}, Measures: []string{"profiles", "packages", "one_time_keys", "apdus", "bpp_bytes"}},
+		{Name: KindClose, Power: "on", Irreversible: true, Doc: "End in-factory provisioning: delete the one-time keys that are left, read back that none is, and see LPA services work.",
+			Measures: []string{"deleted", "one_time_keys", "lpa_services"}},
 		{Name: KindNotify, Power: "on", Irreversible: true, Doc: "Take the pending notifications into the outbox and deliver what the network allows.", Params: []Param{
 			{Name: "remove", Type: ParamText, Values: []string{"acknowledged", "never"}, Doc: "acknowledged: remove from the eUICC what the server has acknowledged."},
 		}, Measures: []string{"pending", "delivered"}},
@@ -95,7 +105,7 @@ func Kinds() []Kind {
 		}, Measures: []string{"boot_ms"}},
 		{Name: KindReadback, Power: "on", Doc: "Read ICCID through the module, EID and profile state through the ISD-R.", Params: []Param{
 			{Name: "state", Type: ParamText, Values: []string{"enabled", "disabled"}, Required: true, Doc: "What the profile's state must be."},
-		}, Measures: []string{"iccid", "state"}},
+		}, Measures: []string{"iccid", "state", "one_time_keys", "lpa_services"}},
 		{Name: KindShipState, Power: "on", Doc: "Put the module into the state in which it ships, saved the way its family saves, and read it back.", Params: []Param{
 			{Name: "radio", Type: ParamText, Values: []string{"on", "off"}, Required: true, Doc: "Whether the radio starts by itself at the customer's."},
 		}},

@@ -53,6 +53,9 @@ const (
 	CodeSpent         Code = "code.spent"          // download attempts used up or order expired
 	StockEmpty        Code = "stock.empty"         // no profile of this kind left
 	StockUnreconciled Code = "stock.unreconciled"  // not used until it was compared with the provider's list
+	PackageNone       Code = "package.none"        // no prepared package is left for this eUICC
+	PackageUnused     Code = "package.unused"      // never tried, and its one-time key is deleted
+	KeysLeft          Code = "euicc.keys_left"     // in-factory one-time keys are left: LPA services stay shut
 	PortMissing       Code = "port.missing"        // serial port gone or taken
 	FixtureFault      Code = "fixture.fault"       // fixture input or output failed
 	LogStopped        Code = "log.stopped"         // the audit log cannot be written
@@ -99,6 +102,7 @@ var classOf = map[Code]Class{
 	UnitHeld: ClassOperator, UnitScrapped: ClassOperator,
 	UnitRemoved: ClassOperator, ScanInvalid: ClassOperator, RetestLimit: ClassOperator, SlotNotReady: ClassOperator,
 	PermissionMissing: ClassOperator, SameEUICCOnly: ClassMaterial,
+	PackageNone: ClassMaterial, PackageUnused: ClassMaterial, KeysLeft: ClassUnit,
 }
 
 // Codes lists every code with its class, for catalogues and documentation.

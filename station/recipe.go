@@ -25,8 +25,19 @@ type Recipe struct {
 	// Consent declares that profile policy rules are allowed and under which
 	// contract; empty means that none are.
 	Consent string
+	// Factory says what the recipe is to in-factory provisioning (SGP.41):
+	// FactoryOpen leaves one-time keys for a later recipe, FactoryClosing ends
+	// with their deletion and lets nothing pass that has one left. Empty: a
+	// recipe that loads no prepared packages.
+	Factory string `json:",omitempty"`
 	Steps   []Step
 }
+
+// Values of Recipe.Factory.
+const (
+	FactoryOpen    = "open"
+	FactoryClosing = "closing"
+)
 
 // Step is one step of a recipe.
 type Step struct {
@@ -48,6 +59,8 @@ type Step struct {
 	Always bool
 	// Optional steps do not decide the verdict.
 	Optional bool
+	// Final marks the step that ends in-factory provisioning.
+	Final bool `json:",omitempty"`
 }
 
 // Limit bounds a measurement. Exactly one kind of bound is set.

@@ -33,11 +33,14 @@ type StockItem struct {
 	Bound     ident.EID   `json:"bound,omitempty"` // by its provider
 	Cap       int         `json:"cap,omitempty"`
 	Expires   string      `json:"expires,omitempty"` // last day of use, UTC, YYYY-MM-DD
+	Key       string      `json:"key,omitempty"`     // of a prepared package, see StockImported
+	KeyNumber int         `json:"key_number,omitempty"`
+	Session   string      `json:"transaction,omitempty"`
 	State     StockState  `json:"state"`
 	Unit      Serial      `json:"unit,omitempty"`
 	Run       RunID       `json:"run,omitempty"`
-	EID       ident.EID   `json:"eid,omitempty"` // of the unit that has or had it
-	Downloads int         `json:"downloads,omitempty"`
+	EID       ident.EID   `json:"eid,omitempty"`       // of the unit that has or had it
+	Downloads int         `json:"downloads,omitempty"` // tries: bound packages asked for, or the load of a prepared one
 	Releases  int         `json:"releases,omitempty"`
 	Reason    *Reason     `json:"reason,omitempty"`
 }
@@ -52,6 +55,9 @@ func (i StockItem) Usable(eid ident.EID) bool {
 		return false
 	}
 	own := eid != "" && i.EID == eid
+	if i.Kind == KindPreparedPackage && i.State == StockAvailable {
+		return i.Downloads == 0 // one try for one key
+	}
 	switch i.State {
 	case StockInstalled:
 		return own
@@ -74,12 +80,12 @@ func (i StockItem) Evolve(env Envelope, f Fact) StockItem {
 		return StockItem{
 			Handle: f.Handle, Batch: f.Batch, Kind: f.Kind, SMDP: f.SMDP, ICCID: f.ICCID, Operator: f.Operator,
 			Region: f.Region, Customer: f.Customer, SKU: f.SKU, Bound: f.EID, Cap: f.Cap, Expires: f.Expires,
-			State: StockAvailable,
+			Key: f.Key, KeyNumber: f.KeyNumber, Session: f.Transaction, State: StockAvailable,
 		}
 	case ProfileReserved:
 		i.State, i.Unit, i.Run, i.EID, i.Reason = StockReserved, env.Unit, env.Run, f.EID, nil
 	case Intent:
-		if f.Effect == EffectGetBPP {
+		if f.Effect == EffectGetBPP || f.Effect == EffectLoad && i.Kind == KindPreparedPackage {
 			i.Downloads++
 		}
 	case ProfileCommitted:
@@ -103,7 +109,7 @@ func StockHandle(f Fact) (string, bool) {
 	case ProfileReserved:
 		return f.Handle, true
 	case Intent:
-		return f.Profile, f.Profile != "" && f.Effect == EffectGetBPP
+		return f.Profile, f.Profile != "" && (f.Effect == EffectGetBPP || f.Effect == EffectLoad)
 	case ProfileCommitted:
 		return f.Handle, true
 	case ProfileReleased:
@@ -145,7 +151,7 @@ func Settle(r *Run) Fact {
 		return ProfileCommitted{Handle: h, ICCID: iccid, EID: r.Identity.EID}
 	case state == StateUnknown:
 		return ProfileQuarantined{Handle: h, Reason: NewReason(ProfileUnknown, "the eUICC has not said whether the profile is installed")}
-	case r.loadedPrepared(): // its one-time key is used up
+	case r.Profile.Kind == KindPreparedPackage && (r.loaded() || r.Profile.Was != ""): // its one-time key is used up
 		if cause == nil {
 			cause = NewReason(CodeSpent, "a prepared package is for one try")
 		}
@@ -164,10 +170,9 @@ func Settle(r *Run) Fact {
 // one-time key (SGP.41) in place of an activation code.
 const KindPreparedPackage = "package"
 
-// loadedPrepared reports whether a load was begun of a package that nobody asked
-// a server for: one that was prepared.
-func (r *Run) loadedPrepared() bool {
-	return r.Profile.Downloads == 0 && r.Downloads() == 0 && slices.ContainsFunc(r.Intents, func(in Intent) bool { return in.Profile == r.Profile.Handle && in.Effect == EffectLoad })
+// loaded reports whether a load of the reserved profile was begun.
+func (r *Run) loaded() bool {
+	return slices.ContainsFunc(r.Intents, func(in Intent) bool { return in.Profile == r.Profile.Handle && in.Effect == EffectLoad })
 }
 
 // asked reports whether the server may know this eUICC for the reserved profile:
@@ -186,7 +191,7 @@ func (r *Run) asked() bool {
 func (r *Run) left() (state string, iccid ident.ICCID) {
 	state, iccid = r.Profile.Was, r.Profile.ICCID
 	for _, res := range r.Results {
-		if res.Effect == EffectLoad {
+		if res.Effect == EffectLoad && (res.Profile == "" || res.Profile == r.Profile.Handle) {
 			state = res.State
 			if res.ICCID != "" {
 				iccid = res.ICCID
@@ -194,7 +199,7 @@ func (r *Run) left() (state string, iccid ident.ICCID) {
 		}
 	}
 	for _, in := range r.OpenIntents() {
-		if in.Effect == EffectLoad {
+		if in.Effect == EffectLoad && in.Profile == r.Profile.Handle {
 			return StateUnknown, iccid
 		}
 	}

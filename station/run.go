@@ -47,12 +47,29 @@ type Run struct {
 	Results  []Result
 	Profile  *ProfileReserved
 	Settled  bool // the reservation is committed, released, quarantined or spent
+	Fitted   []Fitted
 	Kept     []NotificationKept
 	Evidence *Evidence
 
 	Verdict     *RunVerdict
 	Disposition *UnitDisposed
 	Accepted    *RunAccepted
+}
+
+// Fitted is a profile that this run installed, or found installed by an earlier
+// run of the unit, in that order.
+type Fitted struct {
+	Handle string
+	ICCID  ident.ICCID
+}
+
+// Primary is the profile that ships enabled where one does: of several the
+// first.
+func (r *Run) Primary() (ident.ICCID, bool) {
+	if len(r.Fitted) > 0 {
+		return r.Fitted[0].ICCID, true
+	}
+	return r.Installed()
 }
 
 // OpenIntents are the intents without a result: what became of them is unknown.
@@ -146,8 +163,8 @@ func (r *Run) ended(s Step, res StepResult) string {
 // and, where the recipe touches profiles, what was read back.
 func (r *Run) verdict() RunVerdict {
 	v := RunVerdict{Verdict: Pass, IMEI: r.Identity.IMEI, EID: r.Identity.EID, Evidence: r.Evidence, BoundBy: r.BoundBy, Millis: r.Millis}
-	if iccid, ok := r.Installed(); ok && iccid != "" {
-		v.ICCIDs = append(v.ICCIDs, iccid)
+	for _, f := range r.Fitted {
+		v.ICCIDs = append(v.ICCIDs, f.ICCID)
 	}
 	fail := r.Failed
 	if fail == nil {
@@ -170,13 +187,28 @@ func (r *Run) missing() *Failure {
 	}
 	touches := false
 	for _, s := range r.Recipe.Steps {
-		touches = touches || s.Kind == KindDownload || s.Kind == KindReadback
+		touches = touches || s.Kind == KindDownload || s.Kind == KindLoad || s.Kind == KindReadback
 		if !s.Optional && r.Tries[s.ID] == 0 {
 			return &Failure{Step: s.ID, Outcome: Error, Reason: NewReason(StationFault, "step was not run")}
 		}
 	}
 	if touches && (r.Evidence == nil || r.Evidence.EID != r.Identity.EID) {
 		return &Failure{Outcome: Error, Reason: NewReason(StationFault, "no read-back evidence")}
+	}
+	return r.shipGate()
+}
+
+// shipGate lets no unit pass a recipe of in-factory provisioning with a result
+// open, nor the closing one with one-time keys left: its LPA would stay shut.
+func (r *Run) shipGate() *Failure {
+	if r.Recipe.Factory == "" {
+		return nil
+	}
+	if open := r.OpenIntents(); len(open) > 0 {
+		return &Failure{Outcome: Error, Reason: NewReason(ProfileUnknown, "what became of %s (intent %d) is not known", open[0].Effect, open[0].Number)}
+	}
+	if r.Recipe.Factory == FactoryClosing && (r.Evidence == nil || r.Evidence.Keys != "0") {
+		return &Failure{Outcome: Fail, Reason: NewReason(KeysLeft, "that no one-time key is left was not read from the cold eUICC")}
 	}
 	return nil
 }
@@ -224,8 +256,15 @@ func (r *Run) evolve(f Fact) {
 		r.Results = append(r.Results, f)
 	case ProfileReserved:
 		r.Profile, r.Settled = &f, false
-	case ProfileCommitted, ProfileReleased, ProfileQuarantined, ProfileSpent:
-		r.Settled = true
+	case ProfileCommitted:
+		r.fit(f)
+		r.settled(f.Handle)
+	case ProfileReleased:
+		r.settled(f.Handle)
+	case ProfileQuarantined:
+		r.settled(f.Handle)
+	case ProfileSpent:
+		r.settled(f.Handle)
 	case NotificationKept:
 		r.Kept = append(r.Kept, f)
 	case RunVerdict:
@@ -240,6 +279,18 @@ func (r *Run) evolve(f Fact) {
 	case UnitAcknowledged:
 		r.Phase = PhaseAcknowledged
 	}
+}
+
+func (r *Run) fit(f ProfileCommitted) {
+	if !slices.ContainsFunc(r.Fitted, func(have Fitted) bool { return have.Handle == f.Handle }) {
+		r.Fitted = append(r.Fitted, Fitted{Handle: f.Handle, ICCID: f.ICCID})
+	}
+}
+
+// settled ends the reservation. Packages that are given up unused are settled
+// beside it.
+func (r *Run) settled(handle string) {
+	r.Settled = r.Settled || r.Profile != nil && r.Profile.Handle == handle
 }
 
 // giveUp ends a run that was interrupted too often: whatever interrupts it may
@@ -299,7 +350,7 @@ func measured(f StepEnded, name string) string {
 func evidenceOf(f StepEnded) *Evidence {
 	return &Evidence{
 		ICCID: ident.ICCID(measured(f, "iccid")), Seen: ident.ICCID(measured(f, "card_iccid")),
-		EID: ident.EID(measured(f, "eid")), State: measured(f, "state"),
+		EID: ident.EID(measured(f, "eid")), State: measured(f, "state"), Keys: measured(f, "one_time_keys"),
 	}
 }
 

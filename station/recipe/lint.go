@@ -16,6 +16,7 @@ func lint(doc *strictyaml.Doc, r *station.Recipe, f file) strictyaml.Problems {
 	}
 	l.restart()
 	l.order()
+	l.factory(f)
 	return l.found
 }
 
@@ -127,7 +128,11 @@ var rules = []rule{
 	{station.KindDownload, station.KindNotify, true, "the operator would never hear of the profile"},
 	{station.KindDownload, station.KindRestart, true, "only a cold restart shows what is stored"},
 	{station.KindDownload, station.KindReadback, true, "nothing would prove the profile"},
-	{station.KindEnable, station.KindDownload, false, "there is no profile to enable"},
+	{station.KindLoad, station.KindBind, false, "a package is for one eUICC, and the unit must be the one that was scanned"},
+	{station.KindLoad, station.KindPrecheck, false, "a package would be used up before what can be known was checked"},
+	{station.KindLoad, station.KindRestart, true, "only a cold restart shows what is stored"},
+	{station.KindLoad, station.KindReadback, true, "nothing would prove the profile"},
+	{station.KindClose, station.KindBind, false, "the unit must be the one that was scanned"},
 	{station.KindEnable, station.KindReadback, true, "nothing would prove the profile's state"},
 	{station.KindRestart, station.KindReadback, true, "nothing would look at the unit afterwards"},
 	{station.KindShipState, station.KindIdentify, false, "how settings are saved follows from the module's identity"},
@@ -150,9 +155,18 @@ func (l *linter) order() {
 			l.add(path, "%s needs %s after it: %s", r.kind, r.needs, r.why)
 		}
 	}
+	if i := l.first(station.KindEnable); i >= 0 && !l.before(i, station.KindDownload) && !l.before(i, station.KindLoad) && l.r.Factory != station.FactoryClosing {
+		l.add(strictyaml.Path("steps", i, "kind"), "%s needs %s or %s before it: there is no profile to enable", station.KindEnable, station.KindDownload, station.KindLoad)
+	}
 	if i := l.first(station.KindPower); i >= 0 && !l.endsDark() {
 		l.add(strictyaml.Path("steps", i, "kind"), "the recipe needs a closing step (always: true) that switches the supply off")
 	}
+}
+
+// before reports whether a step of this kind comes before the i-th one.
+func (l *linter) before(i int, kind string) bool {
+	first := l.first(kind)
+	return first >= 0 && first < i
 }
 
 // endsDark reports whether a closing step switches the supply off.

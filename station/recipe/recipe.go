@@ -21,6 +21,7 @@ type file struct {
 	Accepts []string
 	Restart string
 	Consent struct{ Contract string }
+	Factory string
 	Steps   []step
 }
 
@@ -36,6 +37,7 @@ type step struct {
 	Irreversible bool
 	Always       bool
 	Optional     bool
+	Final        bool
 }
 
 // Load reads a recipe file.
@@ -68,13 +70,13 @@ func Parse(name string, data []byte) (*station.Recipe, error) {
 }
 
 func (f file) recipe() *station.Recipe {
-	r := &station.Recipe{Name: f.Recipe, Version: f.Version, Title: f.Title, Accepts: f.Accepts, Restart: f.Restart, Consent: f.Consent.Contract}
+	r := &station.Recipe{Name: f.Recipe, Version: f.Version, Title: f.Title, Accepts: f.Accepts, Restart: f.Restart, Consent: f.Consent.Contract, Factory: f.Factory}
 	for _, s := range f.Steps {
 		kind, _ := station.KindByName(s.Kind)
 		timeout, _ := time.ParseDuration(s.Timeout) // the schema's pattern holds
 		out := station.Step{
 			ID: s.ID, Kind: s.Kind, Limits: s.Limits, Timeout: timeout, Attempts: max(s.Attempts, 1), RetryFrom: s.RetryFrom,
-			Irreversible: s.Irreversible || kind.Irreversible, Always: s.Always, Optional: s.Optional,
+			Irreversible: s.Irreversible || kind.Irreversible, Always: s.Always, Optional: s.Optional, Final: s.Final,
 		}
 		if len(s.With) > 0 {
 			out.Params = map[string][]string{}
@@ -117,6 +119,12 @@ func Show(r *station.Recipe) string {
 	if r.Consent != "" {
 		fmt.Fprintf(&b, "policy rules are consented to under contract %q\n", r.Consent)
 	}
+	switch r.Factory {
+	case station.FactoryOpen:
+		b.WriteString("in-factory provisioning goes on after it: one-time keys stay\n")
+	case station.FactoryClosing:
+		b.WriteString("ends in-factory provisioning: no unit passes with a one-time key left\n")
+	}
 	for i, s := range r.Steps {
 		kind, _ := station.KindByName(s.Kind)
 		fmt.Fprintf(&b, "%2d %-14s %-22s %s\n", i+1, s.ID, s.Kind, kind.Doc)
@@ -147,7 +155,7 @@ func flags(s station.Step) string {
 	for _, f := range []struct {
 		on   bool
 		text string
-	}{{s.Irreversible, "irreversible"}, {s.Always, "always"}, {s.Optional, "optional"}} {
+	}{{s.Irreversible, "irreversible"}, {s.Always, "always"}, {s.Optional, "optional"}, {s.Final, "final"}} {
 		if f.on {
 			b.WriteString(", " + f.text)
 		}

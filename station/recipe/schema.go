@@ -39,6 +39,7 @@ func Schema() []byte {
 			"irreversible": object{"type": "boolean"},
 			"always":       object{"type": "boolean"},
 			"optional":     object{"type": "boolean"},
+			"final":        object{"type": "boolean", "description": "Marks factory.close, the step that ends in-factory provisioning."},
 		},
 		"allOf": variants,
 	}
@@ -53,6 +54,8 @@ func Schema() []byte {
 			"restart": object{"type": "string"},
 			"consent": object{"type": "object", "additionalProperties": false, "required": []any{"contract"},
 				"properties": object{"contract": object{"type": "string", "minLength": 1, "maxLength": 120}}},
+			"factory": object{"enum": []any{station.FactoryOpen, station.FactoryClosing},
+				"description": "In-factory provisioning (SGP.41): open leaves one-time keys for a later recipe, closing ends with their deletion."},
 			"steps": object{"type": "array", "minItems": 1, "maxItems": 100, "items": step},
 		},
 	}, "", "  ")

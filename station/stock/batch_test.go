@@ -114,7 +114,7 @@ func TestPreparedPackages(t *testing.T) {
 	}
 	leaks(t, "package", fmt.Sprintf("%+v", p))
 	// The load was begun and failed: the key is used up, the next package comes.
-	run := &station.Run{ID: "r1", Profile: &station.ProfileReserved{Handle: item.Handle, EID: one},
+	run := &station.Run{ID: "r1", Profile: &station.ProfileReserved{Handle: item.Handle, Kind: item.Kind, EID: one},
 		Intents: []station.Intent{{Effect: station.EffectLoad, Number: 1, Profile: item.Handle}},
 		Results: []station.Result{{Effect: station.EffectLoad, Number: 1, State: station.StateAbsent}}}
 	settled := station.Settle(run)
@@ -128,7 +128,7 @@ func TestPreparedPackages(t *testing.T) {
 		t.Errorf("next is %s", next.ICCID)
 	}
 	// Nothing was begun: it stays as good as new.
-	run = &station.Run{ID: "r2", Profile: &station.ProfileReserved{Handle: next.Handle, EID: one}}
+	run = &station.Run{ID: "r2", Profile: &station.ProfileReserved{Handle: next.Handle, Kind: next.Kind, EID: one}}
 	w.write("r2", station.Settle(run))
 	if i := w.item(next.Handle); i.State != station.StockAvailable {
 		t.Errorf("%+v", i)

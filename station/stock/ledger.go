@@ -85,7 +85,7 @@ func (l *Ledger) Reserve(ctx context.Context, w Want, write Record) (station.Sto
 		return station.StockItem{}, err
 	}
 	fact := station.ProfileReserved{
-		Handle: rec.Handle, ICCID: rec.ICCID, SMDP: rec.SMDP, EID: w.EID, Cap: rec.Cap, Downloads: rec.Downloads, Was: rec.Left(),
+		Handle: rec.Handle, Kind: rec.Kind, ICCID: rec.ICCID, SMDP: rec.SMDP, EID: w.EID, Cap: rec.Cap, Downloads: rec.Downloads, Was: rec.Left(),
 	}
 	if rec.State == station.StockReserved { // written again: the run may not have seen the answer
 		fact.Downloads, fact.Was = rec.Prior, rec.Was

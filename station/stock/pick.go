@@ -2,6 +2,7 @@ package stock
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,9 @@ type Want struct {
 
 	// Kind is empty for an activation code, station.KindPreparedPackage for a
 	// package that was bound to this eUICC beforehand.
-	Kind     string
+	Kind string
+	// Not are profiles that the run has had already: it wants another one.
+	Not      []string
 	Batch    string // only this batch; empty: any
 	Operator string // only this operator; empty: any
 	Region   string // only this region; empty: any
@@ -162,7 +165,7 @@ func rank(r record) int {
 }
 
 func (p picker) usable(rec record) (bool, error) {
-	if rec.Kind != p.want.Kind || !rec.Usable(p.want.EID) || p.taken(rec.Handle) {
+	if rec.Kind != p.want.Kind || !rec.Usable(p.want.EID) || p.taken(rec.Handle) || slices.Contains(p.want.Not, rec.Handle) {
 		return false, nil
 	}
 	class := rec.class()
