@@ -204,13 +204,29 @@ func (p *page) steps() {
 
 type slotRow struct {
 	SlotStat
-	X, XLow, XHigh string
+	X, XLow, W string
 }
 
+// slots draws shares and their intervals from a round share below all of them
+// to 100 %, at 6 to 234.
 func (p *page) slots() {
+	low := 1000
 	for _, s := range p.R.Slots {
-		p.Slots = append(p.Slots, slotRow{SlotStat: s,
-			X: coord(240 * float64(s.Pass) / float64(max(s.Runs, 1))), XLow: coord(0.24 * float64(s.Low)), XHigh: coord(0.24 * float64(s.High))})
+		if s.Runs > 0 {
+			low = min(low, s.Low)
+		}
+	}
+	for _, round := range []int{0, 500, 800, 900, 950, 980, 990} {
+		if round <= low {
+			p.SlotLow = round
+		}
+	}
+	x := func(share float64) float64 {
+		return 6 + 228*(1000*share-float64(p.SlotLow))/float64(1000-p.SlotLow)
+	}
+	for _, s := range p.R.Slots {
+		from, to := x(float64(s.Low)/1000), x(float64(s.High)/1000)
+		p.Slots = append(p.Slots, slotRow{SlotStat: s, X: coord(x(float64(s.Pass) / float64(max(s.Runs, 1)))), XLow: coord(from), W: coord(max(to-from, 2))})
 	}
 }
 

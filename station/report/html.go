@@ -63,6 +63,7 @@ type page struct {
 	StepLow  string
 	StepHigh string
 	Slots    []slotRow
+	SlotLow  int // permille
 	Interop  []interopRow
 	Waiting  []Waiting
 	More     int
