@@ -119,8 +119,10 @@ func (l *Line) tend(slot int, u sim.UnitState, before int) (refused *station.Rea
 			return r.Reason, false
 		}
 	case v.State != station.SlotArmed && v.State != station.SlotRunning && v.State != station.SlotDone && look.Unit == "" && ran && l.drained():
-		_, err := l.Station.log.Gate(l.t.Context()) // the log has the unit's leaving, and whoever asks sees it
-		return nil, err == nil
+		// The log has the unit's leaving, and whoever asks sees it.
+		if _, err = l.Station.log.Gate(l.t.Context()); err == nil {
+			return nil, true
+		}
 	}
 	if err != nil && !l.isDead() {
 		l.t.Logf("slot %d: %v", slot, err)
@@ -256,3 +258,6 @@ func (l *Line) recipe(digest string) *station.Recipe {
 	}
 	return nil
 }
+
+// Head is the number of the newest entry.
+func (l *Line) Head() uint64 { return l.st.Last() }

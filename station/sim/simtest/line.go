@@ -79,6 +79,7 @@ type Line struct {
 	killAfter  atomic.Uint64
 	killBefore atomic.Uint64
 	restarts   int
+	again      []uint64
 	radio      int64 // registration attempts in worlds that were closed
 
 	mu       sync.Mutex // guards what follows
@@ -97,8 +98,8 @@ func New(t testing.TB, o Options) *Line {
 	l.opt = l.defaults(o)
 	l.key = testKey(t)
 	l.openWorld()
+	t.Cleanup(func() { l.must(l.World.Close()) })
 	l.st = storetest.Start(t, l.disk, l.storeOptions())
-	t.Cleanup(l.stop)
 	l.begin()
 	return l
 }
@@ -250,6 +251,10 @@ func (l *Line) KillAfter(seq uint64) { l.killAfter.Store(seq) }
 // KillBefore kills the station when the entry was about to be written.
 func (l *Line) KillBefore(seq uint64) { l.killBefore.Store(seq) }
 
+// KillAgain kills the station once more when so many entries more are durable
+// after the next restart; called several times, after the restarts that follow.
+func (l *Line) KillAgain(after uint64) { l.again = append(l.again, after) }
+
 // Restarts counts the kills so far.
 func (l *Line) Restarts() int { return l.restarts }
 
@@ -260,6 +265,7 @@ func (l *Line) kill() { l.process.Load().kill() }
 func (l *Line) begin() {
 	l.t.Helper()
 	l.Station = l.assemble(l.st)
+	l.t.Cleanup(l.Station.end) // before its store is closed
 	l.process.Store(l.Station.p)
 	l.remember()
 	l.Station.stockUp()
@@ -276,6 +282,10 @@ func (l *Line) Restart() {
 	l.closeWorld()
 	l.openWorld()
 	l.st = l.st.Restart()
+	if len(l.again) > 0 {
+		l.KillAfter(l.Head() + l.again[0])
+		l.again = l.again[1:]
+	}
 	l.begin()
 }
 
@@ -294,12 +304,6 @@ func (l *Line) closeWorld() {
 	a, err := l.World.Account()
 	l.must(err)
 	l.radio += a.Registrations
-}
-
-// stop ends everything in order.
-func (l *Line) stop() {
-	l.Station.end()
-	l.must(l.World.Close())
 }
 
 // remember reads from the log what it has said of the slots.

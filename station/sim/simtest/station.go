@@ -44,6 +44,7 @@ type Station struct {
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	ended  bool
 }
 
 // shared are parts that never change and take long to make.
@@ -173,7 +174,12 @@ func (s *Station) run() {
 }
 
 // end lets every goroutine of the process come to its end, in order or killed.
+// It does nothing the second time.
 func (s *Station) end() {
+	if s.ended {
+		return
+	}
+	s.ended = true
 	s.cancel()
 	dead := s.p.dead.Load()
 	if dead {

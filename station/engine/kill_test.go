@@ -1,0 +1,124 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"linefit/modem/euiccsim"
+	"linefit/station"
+	"linefit/station/sim"
+	"linefit/station/sim/simtest"
+)
+
+type killRun struct {
+	name    string
+	options simtest.Options
+	verdict station.Verdict
+	code    station.Code
+	to      station.Disposition
+	card    string
+	ledger  station.StockState
+}
+
+// killRuns are runs that are killed at each of their facts.
+var killRuns = []killRun{
+	{"passing", simtest.Options{}, station.Pass, "", station.Release, "enabled", station.StockInstalled},
+	{"failing", simtest.Options{Card: func(_ sim.UnitState, c *euiccsim.Options) { c.Faults[euiccsim.FaultStateLost] = -1 }},
+		station.Failed, station.ProfileReadback, station.Retest, "disabled", station.StockInstalled},
+}
+
+// killPoints are the moments of a kill around one entry, with the pace of the
+// facts that are not waited for.
+var killPoints = []struct {
+	name string
+	pace simtest.Pace
+	kill func(*simtest.Line, uint64)
+}{
+	{"durable, not acknowledged", simtest.Eager, (*simtest.Line).KillAfter},
+	{"not written", simtest.Eager, (*simtest.Line).KillBefore},
+	{"not written, nor what was queued before", simtest.Lazy, (*simtest.Line).KillBefore},
+}
+
+// TestKilledAtEveryFact kills the station at every entry of a run. Whatever the
+// moment, the run ends as it would have, with the same account of unit, profile
+// and order, and nothing is downloaded that was not counted.
+func TestKilledAtEveryFact(t *testing.T) {
+	for _, run := range killRuns {
+		first, last := measure(t, run.options)
+		for _, p := range killPoints {
+			for n := first; n <= last; n++ {
+				t.Run(fmt.Sprintf("%s/%s/%d", run.name, p.name, n), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						o := run.options
+						o.Pace = p.pace
+						l := simtest.New(t, o)
+						p.kill(l, n)
+						run.check(t, l, 1)
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestKilledAgainAndAgain kills the station three times in one run.
+func TestKilledAgainAndAgain(t *testing.T) {
+	for _, run := range killRuns {
+		first, last := measure(t, run.options)
+		for n := first; n <= last; n += 3 {
+			for _, again := range []uint64{1, 5, 11} {
+				t.Run(fmt.Sprintf("%s/%d+%d", run.name, n, again), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						o := run.options
+						o.Pace = simtest.Eager
+						l := simtest.New(t, o)
+						l.KillAfter(n)
+						l.KillAgain(again)
+						l.KillAgain(again + 1)
+						run.check(t, l, 3)
+					})
+				})
+			}
+		}
+	}
+}
+
+// measure finds the first and the last entry of a run.
+func measure(t *testing.T, o simtest.Options) (first, last uint64) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, o)
+		synctest.Wait()
+		first = l.Head() + 1
+		l.RunUnit(1)
+		last = l.Head()
+	})
+	return first, last
+}
+
+// check runs the unit and says what must come of it however often the station
+// was killed, at most kills times (a run that is over is not killed any more).
+func (run killRun) check(t *testing.T, l *simtest.Line, kills int) {
+	t.Helper()
+	u, _ := l.World.Queued()
+	r := l.RunUnit(1)
+	if n := l.Restarts(); n < 1 || n > kills {
+		t.Fatalf("killed %d times, not %d", n, kills)
+	}
+	i, order := l.Item(r), l.Order(r)
+	if r.Verdict.Verdict != run.verdict || r.Code() != run.code || r.Disposition.Disposition != run.to {
+		t.Errorf("%s %v, %s", r.Verdict.Verdict, r.Verdict.Reason, r.Disposition.Disposition)
+	}
+	if got := l.OnCard(u, i.ICCID); got != run.card || i.State != run.ledger || len(order.Installs) != 1 {
+		t.Errorf("card %s, ledger %s, %d installations", got, i.State, len(order.Installs))
+	}
+	if order.Deliveries > 1+l.Restarts() || order.Deliveries > i.Downloads || i.Downloads > 3 || len(r.OpenIntents()) > 0 {
+		t.Errorf("%d deliveries, %d asked for, open: %v", order.Deliveries, i.Downloads, r.OpenIntents())
+	}
+	if runs := l.Runs(u.Serial); len(runs) != 1 {
+		t.Errorf("%d runs", len(runs))
+	}
+	l.Check()
+}
