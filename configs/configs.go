@@ -3,8 +3,8 @@ package configs
 
 import "embed"
 
-// FS holds the folders personas (the virtual modules' behaviour), recipes and
-// policies.
+// FS holds the folders personas (the virtual modules' behaviour), recipes,
+// policies and eim (eIM configuration data for recipes).
 //
-//go:embed personas recipes policies
+//go:embed personas recipes policies eim
 var FS embed.FS

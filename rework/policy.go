@@ -79,7 +79,7 @@ func matchCode(pattern string, code station.Code) bool {
 // alwaysHeld are the reasons with which no policy lets a unit go on by itself:
 // nobody can say which unit it is, or what is on its eUICC.
 var alwaysHeld = []station.Code{
-	station.IdentityMismatch, station.IdentityChanged, station.UnitUnlisted, station.ProfileUnknown, station.EUICCTest,
+	station.IdentityMismatch, station.IdentityChanged, station.UnitUnlisted, station.UnitReused, station.ProfileUnknown, station.EUICCTest,
 }
 
 // Names of rules that no file has.
@@ -93,6 +93,7 @@ const (
 	ruleInconclusive = "inconclusive-limit"
 	ruleScrapAfter   = "scrap-after"
 	ruleMES          = "mes"
+	ruleRework       = "rework-recipe"
 )
 
 // choice is what a policy makes of a unit.
@@ -151,6 +152,9 @@ func (p *Policy) Dispose(run *station.Run, u Unit, open *station.Ticket) station
 	was := u.Disposition
 	u = u.with(run)
 	c := p.choose(u)
+	if c.to == station.Release && run.Recipe != nil && run.Recipe.Rework {
+		c = choice{to: station.Retest, rule: ruleRework, queue: p.queue(station.Retest)} // it was prepared, not provisioned
+	}
 	switch { // what a person decided while the unit ran stands
 	case was == station.Scrap:
 		c = choice{to: station.Hold, rule: ruleScrapped, queue: p.queue(station.Hold)}

@@ -36,6 +36,7 @@ var factTypes = func() map[string]reflect.Type {
 		NotificationKept{}, NotificationDelivered{},
 		TicketOpened{}, TicketClaimed{}, TicketRepaired{}, TicketRetested{}, TicketClosed{},
 		OutboxDelivered{}, OutboxRejected{}, OutboxReplayed{},
+		EIMOnboarded{}, PairingImported{}, PairingListed{}, PairingFreed{},
 	}
 	m := make(map[string]reflect.Type, len(list))
 	for _, f := range list {

@@ -15,6 +15,7 @@ type RunStarted struct {
 	RouteRef  string `json:"route_ref,omitempty"` // the MES's reference
 	Number    int    `json:"number"`              // 1 for a unit's first run here
 	Batch     string `json:"batch,omitempty"`     // profile batch that the order asks for
+	EIM       string `json:"eim,omitempty"`       // eIM configuration that the order asks for
 	Expect    Expect `json:"expect"`
 }
 
@@ -80,7 +81,16 @@ type UnitIdentified struct {
 	Platform   *Platform    `json:"platform,omitempty"`
 	Profiles   []CardRecord `json:"profiles,omitempty"` // what was there before this run
 	Generation string       `json:"generation,omitempty"`
+	IPA        string       `json:"ipa,omitempty"`  // SGP.32: device, euicc or module
+	EIMs       []string     `json:"eims,omitempty"` // SGP.32: with which the eUICC came to this run
 }
+
+// Where an IPA is, in UnitIdentified.IPA.
+const (
+	IPADevice   = "device" // in the device's software; on this fixture the station takes its place
+	IPAInEUICC  = "euicc"
+	IPAInModule = "module"
+)
 
 // Platform is what an eUICC says of itself, so that interoperability can be
 // stated later from the station's own records.
@@ -92,6 +102,7 @@ type Platform struct {
 	EUM      string `json:"eum,omitempty"`
 	Label    string `json:"label,omitempty"`
 	FreeNVM  int64  `json:"free_nvm,omitempty"`
+	IoT      string `json:"iot_version,omitempty"` // SGP.32
 }
 
 // CardRecord is a profile on an eUICC.
@@ -99,6 +110,8 @@ type CardRecord struct {
 	ICCID ident.ICCID `json:"iccid"`
 	State string      `json:"state"` // enabled or disabled
 	Class string      `json:"class,omitempty"`
+	// Attributes of SGP.32: fallback, fallback_allowed, emergency.
+	Attributes []string `json:"attributes,omitempty"`
 }
 
 // Effect names an irreversible effect.
@@ -133,6 +146,8 @@ type Intent struct {
 	Present     string      `json:"present,omitempty"`     // "yes": a profile with this ICCID was there before
 	Cause       int         `json:"cause,omitempty"`       // CancelSessionReason
 	Consent     string      `json:"consent,omitempty"`     // contract by which policy rules are consented to
+	EIMs        []string    `json:"eims,omitempty"`        // eIMs that are associated
+	What        []string    `json:"what,omitempty"`        // of a memory reset
 }
 
 // Result closes an intent. An intent without one is unknown until it is
@@ -175,6 +190,9 @@ type RunVerdict struct {
 	Evidence *Evidence     `json:"evidence,omitempty"`
 	BoundBy  string        `json:"bound_by,omitempty"` // what tied the unit to the scan
 	Millis   int64         `json:"ms"`
+	// Generation of the eUICC, and the eIMs that a cold unit showed.
+	Generation string   `json:"generation,omitempty"`
+	EIMs       []string `json:"eims,omitempty"`
 }
 
 // UnitDisposed is the policy's choice, or a person's.

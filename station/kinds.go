@@ -10,6 +10,9 @@ const (
 	ParamDuration ParamType = "duration"
 	ParamFlag     ParamType = "flag" // yes or no
 	ParamList     ParamType = "list" // texts
+	// ParamFiles are files that belong to the recipe, by path from its folder:
+	// they are read with it and their content is part of its digest.
+	ParamFiles ParamType = "files"
 )
 
 // Param describes a parameter of a step kind.
@@ -55,6 +58,21 @@ const (
 	KindDelete    = "profile.delete"
 	KindLoad      = "profile.load"
 	KindClose     = "factory.close"
+	KindReset     = "euicc.reset"
+	// SGP.32
+	KindImmediate   = "euicc.immediate_enable"
+	KindAddEIM      = "eim.add"
+	KindEIMReadback = "eim.readback"
+	// SGP.02
+	KindBootstrap = "profile.bootstrap"
+)
+
+// Routes by which a profile is enabled, in [KindEnable]'s routes.
+const (
+	RouteES10c     = "es10c"            // ES10c EnableProfile: every SGP.22 eUICC, some of SGP.32
+	RouteImmediate = "immediate_enable" // SGP.32 ImmediateEnable, in the session of the download
+	RouteCarried   = "carried"          // a package that an eIM has signed for this eUICC, carried as a file
+	RouteNone      = "none"             // the profile ships disabled
 )
 
 // Kinds lists every step kind.
@@ -72,14 +90,22 @@ func Kinds() []Kind {
 		{Name: KindBind, Power: "on", Doc: "Show that the unit on the port is the unit that was scanned.", Params: []Param{
 			{Name: "require", Type: ParamText, Values: []string{"identity", "scan", "none"}, Required: true,
 				Doc: "identity: IMEI or EID are known from the pairing list or the label, and equal; scan: where they are not known, a slot label or a presence edge tied the scan to the slot; none: engineering only. What is known must be equal in every case."},
+			{Name: "pairing", Type: ParamText, Values: []string{"required", "known", "off"}, Doc: "The module maker's list (linefit units import): required: the module stands on it; known (default): it does where there is a list; off: the list is not asked. One that another unit has used is held unless off."},
 		}, Measures: []string{"bound_by"}},
-		{Name: KindEUICC, Power: "on", Doc: "Open the eUICC; read EID, generation, platform and memory.",
-			Measures: []string{"eid", "eum", "generation", "svn", "euicc_firmware", "free_nvm", "sas", "pp_version", "profiles"}},
+		{Name: KindEUICC, Power: "on", Doc: "Open the eUICC; read EID, generation, platform and memory.", Params: []Param{
+			{Name: "eum", Type: ParamList, Doc: "Beginnings of the EIDs of the eUICC makers that are expected here, 5 to 20 digits."},
+		},
+			Measures: []string{"eid", "eum", "generation", "svn", "euicc_firmware", "free_nvm", "sas", "pp_version", "iot_version", "ipa"}},
 		{Name: KindPrecheck, Power: "on", Doc: "What can be known before money moves: EID, memory, trusted CI, leftovers.", Params: []Param{
 			{Name: "profile_nvm", Type: ParamInt, Doc: "Memory that a profile needs, bytes."},
 			{Name: "leftovers", Type: ParamText, Values: []string{"refuse", "allow"}, Doc: "Profiles that this station did not install: refuse holds the unit."},
 			{Name: "ci", Type: ParamList, Doc: "Subject key identifiers of CIs of which the eUICC must trust one, hexadecimal."},
-		}, Measures: []string{"free_nvm", "profiles", "notifications"}},
+			{Name: "test_profiles", Type: ParamText, Values: []string{"refuse", "allow"}, Doc: "A test profile that is enabled: refuse (default) holds the unit."},
+			{Name: "pprs", Type: ParamList, Doc: "Policy rules that the profile will have, 1 and 2: the eUICC's rules authorisation table must allow them to the owner."},
+			{Name: "owner", Type: ParamText, Doc: "With pprs: the profile's owner, MCC-MNC such as 262-01."},
+			{Name: "eim", Type: ParamText, Values: []string{"none", "delivered", "any"}, Doc: "SGP.32: eIMs with which the eUICC was delivered. none (default): such a unit is held; delivered: there must be one; any: as it is. Those that an earlier run of the unit added are no reason."},
+			{Name: "ipa", Type: ParamList, Values: []string{IPADevice, IPAInEUICC, IPAInModule}, Doc: "SGP.32: where an IPA may be: device (default), euicc, module."},
+		}, Measures: []string{"free_nvm", "profiles", "notifications", "eims"}},
 		{Name: KindReserve, Doc: "Reserve a profile of the stock for this unit.", Params: []Param{
 			{Name: "batch", Type: ParamText, Doc: "Only profiles of this batch."},
 			{Name: "operator", Type: ParamText, Doc: "Only profiles of this operator."},
@@ -99,7 +125,9 @@ func Kinds() []Kind {
 		{Name: KindNotify, Power: "on", Irreversible: true, Doc: "Take the pending notifications into the outbox and deliver what the network allows.", Params: []Param{
 			{Name: "remove", Type: ParamText, Values: []string{"acknowledged", "never"}, Doc: "acknowledged: remove from the eUICC what the server has acknowledged."},
 		}, Measures: []string{"pending", "delivered"}},
-		{Name: KindEnable, Power: "on", Irreversible: true, Doc: "Enable the installed profile."},
+		{Name: KindEnable, Power: "on", Irreversible: true, Doc: "Enable the installed profile.", Params: []Param{
+			{Name: "routes", Type: ParamList, Values: []string{RouteES10c, RouteImmediate, RouteCarried, RouteNone}, Doc: "Ways to enable, tried in order; es10c where nothing is said. A way that the eUICC refuses without having changed anything leads to the next."},
+		}, Measures: []string{"route"}},
 		{Name: KindRestart, Doc: "Cold restart by fixture power: off, wait, on, boot, radio quiet, same identity.", Params: []Param{
 			{Name: "off", Type: ParamDuration, Doc: "Time without power."},
 		}, Measures: []string{"boot_ms"}},
@@ -111,6 +139,19 @@ func Kinds() []Kind {
 		}},
 		{Name: KindPowerDown, Power: "on", Doc: "Shut the module down in order."},
 		{Name: KindDelete, Power: "on", Irreversible: true, Doc: "Delete the profile that an earlier run of this unit installed (rework)."},
+		{Name: KindReset, Power: "on", Irreversible: true, Doc: "Reset the eUICC's memory (rework): SGP.22's function, or SGP.32's with its own number.", Params: []Param{
+			{Name: "what", Type: ParamList, Required: true, Values: []string{"operational", "test", "default_address", "preloaded_test", "provisioning", "eim", "immediate_enable"},
+				Doc: "What is removed; the last four on SGP.32 only."},
+		}, Measures: []string{"deleted"}},
+		{Name: KindImmediate, Power: "on", Doc: "Allow the profile that is installed next to be enabled in that session (SGP.32 ConfigureImmediateEnable).", Params: []Param{
+			{Name: "smdp", Type: ParamText, Doc: "Only profiles of this SM-DP+ address; \"reserved\": that of the reserved profile. Any where nothing is said."},
+			{Name: "smdp_oid", Type: ParamText, Doc: "Only profiles of the SM-DP+ with this object identifier."},
+		}},
+		{Name: KindAddEIM, Power: "on", Irreversible: true, Doc: "Associate the first eIMs (SGP.32 AddInitialEim); the last change of the eUICC.", Params: []Param{
+			{Name: "configuration", Type: ParamFiles, Doc: "eIM configuration data as the eIM's operator hands it out, DER or JSON. The order's own where the order names one."},
+		}, Measures: []string{"eims"}},
+		{Name: KindEIMReadback, Power: "on", Doc: "Read back what makes an IoT unit reachable: eIMs (BF55), profiles with their attributes (BF2D), connectivity parameters, certificates; the eIM onboarding record.", Measures: []string{"eims", "fallback", "emergency", "connectivity"}},
+		{Name: KindBootstrap, Power: "on", Doc: "Read the profile that the unit was delivered with, through the module (SGP.02).", Measures: []string{"iccid", "operator", "state"}},
 	}
 }
 

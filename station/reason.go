@@ -41,6 +41,20 @@ const (
 	EUICCTest         Code = "euicc.test"          // test eUICC on a production line
 	EUICCLeftover     Code = "euicc.leftover"      // profiles are there that this run did not install
 	EUICCGeneration   Code = "euicc.generation"    // a generation that the recipe does not accept
+	EUICCMaker        Code = "euicc.maker"         // an EID of a maker that is not expected here
+	EUICCM2M          Code = "euicc.m2m"           // SGP.02: profiles come from its SM-SR only
+	EUICCTestProfile  Code = "euicc.testprofile"   // a test profile is enabled
+	EUICCSession      Code = "euicc.session"       // somebody else's download was begun here
+	EIMPresent        Code = "eim.present"         // delivered with an eIM
+	EIMMissing        Code = "eim.missing"         // the eIM is not there as it should be
+	EIMConfiguration  Code = "eim.configuration"   // eIM configuration data are missing, or the eUICC refuses them
+	IPAEUICC          Code = "ipa.euicc"           // the IPA is in the eUICC
+	IPAModule         Code = "ipa.module"          // the module has an IPA of its own
+	EnableSession     Code = "enable.session"      // installed; the session in which it could be enabled is over
+	EnableRoute       Code = "enable.route"        // the eUICC has none of the recipe's ways to enable
+	BootstrapAbsent   Code = "bootstrap.absent"    // no profile is enabled
+	UnitReused        Code = "unit.reused"         // another unit has had this module or eUICC
+	ProfileDeleted    Code = "profile.deleted"     // deleted from its eUICC in rework
 	ProfileRefused    Code = "profile.refused"     // installation result says error
 	ProfileReadback   Code = "profile.readback"    // state after the cold restart is not as it should be
 	IdentityChanged   Code = "identity.changed"    // another IMEI or EID than before in this run
@@ -90,6 +104,9 @@ var classOf = map[Code]Class{
 	ModuleSettings: ClassUnit, SIMAbsent: ClassUnit, SIMFault: ClassUnit, EUICCAbsent: ClassUnit,
 	EUICCInvalidEID: ClassUnit, EUICCMemory: ClassUnit, EUICCProtocol: ClassUnit, EUICCRefused: ClassUnit,
 	EUICCGeneration: ClassUnit, ProfileRefused: ClassUnit, ProfileReadback: ClassUnit, LimitExceeded: ClassUnit,
+	EUICCMaker: ClassUnit, EUICCM2M: ClassUnit, EIMMissing: ClassUnit, EnableRoute: ClassUnit, BootstrapAbsent: ClassUnit,
+	EUICCTestProfile: ClassMaterial, EUICCSession: ClassMaterial, EIMPresent: ClassMaterial, EIMConfiguration: ClassMaterial,
+	IPAEUICC: ClassMaterial, IPAModule: ClassMaterial, EnableSession: ClassMaterial, ProfileDeleted: ClassMaterial, UnitReused: ClassOperator,
 	ProfilePolicy: ClassMaterial, ProfileMismatch: ClassMaterial, CodeRefused: ClassMaterial,
 	CodeSpent: ClassMaterial, StockEmpty: ClassMaterial, StockUnreconciled: ClassMaterial, ProfileDuplicate: ClassMaterial, ProfileUnknown: ClassMaterial,
 	EUICCUntrusted: ClassMaterial, EUICCTest: ClassMaterial, EUICCLeftover: ClassMaterial,

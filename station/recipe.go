@@ -22,6 +22,9 @@ type Recipe struct {
 	// Restart is the step from which an interrupted run goes on. It lies before
 	// the steps that read identity.
 	Restart string
+	// Rework marks a recipe that prepares a unit for its next run: one that passes
+	// goes to retest and never out.
+	Rework bool `json:",omitempty"`
 	// Consent declares that profile policy rules are allowed and under which
 	// contract; empty means that none are.
 	Consent string
@@ -31,6 +34,9 @@ type Recipe struct {
 	// recipe that loads no prepared packages.
 	Factory string `json:",omitempty"`
 	Steps   []Step
+	// Files are the files that its steps name (ParamFiles), by the names there.
+	// They are a part of the recipe: who changes one has another recipe.
+	Files map[string][]byte `json:",omitempty"`
 }
 
 // Values of Recipe.Factory.

@@ -50,6 +50,7 @@ type Run struct {
 	Fitted   []Fitted
 	Kept     []NotificationKept
 	Evidence *Evidence
+	EIMs     []string // that the cold unit showed
 
 	Verdict     *RunVerdict
 	Disposition *UnitDisposed
@@ -162,7 +163,10 @@ func (r *Run) ended(s Step, res StepResult) string {
 // verdict judges a run whose steps are done. Pass needs every required step OK
 // and, where the recipe touches profiles, what was read back.
 func (r *Run) verdict() RunVerdict {
-	v := RunVerdict{Verdict: Pass, IMEI: r.Identity.IMEI, EID: r.Identity.EID, Evidence: r.Evidence, BoundBy: r.BoundBy, Millis: r.Millis}
+	v := RunVerdict{
+		Verdict: Pass, IMEI: r.Identity.IMEI, EID: r.Identity.EID, Evidence: r.Evidence, BoundBy: r.BoundBy, Millis: r.Millis,
+		Generation: r.Identity.Generation, EIMs: r.EIMs,
+	}
 	for _, f := range r.Fitted {
 		v.ICCIDs = append(v.ICCIDs, f.ICCID)
 	}
@@ -185,15 +189,19 @@ func (r *Run) missing() *Failure {
 	if r.Recipe == nil {
 		return &Failure{Outcome: Error, Reason: NewReason(Interrupted, "the recipe of this run is not known")}
 	}
-	touches := false
+	touches, adds := false, false
 	for _, s := range r.Recipe.Steps {
-		touches = touches || s.Kind == KindDownload || s.Kind == KindLoad || s.Kind == KindReadback
+		touches = touches || s.Kind == KindDownload || s.Kind == KindLoad || evident(s.Kind)
+		adds = adds || s.Kind == KindAddEIM
 		if !s.Optional && r.Tries[s.ID] == 0 {
 			return &Failure{Step: s.ID, Outcome: Error, Reason: NewReason(StationFault, "step was not run")}
 		}
 	}
 	if touches && (r.Evidence == nil || r.Evidence.EID != r.Identity.EID) {
 		return &Failure{Outcome: Error, Reason: NewReason(StationFault, "no read-back evidence")}
+	}
+	if adds && len(r.EIMs) == 0 {
+		return &Failure{Outcome: Error, Reason: NewReason(StationFault, "the eIM was not read back")}
 	}
 	return r.shipGate()
 }
@@ -242,7 +250,7 @@ func (r *Run) evolve(f Fact) {
 		}
 		if i := r.indexOf(f.Step); i >= 0 {
 			if i < r.At {
-				r.Evidence = nil
+				r.Evidence, r.EIMs = nil, nil
 			}
 			r.At = i
 		}
@@ -267,6 +275,8 @@ func (r *Run) evolve(f Fact) {
 		r.settled(f.Handle)
 	case NotificationKept:
 		r.Kept = append(r.Kept, f)
+	case EIMOnboarded:
+		r.EIMs = f.eims()
 	case RunVerdict:
 		r.Verdict, r.Phase = &f, PhaseVerdict
 	case UnitDisposed:
@@ -318,7 +328,7 @@ func (r *Run) evolveStep(f StepEnded) {
 	}
 	switch {
 	case f.Outcome != OK:
-	case f.Kind == KindReadback:
+	case evident(f.Kind):
 		r.Evidence = evidenceOf(f)
 	case f.Kind == KindBind:
 		r.BoundBy = measured(f, "bound_by")
@@ -329,12 +339,16 @@ func (r *Run) evolveStep(f StepEnded) {
 		r.At++
 	case f.Then != "" && i >= 0:
 		r.At = i
-		r.Evidence = nil // what was read back before another try proves nothing
+		r.Evidence, r.EIMs = nil, nil // what was read back before another try proves nothing
 	default:
 		r.At++
 	}
 	r.advance()
 }
+
+// evident reports whether a step's measurements are the evidence of a pass: the
+// profile that was installed, or the one with which an M2M unit was delivered.
+func evident(kind string) bool { return kind == KindReadback || kind == KindBootstrap }
 
 // measured is a measurement of a step, empty where there is none.
 func measured(f StepEnded, name string) string {
@@ -365,6 +379,7 @@ func mergeIdentity(old, f UnitIdentified) UnitIdentified {
 	set(&old.Firmware, f.Firmware)
 	set(&old.Route, f.Route)
 	set(&old.Generation, f.Generation)
+	set(&old.IPA, f.IPA)
 	set((*string)(&old.IMEI), string(f.IMEI))
 	set((*string)(&old.EID), string(f.EID))
 	if f.Platform != nil {
@@ -372,6 +387,9 @@ func mergeIdentity(old, f UnitIdentified) UnitIdentified {
 	}
 	if f.Profiles != nil && old.Profiles == nil { // what was there first is what this run found
 		old.Profiles = f.Profiles
+	}
+	if f.EIMs != nil && old.EIMs == nil {
+		old.EIMs = f.EIMs
 	}
 	return old
 }

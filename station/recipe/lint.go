@@ -17,6 +17,8 @@ func lint(doc *strictyaml.Doc, r *station.Recipe, f file) strictyaml.Problems {
 	l.restart()
 	l.order()
 	l.factory(f)
+	l.generations()
+	l.iot()
 	return l.found
 }
 
@@ -136,6 +138,15 @@ var rules = []rule{
 	{station.KindEnable, station.KindReadback, true, "nothing would prove the profile's state"},
 	{station.KindRestart, station.KindReadback, true, "nothing would look at the unit afterwards"},
 	{station.KindShipState, station.KindIdentify, false, "how settings are saved follows from the module's identity"},
+	{station.KindReset, station.KindBind, false, "profiles are removed from a unit that is known"},
+	{station.KindImmediate, station.KindPrecheck, false, "whether an eIM is there already was not checked"},
+	{station.KindImmediate, station.KindDownload, true, "it must be allowed before the profile is installed"},
+	{station.KindAddEIM, station.KindBind, false, "the eIM is told of a unit that is known"},
+	{station.KindAddEIM, station.KindPrecheck, false, "whether an eIM is there already was not checked"},
+	{station.KindAddEIM, station.KindRestart, true, "only a cold restart shows what is stored"},
+	{station.KindAddEIM, station.KindEIMReadback, true, "nothing would prove the eIM"},
+	{station.KindEIMReadback, station.KindEUICC, false, "the eUICC was not read"},
+	{station.KindBootstrap, station.KindEUICC, false, "the eUICC was not read"},
 }
 
 func (l *linter) order() {

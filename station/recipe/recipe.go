@@ -1,11 +1,15 @@
 // Package recipe reads recipes from strict YAML: schema, then meaning, all
 // mistakes at once with file and line. A recipe that was read is immutable; its
-// digest names it.
+// digest names it. Files that a recipe names belong to it: they are read and
+// checked with it, and their content is part of its digest.
 package recipe
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
+	"path/filepath"
 	"sort"
 	"strings"
 	"time"
@@ -20,6 +24,7 @@ type file struct {
 	Title   string
 	Accepts []string
 	Restart string
+	Rework  bool
 	Consent struct{ Contract string }
 	Factory string
 	Steps   []step
@@ -49,8 +54,29 @@ func Load(path string) (*station.Recipe, error) {
 	return Parse(path, data)
 }
 
-// Parse reads a recipe. The error is of type strictyaml.Problems.
+// LoadFS reads a recipe of a file system, such as one that is embedded.
+func LoadFS(fsys fs.FS, name string) (*station.Recipe, error) {
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("recipe: %w", err)
+	}
+	return parse(name, data, func(file string) ([]byte, error) {
+		return fs.ReadFile(fsys, path.Join(path.Dir(name), file))
+	})
+}
+
+// Parse reads a recipe. Files that it names are taken from the folder of name.
+// The error is of type strictyaml.Problems.
 func Parse(name string, data []byte) (*station.Recipe, error) {
+	return parse(name, data, func(file string) ([]byte, error) {
+		if filepath.IsAbs(file) {
+			return os.ReadFile(file)
+		}
+		return os.ReadFile(filepath.Join(filepath.Dir(name), file))
+	})
+}
+
+func parse(name string, data []byte, read func(file string) ([]byte, error)) (*station.Recipe, error) {
 	doc, err := strictyaml.Parse(name, data)
 	if err != nil {
 		return nil, err
@@ -63,14 +89,18 @@ func Parse(name string, data []byte) (*station.Recipe, error) {
 		return nil, err
 	}
 	r := f.recipe()
-	if err := lint(doc, r, f).Err(); err != nil {
+	found := attach(doc, r, read)
+	if err := append(found, lint(doc, r, f)...).Err(); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
 func (f file) recipe() *station.Recipe {
-	r := &station.Recipe{Name: f.Recipe, Version: f.Version, Title: f.Title, Accepts: f.Accepts, Restart: f.Restart, Consent: f.Consent.Contract, Factory: f.Factory}
+	r := &station.Recipe{
+		Name: f.Recipe, Version: f.Version, Title: f.Title, Accepts: f.Accepts, Restart: f.Restart, Rework: f.Rework,
+		Consent: f.Consent.Contract, Factory: f.Factory,
+	}
 	for _, s := range f.Steps {
 		kind, _ := station.KindByName(s.Kind)
 		timeout, _ := time.ParseDuration(s.Timeout) // the schema's pattern holds
@@ -116,6 +146,9 @@ func texts(v any) []string {
 func Show(r *station.Recipe) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s version %d  %s\naccepts %s; an interrupted run goes on from %q\n", r.Name, r.Version, r.Title, strings.Join(r.Accepts, ", "), r.Restart)
+	if r.Rework {
+		b.WriteString("a recipe for rework: a unit that passes it goes to retest\n")
+	}
 	if r.Consent != "" {
 		fmt.Fprintf(&b, "policy rules are consented to under contract %q\n", r.Consent)
 	}

@@ -52,6 +52,7 @@ func Schema() []byte {
 			"title":   object{"type": "string", "maxLength": 120},
 			"accepts": object{"type": "array", "minItems": 1, "uniqueItems": true, "items": object{"enum": []any{"sgp22", "sgp32", "sgp02"}}},
 			"restart": object{"type": "string"},
+			"rework":  object{"type": "boolean", "description": "The recipe prepares a unit for its next run: one that passes goes to retest and never out."},
 			"consent": object{"type": "object", "additionalProperties": false, "required": []any{"contract"},
 				"properties": object{"contract": object{"type": "string", "minLength": 1, "maxLength": 120}}},
 			"factory": object{"enum": []any{station.FactoryOpen, station.FactoryClosing},
@@ -86,7 +87,13 @@ func paramSchema(k station.Kind) object {
 		case station.ParamFlag:
 			s = object{"type": "boolean"}
 		case station.ParamList:
-			s = object{"type": "array", "items": object{"type": "string"}}
+			item := object{"type": []any{"string", "integer"}} // digits need no quotes
+			if len(p.Values) > 0 {
+				item = object{"enum": allowed(p.Values)}
+			}
+			s = object{"type": "array", "uniqueItems": true, "items": item}
+		case station.ParamFiles:
+			s = object{"type": "array", "minItems": 1, "maxItems": 8, "uniqueItems": true, "items": object{"type": "string", "minLength": 1}}
 		case station.ParamDuration:
 			s = object{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`}
 		default:
