@@ -2,31 +2,47 @@ package engine
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
-	"slices"
 
 	"linefit/audit"
 	"linefit/station"
 )
 
 // OpenRuns is the projection from which slots are rebuilt: for each slot the
-// numbers of the entries that its present state follows from. It holds the
-// entries of the open run and of the slot's fault; when the unit has left, its
-// run's entries are dropped from it but for the ones that made the last result.
+// facts that its present state follows from. It holds those of the open run and
+// of the slot's fault; when the unit has left, its run's facts stay until the
+// next one starts, for they made the last result. It carries the facts and not
+// the numbers of their entries, so that a run goes on although the shard in
+// which it began was archived. Its keys:
+//
+//	slot               how many facts it has, 4 bytes
+//	slot, n            the n-th, from 1: a byte, 1 where it is not of a run, then JSON
+//
+// slot has 2 bytes, n has 4, both big-endian. The same few keys are written
+// again and again: nothing is left behind through which a later start must read.
 type OpenRuns struct{}
 
-const openRunsName = "open_runs/1"
+const openRunsName = "open_runs/2"
 
 // Name implements audit.Projection.
 func (OpenRuns) Name() string { return openRunsName }
 
-func slotKey(slot int, seq uint64) []byte {
-	b := binary.BigEndian.AppendUint16(nil, uint16(slot))
-	if seq == 0 {
-		return b
-	}
-	return binary.BigEndian.AppendUint64(b, seq)
+func slotKey(slot int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(slot)) }
+
+func factKey(slot int, n uint32) []byte { return binary.BigEndian.AppendUint32(slotKey(slot), n) }
+
+// slotFact is one fact of a slot. A very long one is left in its entry.
+type slotFact struct {
+	Seq  uint64          `json:"seq"`
+	Type string          `json:"type"`
+	Run  station.RunID   `json:"run,omitempty"`
+	Unit station.Serial  `json:"unit,omitempty"`
+	Data json.RawMessage `json:"data,omitempty"`
 }
+
+// maxSlotFact bounds the data that a projection's value holds.
+const maxSlotFact = audit.MaxValue - 1<<10
 
 // Apply implements audit.Projection.
 func (OpenRuns) Apply(txn audit.Txn, e audit.Entry) error {
@@ -42,7 +58,15 @@ func (OpenRuns) Apply(txn audit.Txn, e audit.Entry) error {
 	if e.Run == "" && !slotFacts[e.Type] {
 		return nil // scans that were refused do not make state
 	}
-	return txn.Set(slotKey(e.Slot, e.Seq), []byte(e.Type))
+	f := slotFact{Seq: e.Seq, Type: e.Type, Run: station.RunID(e.Run), Unit: station.Serial(e.Unit), Data: e.Data}
+	if len(e.Data) > maxSlotFact {
+		f.Data = nil
+	}
+	n, err := slotCount(txn, e.Slot)
+	if err != nil {
+		return err
+	}
+	return addFact(txn, e.Slot, n+1, f)
 }
 
 // slotFacts make a slot's state without a run.
@@ -52,51 +76,110 @@ var slotFacts = map[string]bool{
 	station.SlotSwitched{}.FactType(): true,
 }
 
+func slotCount(r audit.Reader, slot int) (uint32, error) {
+	value, ok, err := r.Get(slotKey(slot))
+	if err != nil || !ok {
+		return 0, err
+	}
+	if len(value) != 4 {
+		return 0, fmt.Errorf("engine: slot %d: count of %d bytes", slot, len(value))
+	}
+	return binary.BigEndian.Uint32(value), nil
+}
+
+// addFact writes the n-th fact of a slot, which is then the last one.
+func addFact(txn audit.Txn, slot int, n uint32, f slotFact) error {
+	text, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
+	value := []byte{0}
+	if slotFacts[f.Type] {
+		value[0] = 1
+	}
+	if err := txn.Set(factKey(slot, n), append(value, text...)); err != nil {
+		return err
+	}
+	return txn.Set(slotKey(slot), binary.BigEndian.AppendUint32(nil, n))
+}
+
+// rawFact reads the n-th fact of a slot.
+func rawFact(r audit.Reader, slot int, n uint32) ([]byte, error) {
+	value, ok, err := r.Get(factKey(slot, n))
+	if err == nil && (!ok || len(value) < 2) {
+		err = fmt.Errorf("engine: fact %d of slot %d is missing", n, slot)
+	}
+	return value, err
+}
+
+// facts reads a slot's facts in order.
+func facts(r audit.Reader, slot int) ([]slotFact, error) {
+	n, err := slotCount(r, slot)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]slotFact, n)
+	for i := range list {
+		value, err := rawFact(r, slot, uint32(i)+1)
+		if err == nil {
+			err = json.Unmarshal(value[1:], &list[i])
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
 // dropSlot forgets what a slot's state no longer follows from.
 func dropSlot(txn audit.Txn, slot int, keepFaults bool) error {
-	var old [][]byte
-	err := txn.Iterate(slotKey(slot, 0), func(key, value []byte) error {
-		if !keepFaults || !slotFacts[string(value)] {
-			old = append(old, slices.Clone(key))
-		}
-		return nil
-	})
+	n, err := slotCount(txn, slot)
 	if err != nil {
 		return err
 	}
-	for _, key := range old {
-		if err := txn.Delete(key); err != nil {
+	kept := uint32(0)
+	for i := uint32(1); i <= n; i++ {
+		value, err := rawFact(txn, slot, i)
+		if err != nil {
 			return err
 		}
+		if err := txn.Delete(factKey(slot, i)); err != nil {
+			return err
+		}
+		if keepFaults && value[0] == 1 {
+			kept++
+			if err := txn.Set(factKey(slot, kept), value); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
+	return txn.Set(slotKey(slot), binary.BigEndian.AppendUint32(nil, kept))
 }
 
-// replaySlot evolves a slot through the entries that its state follows from.
+// replaySlot evolves a slot through the facts that its state follows from.
 func replaySlot(v audit.View, id int, recipes func(string) *station.Recipe) (*station.Slot, error) {
 	s := station.NewSlot(id, recipes)
 	p, err := v.Projection(openRunsName)
 	if err != nil {
 		return nil, err
 	}
-	var seqs []uint64
-	err = p.Iterate(slotKey(id, 0), func(key, _ []byte) error {
-		seqs = append(seqs, binary.BigEndian.Uint64(key[2:]))
-		return nil
-	})
+	list, err := facts(p, id)
 	if err != nil {
 		return nil, err
 	}
-	for _, seq := range seqs {
-		entry, err := v.Entry(seq)
-		if err != nil {
-			return nil, err
+	for _, f := range list {
+		if f.Data == nil {
+			entry, err := v.Entry(f.Seq)
+			if err != nil {
+				return nil, err
+			}
+			f.Data = entry.Data
 		}
-		f, err := station.Decode(entry.Type, entry.Data)
+		fact, err := station.Decode(f.Type, f.Data)
 		if err != nil {
-			return nil, fmt.Errorf("entry %d: %w", seq, err)
+			return nil, fmt.Errorf("entry %d: %w", f.Seq, err)
 		}
-		s.Evolve(station.Envelope{Run: station.RunID(entry.Run), Unit: station.Serial(entry.Unit)}, f)
+		s.Evolve(station.Envelope{Run: f.Run, Unit: f.Unit}, fact)
 	}
 	return s, nil
 }
