@@ -119,9 +119,9 @@ func Kinds() []Kind {
 			{Name: "spares", Type: ParamInt, Doc: "Packages that may fail in one run before the step does: the next one of this eUICC is taken. 0 where it is not said."},
 			{Name: "batch", Type: ParamText, Doc: "Only packages of this batch."},
 			{Name: "operator", Type: ParamText, Doc: "Only profiles of this service provider."},
-		}, Measures: []string{"profiles", "packages", "one_time_keys", "apdus", "bpp_bytes"}},
+		}, Measures: []string{"profiles", "packages", "apdus", "bpp_bytes"}},
 		{Name: KindClose, Power: "on", Irreversible: true, Doc: "End in-factory provisioning: delete the one-time keys that are left, read back that none is, and see LPA services work.",
-			Measures: []string{"deleted", "one_time_keys", "lpa_services"}},
+			Measures: []string{"deleted", "one_time_keys", "lpa_before", "lpa_services"}},
 		{Name: KindNotify, Power: "on", Irreversible: true, Doc: "Take the pending notifications into the outbox and deliver what the network allows.", Params: []Param{
 			{Name: "remove", Type: ParamText, Values: []string{"acknowledged", "never"}, Doc: "acknowledged: remove from the eUICC what the server has acknowledged."},
 		}, Measures: []string{"pending", "delivered"}},

@@ -12,6 +12,7 @@ package steps
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,10 @@ type Trust struct {
 	TestCIs []string
 	// Production refuses eUICCs that trust test CIs only.
 	Production bool
+	// Issuers sign the makers' certificates under which eUICCs list their
+	// in-factory one-time keys and sign what they installed; empty: the chain is
+	// checked up to the maker.
+	Issuers []*x509.Certificate
 }
 
 // Options are what the steps work with.
@@ -59,6 +64,9 @@ type Options struct {
 	Server   Servers
 	Outbox   *Outbox
 	Trust    Trust
+	// Factory is the coding of the in-factory functions (ES10f, SGP.41) on this
+	// line's eUICCs; zero: that of linefit's virtual eUICC.
+	Factory euicc.FactoryCoding
 	// PortPoll is the time between two tries to open a port that is not there yet.
 	PortPoll time.Duration
 }
@@ -91,7 +99,7 @@ func New(opt Options) (*Bench, error) {
 		station.KindPrecheck: precheck, station.KindReserve: reserve, station.KindDownload: download,
 		station.KindNotify: handover, station.KindEnable: enable, station.KindRestart: restart,
 		station.KindReadback: readback, station.KindShipState: shipState, station.KindPowerDown: powerDown,
-		station.KindDelete: deleteProfile,
+		station.KindDelete: deleteProfile, station.KindLoad: loadPackages, station.KindClose: closeFactory,
 	}
 	return b, nil
 }

@@ -183,7 +183,11 @@ func precheck(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	}
 	// What waits on the eUICC from before may be pushed out by what comes: it is
 	// taken over first.
-	if err := s.takeOver(ctx, a, c, pending); err != nil {
+	unreported, err := s.unreported(a.Run, pending)
+	if err != nil {
+		return failed(err, station.StationFault)
+	}
+	if err := s.takeOver(ctx, a, c, unreported); err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
 	s.seen.survey = &rsp.Survey{Profiles: profiles, Pending: pending}

@@ -39,7 +39,7 @@ func reserve(ctx context.Context, s *session, a *station.Attempt) station.StepRe
 
 // target is the profile of this run on the eUICC.
 func target(ctx context.Context, c *card, run *station.Run) (euicc.Profile, bool, error) {
-	iccid, installed := run.Installed()
+	iccid, installed := run.Primary()
 	if !installed {
 		return euicc.Profile{}, false, errNotInstalled
 	}
@@ -79,7 +79,7 @@ func (s *session) change(ctx context.Context, a *station.Attempt, effect station
 	case !found:
 		return fail(station.ProfileReadback, "the installed profile is not on the eUICC")
 	}
-	iccid, _ := a.Run.Installed()
+	iccid, _ := a.Run.Primary()
 	number := openIntent(a.Run, effect)
 	if p.State == want {
 		return s.changed(ctx, a, station.Result{Effect: effect, Number: number, Outcome: station.OK, State: want.String(), By: "reconcile", ICCID: iccid}, number != 0)
@@ -154,7 +154,7 @@ func deleteProfile(ctx context.Context, s *session, a *station.Attempt) station.
 			return failed(err, station.EUICCProtocol)
 		}
 	}
-	iccid, _ := a.Run.Installed()
+	iccid, _ := a.Run.Primary()
 	gone := station.Result{Effect: station.EffectDelete, Number: openIntent(a.Run, station.EffectDelete), Outcome: station.OK, State: station.StateAbsent, By: "reconcile", ICCID: iccid}
 	if !found {
 		return s.changed(ctx, a, gone, gone.Number != 0)
@@ -192,9 +192,11 @@ func readback(ctx context.Context, s *session, a *station.Attempt) station.StepR
 		return hold(station.IdentityChanged, "EID %s, before it was %s", eid, a.Run.Identity.EID)
 	}
 	want := a.Step.Text("state")
-	iccid, _ := a.Run.Installed()
+	iccid, _ := a.Run.Primary()
 	p, found, err := target(ctx, c, a.Run)
 	switch {
+	case errors.Is(err, errNotInstalled) && a.Run.Recipe.Factory == station.FactoryClosing: // its profiles came with an earlier recipe
+		return s.readFactory(ctx, a, c, []station.Measurement{station.Measure("eid", string(a.Run.Identity.EID))})
 	case err != nil:
 		return failed(err, station.EUICCProtocol)
 	case !found:
@@ -213,5 +215,8 @@ func readback(ctx context.Context, s *session, a *station.Attempt) station.StepR
 		}
 		measured = append(measured, station.Measure("iccid", string(shown)))
 	}
-	return station.StepResult{Outcome: station.OK, Measured: measured}
+	if a.Run.Recipe.Factory != "" {
+		return s.readFactory(ctx, a, c, measured)
+	}
+	return ok(measured...)
 }

@@ -1,0 +1,244 @@
+package steps
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"linefit/modem/euicc"
+	"linefit/modem/ident"
+	"linefit/station"
+	"linefit/station/stock"
+)
+
+// certificate is an eUICC's certificate whose chain was checked.
+type certificate struct{ leaf *x509.Certificate }
+
+// factory is the coding of ES10f on this line's eUICCs.
+func (o Options) factory() euicc.FactoryCoding {
+	if o.Factory == (euicc.FactoryCoding{}) {
+		return euicc.LinefitFactory
+	}
+	return o.Factory
+}
+
+// oneTimeKeys reads the one-time keys that the eUICC has left. The list is
+// signed: it is the eUICC's own word, under a certificate of this EID from an
+// issuer that counts here.
+func (s *session) oneTimeKeys(ctx context.Context, c *card, run *station.Run) (euicc.OneTimeKeys, certificate, error) {
+	keys, err := c.OneTimeKeys(ctx, s.bench.opt.factory())
+	if err != nil {
+		return keys, certificate{}, err
+	}
+	if !bytes.Equal(keys.EID, run.Identity.EID.Bytes()) {
+		return keys, certificate{}, station.Refuse(station.IdentityChanged, "the list of one-time keys is of EID %x, the eUICC's is %s", keys.EID, run.Identity.EID)
+	}
+	leaf, err := keys.Verify()
+	if err == nil {
+		err = s.verifyChain(leaf, keys.EUM, run.Identity.EID)
+	}
+	if err != nil {
+		return keys, certificate{}, station.Refuse(station.EUICCUntrusted, "the list of one-time keys: %v", err)
+	}
+	return keys, certificate{leaf}, nil
+}
+
+func (s *session) verifyChain(leaf *x509.Certificate, eum []byte, eid ident.EID) error {
+	maker, err := euicc.ParseCertificate(eum)
+	if err != nil {
+		return fmt.Errorf("EUM: %w", err)
+	}
+	return euicc.VerifyChain(leaf, maker, s.bench.opt.Trust.Issuers, eid.Bytes(), time.Now())
+}
+
+// Words of the measurement lpa_services.
+const (
+	lpaOpen = "open"
+	lpaShut = "shut"
+)
+
+// lpaServices asks for a challenge, with which every download begins, and which
+// changes nothing: shut while the eUICC refuses it for its conditions.
+func lpaServices(ctx context.Context, c *card) (string, error) {
+	_, err := c.Challenge(ctx)
+	var refused *euicc.StatusError
+	switch {
+	case err == nil:
+		return lpaOpen, nil
+	case errors.As(err, &refused):
+		return lpaShut, nil
+	}
+	return "", err
+}
+
+// closeFactory ends in-factory provisioning on this eUICC. No result may be
+// open: without its one-time keys an eUICC gets no other package.
+func closeFactory(ctx context.Context, s *session, a *station.Attempt) station.StepResult {
+	run := a.Run
+	if run.Profile != nil && !run.Settled || openIntent(run, station.EffectLoad) != 0 {
+		return hold(station.ProfileUnknown, "what became of profile %s is not known", run.Profile.ICCID)
+	}
+	c, err := s.openCard(ctx)
+	if err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	keys, _, err := s.oneTimeKeys(ctx, c, run)
+	if err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	before, err := lpaServices(ctx, c)
+	if err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	if res := s.deleteKeys(ctx, a, c, len(keys.Keys)); res.Outcome != station.OK {
+		return res
+	}
+	left, services, err := s.factoryState(ctx, c, run)
+	switch {
+	case err != nil:
+		return failed(err, station.EUICCProtocol)
+	case left > 0:
+		return fail(station.KeysLeft, "%d one-time keys are left after their deletion", left)
+	case services != lpaOpen:
+		return fail(station.KeysLeft, "no one-time key is left, and LPA services are shut all the same")
+	}
+	if err := s.closeIntent(ctx, a); err != nil {
+		return failed(err, station.LogStopped)
+	}
+	if err := s.retire(ctx, a); err != nil {
+		return failed(err, station.LogStopped)
+	}
+	return ok(number("deleted", int64(len(keys.Keys))), number("one_time_keys", int64(left)),
+		station.Measure("lpa_before", before), station.Measure("lpa_services", services))
+}
+
+// deleteKeys deletes the one-time keys, with an intent before. One whose answer
+// was lost is followed by another look, never by a guess.
+func (s *session) deleteKeys(ctx context.Context, a *station.Attempt, c *card, n int) station.StepResult {
+	if n == 0 {
+		return ok()
+	}
+	number := openIntent(a.Run, station.EffectDeleteKeys)
+	if number == 0 {
+		number = a.Run.NextIntent()
+		if err := a.Record(ctx, station.Intent{Effect: station.EffectDeleteKeys, Number: number}); err != nil {
+			return failed(err, station.LogStopped)
+		}
+	}
+	err := c.DeleteOneTimeKeys(ctx, s.bench.opt.factory())
+	switch {
+	case err == nil:
+		return ok()
+	case !as[*euicc.FunctionError](err) && !as[*euicc.StatusError](err): // the next try reads the list first
+		s.suspect = true
+		return failed(err, station.EUICCProtocol)
+	}
+	res := station.Result{Effect: station.EffectDeleteKeys, Number: number, Outcome: station.Fail, By: "answer", Code: code(err)}
+	if rerr := a.Record(ctx, res); rerr != nil {
+		return failed(rerr, station.LogStopped)
+	}
+	return failed(err, station.KeysLeft)
+}
+
+// factoryState is how many one-time keys are left, and whether LPA services
+// work.
+func (s *session) factoryState(ctx context.Context, c *card, run *station.Run) (left int, services string, err error) {
+	keys, _, err := s.oneTimeKeys(ctx, c, run)
+	if err != nil {
+		return 0, "", err
+	}
+	services, err = lpaServices(ctx, c)
+	return len(keys.Keys), services, err
+}
+
+// readFactory completes a read-back in a recipe of in-factory provisioning:
+// every profile of the run is there, and how many one-time keys are left. After
+// the closing recipe none is, and LPA services work.
+func (s *session) readFactory(ctx context.Context, a *station.Attempt, c *card, measured []station.Measurement) station.StepResult {
+	run := a.Run
+	if len(run.Fitted) > 1 {
+		profiles, err := c.ProfilesBrief(ctx)
+		if err != nil {
+			return failed(err, station.EUICCProtocol)
+		}
+		for _, f := range run.Fitted {
+			if !slices.ContainsFunc(profiles, func(p euicc.Profile) bool { return p.ICCID == f.ICCID }) {
+				return fail(station.ProfileReadback, "profile %s is not on the eUICC after the cold restart", f.ICCID)
+			}
+		}
+	}
+	left, services, err := s.factoryState(ctx, c, run)
+	if err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	measured = append(measured, number("one_time_keys", int64(left)), station.Measure("lpa_services", services))
+	closing := run.Recipe.Factory == station.FactoryClosing
+	switch {
+	case closing && left > 0:
+		return fail(station.KeysLeft, "%d one-time keys are left after the cold restart", left)
+	case closing && services != lpaOpen:
+		return fail(station.KeysLeft, "LPA services are shut after the cold restart")
+	}
+	return ok(measured...)
+}
+
+// closeIntent writes that the keys are gone, as read back.
+func (s *session) closeIntent(ctx context.Context, a *station.Attempt) error {
+	number := openIntent(a.Run, station.EffectDeleteKeys)
+	if number == 0 {
+		return nil
+	}
+	return a.Record(ctx, station.Result{Effect: station.EffectDeleteKeys, Number: number, Outcome: station.OK, State: station.StateAbsent, By: "reconcile"})
+}
+
+// retire takes the packages out of the stock that nobody can load any more:
+// those of this eUICC that were never tried.
+func (s *session) retire(ctx context.Context, a *station.Attempt) error {
+	items, err := s.bench.opt.Items.OfEUICC(a.Run.Identity.EID)
+	if err != nil {
+		return fmt.Errorf("packages of EID %s: %w", a.Run.Identity.EID, err)
+	}
+	for _, i := range items {
+		if i.Kind != station.KindPreparedPackage || i.State != station.StockAvailable {
+			continue
+		}
+		f := station.ProfileSpent{Handle: i.Handle, Reason: station.NewReason(station.PackageUnused, "one-time key %d is deleted", i.KeyNumber)}
+		if err := a.Record(ctx, f); err != nil {
+			return err
+		}
+		// One that cannot be erased now goes when the stock is looked after.
+		_ = s.bench.opt.Stock.Vault().Delete(stock.KindPackage, i.Handle)
+	}
+	return nil
+}
+
+// unreported leaves out of a list of pending notifications the results of
+// prepared packages whose signed result the vault has: these leave with the
+// loading report (SGP.41, steps 13 to 16), and the eUICC keeps its own.
+func (s *session) unreported(run *station.Run, list []euicc.Notification) ([]euicc.Notification, error) {
+	if run.Recipe.Factory == "" {
+		return list, nil
+	}
+	items, err := s.bench.opt.Items.OfEUICC(run.Identity.EID)
+	if err != nil {
+		return nil, fmt.Errorf("packages of EID %s: %w", run.Identity.EID, err)
+	}
+	reported := map[ident.ICCID]bool{}
+	for _, i := range items {
+		if i.Kind == station.KindPreparedPackage {
+			_, err := s.bench.opt.Stock.Vault().Get(stock.KindResult, i.Handle)
+			reported[i.ICCID] = err == nil
+		}
+	}
+	var out []euicc.Notification
+	for _, n := range list {
+		if n.Event != euicc.EventInstall || !reported[n.ICCID] {
+			out = append(out, n)
+		}
+	}
+	return out, nil
+}
