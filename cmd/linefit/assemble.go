@@ -90,7 +90,7 @@ type plant struct {
 // projections are derived from the log, in this order.
 func projections() []audit.Projection {
 	return []audit.Projection{
-		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{},
+		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{}, admission.LotProjection{},
 	}
 }
 
@@ -170,7 +170,7 @@ func (pl *plant) connect(archive *recipe.Archive) (err error) {
 	pl.engine, err = engine.New(engine.Options{
 		Log: awaitable{pl.store}, Bench: bench, Fixtures: fixtures, Admission: pl.office, Policy: pl.office,
 		Acceptance: mes.NewAcceptance(mes.AcceptanceOptions{Outbox: pl.outbox, Within: p.answer, Late: p.late, Hold: pl.office.Hold}),
-		Recipes:    archive.Find, Opened: opened, Faults: p.faults, Grace: p.grace, Assign: p.assign, AssignWithin: p.within,
+		Recipes:    archive.Find, Resume: pl.office.Resume, Opened: opened, Faults: p.faults, Grace: p.grace, Assign: p.assign, AssignWithin: p.within,
 	})
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"linefit/modem/ident"
 	"linefit/rework"
 	"linefit/station"
+	"linefit/station/admission"
 	"linefit/station/stock"
 )
 
@@ -43,6 +44,9 @@ func (pl *plant) View() station.View {
 		}
 		if n, err := rework.Count(a); err == nil {
 			v.Counts = n.Counts
+		}
+		if l, err := admission.LotOf(a); err == nil && l.Halted && v.Health == station.HealthOK {
+			v.Health, v.Detail = station.HealthHalted, string(l.Cause)
 		}
 		return nil
 	})

@@ -36,6 +36,9 @@ type Office struct {
 
 // Admit implements engine.Admission.
 func (o *Office) Admit(ctx context.Context, run station.RunID, ask engine.Ask) (engine.Grant, error) {
+	if err := o.admitted(); err != nil {
+		return engine.Grant{}, err
+	}
 	expect, err := o.expected(ask)
 	if err != nil {
 		return engine.Grant{}, err
@@ -127,7 +130,11 @@ func (o *Office) Dispose(_ context.Context, run *station.Run) (d station.Dispose
 			return err
 		}
 		d = o.Policy.Dispose(run, u, open)
-		return nil
+		lot, err := LotOf(v)
+		if halt, now := lot.Decide(); now {
+			d.Before = append(d.Before, halt)
+		}
+		return err
 	})
 	if err != nil {
 		return d, fmt.Errorf("disposition of %s: %w", run.Unit, err)

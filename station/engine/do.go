@@ -56,7 +56,7 @@ func (e *Engine) dispatch(ctx context.Context, cmd station.Command) (station.Rep
 	case station.CmdHalt:
 		return e.halt(cmd)
 	case station.CmdResume:
-		return e.rearm()
+		return e.resume(ctx, cmd)
 	}
 	return station.Reply{}, station.Refuse(station.ScanInvalid, "command %q is not known", cmd.Kind)
 }
@@ -187,11 +187,24 @@ func (e *Engine) halt(cmd station.Command) (station.Reply, error) {
 	return station.Reply{Text: "scan.halted"}, errors.Join(errs...)
 }
 
-// rearm lets the fixtures work again after an emergency stop.
-func (e *Engine) rearm() (station.Reply, error) {
+// resume lets the fixtures work again after an emergency stop, and a halted lot
+// go on.
+func (e *Engine) resume(ctx context.Context, cmd station.Command) (station.Reply, error) {
 	var errs []error
 	for _, id := range e.ids {
 		errs = append(errs, e.opt.Fixtures[id].Rearm())
+	}
+	if e.opt.Resume != nil {
+		why := cmd.Why
+		if why == "" {
+			why = "command barcode"
+		}
+		facts, err := e.opt.Resume(why)
+		errs = append(errs, err)
+		if len(facts) > 0 {
+			errs = append(errs, e.appendAs(ctx, cmd.Operator, facts...))
+			e.notify()
+		}
 	}
 	return station.Reply{Text: "scan.resumed"}, errors.Join(errs...)
 }

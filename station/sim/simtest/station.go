@@ -75,7 +75,7 @@ var shared = struct {
 // projections are those of the station.
 func projections() []audit.Projection {
 	return []audit.Projection{
-		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{},
+		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{}, admission.LotProjection{},
 	}
 }
 
