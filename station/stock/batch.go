@@ -45,6 +45,14 @@ type Prepared struct {
 	Package     Secret // BF36
 }
 
+// String names the package without showing it.
+func (p Prepared) String() string {
+	return fmt.Sprintf("package of %d bytes with ICCID %s for EID %s", p.Package.Len(), p.ICCID, p.EID)
+}
+
+// GoString is [Prepared.String].
+func (p Prepared) GoString() string { return p.String() }
+
 // batch is the file.
 type batch struct {
 	Format      string         `json:"format"`
@@ -80,58 +88,29 @@ type sealedPackage struct {
 	Package     []byte      `json:"package"`
 }
 
-// ErrBatch is the error of a batch that was not signed by whom it names.
-var ErrBatch = errors.New("batch")
-
 // maxBatch bounds a batch file, in bytes.
 const maxBatch = 256 << 20
 
-// ImportBatch takes a batch of prepared packages in: all of it or nothing, as
-// [Ledger.Import] does. trust says whether the certificate that signed the
-// batch and its packages belongs to an SM-DP+ that counts here; it is needed.
-// known, where it is not nil, says which eUICCs may be on this line. The error
-// of a batch with mistakes is strictyaml.Problems, or wraps ErrBatch.
-func (l *Ledger) ImportBatch(ctx context.Context, src Source, trust func(pb *x509.Certificate) error, known func(ident.EID) bool, at station.Scope, j Journal) (Imported, error) {
-	l.importing.Lock()
-	defer l.importing.Unlock()
-	if err := l.recover(ctx, j); err != nil {
-		return Imported{}, err
-	}
-	b, err := readBatch(src.Name, src.Data)
+// linefitBatch is the format linefit-batch/1.
+type linefitBatch struct{}
+
+// Is implements PackageFormat.
+func (linefitBatch) Is(data []byte) bool { return IsBatch(data) }
+
+// Read implements PackageFormat.
+func (linefitBatch) Read(name string, data []byte, trust func(*x509.Certificate) error) (PackageBatch, error) {
+	b, err := readBatch(name, data)
 	if err != nil {
-		return Imported{}, err
+		return PackageBatch{}, err
 	}
-	if err := b.verify(trust); err != nil {
-		return Imported{}, fmt.Errorf("%s: %w", src.Name, err)
-	}
-	if err := l.checkBatch(src, b, known); err != nil {
-		return Imported{}, err
-	}
-	name := either(src.Batch.Batch, b.ID)
-	var facts []station.Fact
-	if stated(src.Batch) {
-		terms := src.Batch
-		terms.Batch = name
-		facts = append(facts, terms)
-	}
-	items, secrets := make([]station.StockImported, len(b.Packages)), make([]Secret, len(b.Packages))
+	out := PackageBatch{ID: b.ID, Address: b.Address, Doubt: b.verify(trust), Packages: make([]Prepared, len(b.Packages))}
 	for i, p := range b.Packages {
-		items[i] = station.StockImported{
-			Batch: name, Kind: station.KindPreparedPackage, SMDP: b.Address, ICCID: p.ICCID, EID: p.EID,
-			Customer: src.Batch.Customer, SKU: src.Batch.SKU,
-		}
-		if secrets[i], err = b.seal(p); err != nil {
-			return Imported{}, err
+		out.Packages[i] = Prepared{
+			EID: p.EID, ICCID: p.ICCID, KeyNumber: p.KeyNumber, OneTimeKey: p.OneTimeKey, Transaction: p.Transaction,
+			Address: b.Address, Certificate: b.Certificate, Package: NewSecret(p.Package),
 		}
 	}
-	facts, note, err := l.stage(KindPackage, items, secrets, facts, at)
-	if err != nil {
-		return Imported{}, err
-	}
-	if err := writeFacts(ctx, at, j, facts); err != nil {
-		return Imported{}, fmt.Errorf("stock: the batch is in the vault; the log took it not or not whole, and gets the rest at the next start: %w", err)
-	}
-	return Imported{Batches: []string{name}, Profiles: len(items)}, l.unstage(note)
+	return out, nil
 }
 
 // readBatch reads a batch file and holds it against the schema.
@@ -219,68 +198,6 @@ func (b *batch) digest() []byte {
 		}
 	}
 	return h.Sum(nil)
-}
-
-// checkBatch finds what is wrong with a batch that was signed rightly: all of
-// it at once.
-func (l *Ledger) checkBatch(src Source, b *batch, known func(ident.EID) bool) error {
-	var all strictyaml.Problems
-	add := func(i int, member, format string, args ...any) {
-		all = append(all, strictyaml.Problem{File: src.Name, Line: 1, Column: 1, Path: fmt.Sprintf("packages[%d].%s", i, member), Text: fmt.Sprintf(format, args...)})
-	}
-	if err := checkHost(b.Address); err != nil {
-		all = append(all, strictyaml.Problem{File: src.Name, Line: 1, Column: 1, Path: "smdp_address", Text: err.Error()})
-	}
-	if what := badText(b.ID); what != "" {
-		all = append(all, strictyaml.Problem{File: src.Name, Line: 1, Column: 1, Path: "id", Text: what})
-	}
-	keys, iccids := map[string]int{}, map[ident.ICCID]int{}
-	err := l.views(func(v audit.View) error {
-		for i, p := range b.Packages {
-			if _, err := ident.ParseEID(string(p.EID)); err != nil {
-				add(i, "eid", "%v", err)
-			} else if known != nil && !known(p.EID) {
-				add(i, "eid", "%s is on no list of this line's eUICCs", p.EID)
-			}
-			if len(p.OneTimeKey) != 65 || p.OneTimeKey[0] != 4 {
-				add(i, "one_time_key", "is no uncompressed point on P-256")
-			}
-			if len(p.Package) == 0 {
-				add(i, "bound_profile_package", "is empty")
-			}
-			key := string(p.EID) + string(p.OneTimeKey)
-			if first, double := keys[key]; double {
-				add(i, "one_time_key", "is the key of package %d too", first)
-			}
-			if first, double := iccids[p.ICCID]; double {
-				add(i, "iccid", "%s is that of package %d too", p.ICCID, first)
-			}
-			keys[key], iccids[p.ICCID] = i, i
-			items, err := ByICCID(v, p.ICCID)
-			if err != nil {
-				return err
-			}
-			if len(items) > 0 {
-				add(i, "iccid", "%s is in the stock already: batch %s, %s", p.ICCID, items[0].Batch, items[0].State)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return all.Err()
-}
-
-func (b *batch) seal(p batchPackage) (Secret, error) {
-	s, err := json.Marshal(sealedPackage{
-		Version: 1, EID: p.EID, ICCID: p.ICCID, KeyNumber: p.KeyNumber, OneTimeKey: p.OneTimeKey, Transaction: p.Transaction,
-		Address: b.Address, Certificate: b.Certificate, Package: p.Package,
-	})
-	if err != nil {
-		return Secret{}, fmt.Errorf("stock: %w", err)
-	}
-	return NewSecret(s), nil
 }
 
 // Package opens a prepared package that a run has reserved. A *station.Refusal

@@ -22,6 +22,9 @@ type Room struct {
 	Trust func(pb *x509.Certificate) error
 	// Known says which eUICCs may be on this line; nil: all.
 	Known func(ident.EID) bool
+	// Formats and Inspect are those of [PackageRules].
+	Formats []PackageFormat
+	Inspect func(Prepared) (provider string, err error)
 	// Running says whether the run that has a profile is open.
 	Running func(station.StockItem) bool
 }
@@ -74,8 +77,9 @@ func (r *Room) Import(ctx context.Context, by station.Person, src Source) (Impor
 	if err := by.Allow(station.RoleLead, "importing profiles"); err != nil {
 		return Imported{}, err
 	}
-	if IsBatch(src.Data) {
-		return r.Ledger.ImportBatch(ctx, src, r.Trust, r.Known, station.Scope{Actor: by.Actor}, r.Journal)
+	rules := PackageRules{Formats: r.Formats, Trust: r.Trust, Known: r.Known, Inspect: r.Inspect}
+	if rules.format(src.Data) != nil {
+		return r.Ledger.ImportPackages(ctx, src, rules, station.Scope{Actor: by.Actor}, r.Journal)
 	}
 	src.Share = r.Share
 	return r.Ledger.Import(ctx, src, station.Scope{Actor: by.Actor}, r.Journal)
