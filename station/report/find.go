@@ -94,7 +94,6 @@ type Finder struct {
 	runs    map[int][]Run // by slot
 	maybe   map[int][]Run
 	golden  map[int]Golden
-	order   []station.Serial
 }
 
 // NewFinder returns a Finder; the query has passed Check.

@@ -31,7 +31,7 @@ const (
 // image, no network. Everything that a device, a server or a scanner said is
 // escaped, and shown without control and direction characters.
 func HTML(w io.Writer, r Report, c *text.Catalogue) error {
-	p := page{R: r, c: c, Lang: c.Lang(), Style: template.CSS(pageStyle)} //nolint:gosec // our own file
+	p := page{R: r, c: c, Lang: c.Lang(), Style: template.CSS(pageStyle)} // embedded: ours
 	p.fill()
 	t, err := template.New("report").Funcs(p.funcs()).Parse(pageText)
 	if err != nil {
