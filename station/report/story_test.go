@@ -120,3 +120,20 @@ func TestStoryOfNothing(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestReasonsAreToldOnce: ticket and disposition repeat the verdict's reason;
+// another one is told.
+func TestReasonsAreToldOnce(t *testing.T) {
+	l := newLine(t)
+	at := l.run(run{unit: "SN1", slot: 1, reason: fails()})
+	other := station.NewReason(station.MESRejected, "wrong order")
+	l.add(at, station.UnitDisposed{Disposition: station.Hold, Reason: other, Rule: "default/1:mes"})
+	s := tell(l, "SN1", text.English)
+	said := s.Text(text.For(text.English))
+	if n := strings.Count(said, "disabled, not enabled"); n != 2 { // step and verdict
+		t.Errorf("the reason is told %d times:\n%s", n, said)
+	}
+	if !strings.Contains(s.Summary[1], "wrong order") || strings.Count(said, "wrong order") != 2 || s.State != "hold" {
+		t.Errorf("the other reason:\n%s", said)
+	}
+}

@@ -15,6 +15,7 @@ type Teller struct {
 	c       *text.Catalogue
 	story   Story
 	run     *Run
+	told    *station.Reason // of the run's verdict
 	ids     station.UnitIdentified
 	boundBy string
 	smooth  []string // steps that went well since the last line
@@ -93,7 +94,7 @@ func (t *Teller) fact(e audit.Entry, f station.Fact) {
 	mark := MarkNone
 	switch f := f.(type) {
 	case station.RunVerdict:
-		mark = MarkBad
+		mark, t.told = MarkBad, f.Reason
 		if f.Verdict == station.Pass {
 			mark = MarkGood
 			t.story.Passed++
@@ -120,6 +121,7 @@ func (t *Teller) fact(e audit.Entry, f station.Fact) {
 	case station.Overridden, station.ProfileQuarantined, station.ProfileSpent, station.RunResumed:
 		mark = MarkBad
 	}
+	f = t.once(f)
 	who := ""
 	if e.Actor != string(station.ActorStation) && e.Actor != string(station.ActorMES) {
 		who = text.Printable(e.Actor)
@@ -127,10 +129,31 @@ func (t *Teller) fact(e audit.Entry, f station.Fact) {
 	t.say(e, mark, t.c.T("why.by", "text", t.c.Fact(f), "actor", who))
 }
 
+// once leaves out a reason that the run's verdict has just told.
+func (t *Teller) once(f station.Fact) station.Fact {
+	if t.told == nil {
+		return f
+	}
+	switch d := f.(type) {
+	case station.UnitDisposed:
+		if d.Reason != nil && *d.Reason == *t.told {
+			d.Reason = nil
+			return d
+		}
+	case station.TicketOpened:
+		if d.Reason != nil && *d.Reason == *t.told {
+			d.Reason = nil
+			return d
+		}
+	}
+	return f
+}
+
 func (t *Teller) start(e audit.Entry, f station.RunStarted) {
 	t.flush()
 	t.run = &Run{Unit: station.Serial(e.Unit), ID: station.RunID(e.Run), Slot: e.Slot, Sample: f.Expect.Sample}
 	t.story.Runs++
+	t.told = nil
 	t.story.State, t.story.Reason, t.story.Sample = "running", nil, f.Expect.Sample
 	t.story.Lines = append(t.story.Lines, Line{Seq: e.Seq, At: e.UTC, Head: true, Text: t.c.T("why.run",
 		"number", t.story.Runs, "slot", e.Slot, "time", e.UTC.Format("2006-01-02 15:04:05"), "actor", text.Printable(e.Actor))})
