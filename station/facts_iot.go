@@ -13,7 +13,8 @@ type EIMOnboarded struct {
 	EIMs         []EIMRecord   `json:"eims,omitempty"`
 	IPA          string        `json:"ipa,omitempty"`
 	Connectivity string        `json:"connectivity,omitempty"` // HTTP parameters of the enabled profile, hexadecimal
-	Rollback     string        `json:"rollback,omitempty"`     // "yes": a carried package has armed it
+	Package      string        `json:"package,omitempty"`      // vault handle of the signed answer to a carried package
+	Rollback     string        `json:"rollback,omitempty"`     // "yes": that package has armed it
 	EUICC        string        `json:"euicc,omitempty"`        // CERT.EUICC, DER in base64
 	EUM          string        `json:"eum,omitempty"`          // CERT.EUM, DER in base64
 }

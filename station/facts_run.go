@@ -22,7 +22,7 @@ type RunStarted struct {
 // Expect is what is known of a unit before it was powered: from its label, the
 // pairing list or the MES.
 type Expect struct {
-	Source string     `json:"source,omitempty"` // pairing, label, scan, presence
+	Source string     `json:"source,omitempty"` // pairing, label, scan, presence, mes, unlisted
 	IMEI   ident.IMEI `json:"imei,omitempty"`
 	EID    ident.EID  `json:"eid,omitempty"`
 	// Sample marks a reference unit of the pairing list, SampleGolden or
@@ -30,6 +30,10 @@ type Expect struct {
 	// production. Nothing but the list can say so.
 	Sample string `json:"sample,omitempty"`
 }
+
+// SourceUnlisted is the Source of a unit that is not on the list of expected
+// units: it is identified and held.
+const SourceUnlisted = "unlisted"
 
 // Reference units.
 const (

@@ -40,6 +40,8 @@ const (
 	ErrNothingToDelete = codeName("nothingToDelete")
 	ErrNoSession       = codeName("noSessionContext")
 	ErrEIMExists       = codeName("associatedEimAlreadyExists")
+	ErrNotConfigured   = codeName("immediateEnableNotAvailable")
+	ErrNoMemory        = codeName("insufficientMemory")
 )
 
 func functionError(function string, names codes, code int64) error {

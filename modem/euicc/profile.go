@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"linefit/modem/ident"
 	"linefit/modem/wire"
@@ -112,6 +113,30 @@ func (o Owner) String() string {
 	return digit(b[0]&15) + digit(b[0]>>4) + digit(b[1]&15) + "-" + digit(b[2]&15) + digit(b[2]>>4) + digit(b[1]>>4)
 }
 
+// ParseOwner reads what [Owner.String] writes: "262-01", "310-410", "*" for any
+// digit.
+func ParseOwner(s string) (Owner, error) {
+	mcc, mnc, ok := strings.Cut(s, "-")
+	if !ok || len(mcc) != 3 || len(mnc) < 2 || len(mnc) > 3 {
+		return Owner{}, fmt.Errorf("owner %q is not MCC-MNC, such as 262-01", s)
+	}
+	var n [6]byte
+	for i, c := range []byte(mcc + mnc) {
+		switch {
+		case c >= '0' && c <= '9':
+			n[i] = c - '0'
+		case c == '*':
+			n[i] = 0x0E
+		default:
+			return Owner{}, fmt.Errorf("owner %q is not MCC-MNC, such as 262-01", s)
+		}
+	}
+	if len(mnc) == 2 {
+		n[5] = 0x0F
+	}
+	return Owner{MCCMNC: []byte{n[1]<<4 | n[0], n[5]<<4 | n[2], n[4]<<4 | n[3]}}, nil
+}
+
 // Matches reports whether an owner o is covered by the pattern p of a rules
 // authorisation table: digits equal or wildcard, group identifiers equal where
 // p has them (SGP.22 section 2.9.2.1).
@@ -155,6 +180,7 @@ type Profile struct {
 	PPRs      []int // profile policy rules set: 1 disabling not allowed, 2 deletion not allowed
 	Fallback  bool  // SGP.32: has the fallback attribute
 	Emergency bool  // SGP.32: is the emergency profile
+	Allowed   bool  // SGP.32: its owner allows it to become the fallback profile
 }
 
 // profileTags are the fields asked for: no icon, which may be a kilobyte.
@@ -172,7 +198,7 @@ func (c *Card) ProfilesBrief(ctx context.Context) ([]Profile, error) {
 
 // IoTProfiles is [Card.Profiles] with the attributes that SGP.32 adds.
 func (c *Card) IoTProfiles(ctx context.Context) ([]Profile, error) {
-	return c.profiles(ctx, append(append([]byte(nil), profileTags...), 0x9F, 0x26, 0x9F, 0x7B))
+	return c.profiles(ctx, append(append([]byte(nil), profileTags...), 0x9F, 0x26, 0x9F, 0x67, 0x9F, 0x7B))
 }
 
 func (c *Card) profiles(ctx context.Context, tags []byte) ([]Profile, error) {
@@ -246,6 +272,7 @@ func parseProfile(n wire.Node) Profile {
 	}
 	p.Fallback = number(n, 0x9F26) > 0
 	p.Emergency = number(n, 0x9F7B) > 0
+	p.Allowed = number(n, 0x9F67) > 0
 	return p
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"linefit/modem/euiccsim/saip"
 	"linefit/modem/ident"
 	"linefit/modem/testpki"
 	"linefit/modem/wire"
@@ -73,7 +74,33 @@ func (c *Card) personalise() error {
 			}
 		}
 	}
-	return c.set(func(m *memory) { m.OneTime, m.EIM = keys, state })
+	profiles, err := c.delivered()
+	if err != nil {
+		return err
+	}
+	return c.set(func(m *memory) {
+		m.OneTime, m.EIM, m.Profiles, m.NextISDP = keys, state, profiles, m.NextISDP+len(profiles)
+		if len(profiles) > 0 {
+			m.PowerUp = string(profiles[0].ICCID)
+		}
+	})
+}
+
+// delivered are the profiles that a new card comes with.
+func (c *Card) delivered() ([]profile, error) {
+	var list []profile
+	for i, p := range c.o.Preloaded {
+		pkg, err := saip.Parse(p.Package)
+		if err != nil {
+			return nil, fmt.Errorf("%w: preloaded profile %d: %w", ErrOptions, i+1, err)
+		}
+		list = append(list, profile{
+			ICCID: pkg.Header.ICCID, AID: isdpAID(1 + i), Enabled: i == 0, Package: p.Package, Preloaded: true,
+			Metadata: wire.TLV(0xBF25, wire.TLV(0x5A, pkg.Header.ICCID), wire.TLV(0x91, []byte("delivered")),
+				wire.TLV(0x92, []byte(pkg.Header.Type)), wire.Integer(0x95, int64(p.Class))),
+		})
+	}
+	return list, nil
 }
 
 // EID is the card's identifier.

@@ -48,6 +48,8 @@ type profile struct {
 	Package  []byte // unprotected profile package
 	DPOID    string
 	Fallback bool `json:",omitempty"` // SGP.32 fallback attribute
+	// Preloaded says that the card was delivered with it.
+	Preloaded bool `json:",omitempty"`
 }
 
 // size is the memory that a profile takes.

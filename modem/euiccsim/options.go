@@ -88,6 +88,11 @@ type Options struct {
 	// EimConfigurationData (SGP.32 section 2.11.1.1.1).
 	EIMs [][]byte
 
+	// Preloaded are unprotected profile packages (SAIP DER) with which a new card
+	// is delivered; the first one is enabled. On an SGP.02 card they are the only
+	// profiles that this package gives it: its SM-SR is not modelled.
+	Preloaded []Preloaded
+
 	Channels      int    // logical channels with the basic one, 2 to 20; default 5
 	Notifications int    // places in the notification list, default 32
 	Effect        Effect // default EffectAtOnce
@@ -110,6 +115,12 @@ type Options struct {
 
 	Delays Delays
 	Faults Faults
+}
+
+// Preloaded is a profile with which a card is delivered.
+type Preloaded struct {
+	Package []byte // unprotected profile package; it must not change
+	Class   int    // 0 test, 1 provisioning, 2 operational
 }
 
 // Fault names a way in which the card misbehaves.

@@ -27,6 +27,8 @@ type ProfileState struct {
 	Nickname string
 	Size     int // bytes
 	DPOID    string
+	// Preloaded says that the card was delivered with it.
+	Preloaded bool
 }
 
 // NotificationState is one pending notification.
@@ -67,7 +69,7 @@ func (m *memory) state() State {
 		meta := p.metadata()
 		s.Profiles = append(s.Profiles, ProfileState{
 			ICCID: iccid(p.ICCID), Enabled: p.Enabled, Name: meta.text(0x92), Provider: meta.text(0x91),
-			Nickname: p.Nickname, Size: p.size(), DPOID: p.DPOID,
+			Nickname: p.Nickname, Size: p.size(), DPOID: p.DPOID, Preloaded: p.Preloaded,
 		})
 	}
 	for _, n := range m.Notifications {

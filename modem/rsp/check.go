@@ -26,36 +26,46 @@ func (d *download) checkOffer(ctx context.Context) (Row, error) {
 	return RowNone, nil
 }
 
-// checkRules holds the profile's policy rules against the eUICC's forbidden
-// ones, its rules authorisation table, and the consent (SGP.22 section 2.9.3).
-// The table is read only for a profile that has rules.
+// checkRules holds the profile's policy rules against what the eUICC allows. The
+// table is read only for a profile that has rules.
 func (d *download) checkRules(ctx context.Context) error {
 	rules := slices.DeleteFunc(slices.Clone(d.res.Metadata.PPRs), func(bit int) bool { return bit == 0 }) // how to update, no rule
 	if len(rules) == 0 {
 		return nil
 	}
-	for _, rule := range rules {
-		if slices.Contains(d.res.Info2.ForbiddenPPRs, rule) {
-			return fmt.Errorf("%w: it forbids PPR%d", ErrPolicyRules, rule)
-		}
-	}
 	table, err := d.card.RAT(ctx)
 	if err != nil {
 		return err
 	}
+	asks, err := CheckRules(rules, d.res.Metadata.Owner, d.res.Info2.ForbiddenPPRs, table, d.p.Consent)
+	if asks {
+		d.res.Detail.Consent = d.p.Consent.Contract
+	}
+	return err
+}
+
+// CheckRules holds policy rules (1, 2) that an owner's profile has against an
+// eUICC's forbidden ones, its rules authorisation table, and the consent (SGP.22
+// section 2.9.3). asks reports whether the table asks for a consent, which was
+// given where there is no error. The error matches [ErrPolicyRules] or
+// [ErrConsent].
+func CheckRules(rules []int, owner euicc.Owner, forbidden []int, table []euicc.Rule, consent Consent) (asks bool, err error) {
 	for _, rule := range rules {
-		allowed, consent := allowedBy(table, rule, d.res.Metadata.Owner)
-		if !allowed {
-			return fmt.Errorf("%w: no entry of its table allows PPR%d to operator %q", ErrPolicyRules, rule, d.res.Metadata.Owner)
-		}
-		if consent && (d.p.Consent.Contract == "" || !slices.Contains(d.p.Consent.PPRs, rule)) {
-			return fmt.Errorf("%w: PPR%d", ErrConsent, rule)
-		}
-		if consent {
-			d.res.Detail.Consent = d.p.Consent.Contract
+		if slices.Contains(forbidden, rule) {
+			return asks, fmt.Errorf("%w: it forbids PPR%d", ErrPolicyRules, rule)
 		}
 	}
-	return nil
+	for _, rule := range rules {
+		allowed, wants := allowedBy(table, rule, owner)
+		if !allowed {
+			return asks, fmt.Errorf("%w: no entry of its table allows PPR%d to operator %q", ErrPolicyRules, rule, owner)
+		}
+		if wants && (consent.Contract == "" || !slices.Contains(consent.PPRs, rule)) {
+			return asks, fmt.Errorf("%w: PPR%d", ErrConsent, rule)
+		}
+		asks = asks || wants
+	}
+	return asks, nil
 }
 
 // allowedBy finds the first entry for a rule and an operator, and whether it

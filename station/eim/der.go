@@ -155,3 +155,19 @@ func position(tag wire.Tag) int {
 	}
 	return -1
 }
+
+// Known is what an eUICC shows of an eIM (an element of
+// GetEimConfigurationDataResponse): Key is empty where it shows none.
+func Known(raw []byte) (id string, key []byte) {
+	n, err := wire.ParseTag(raw, 0x30)
+	if err != nil {
+		return "", nil
+	}
+	if v, ok := n.Find(tagID); ok {
+		id = string(v.Value)
+	}
+	if v, ok := n.Find(tagKey); ok {
+		key, _ = publicKey(v) // of a curve that this package does not know: as if it were not shown
+	}
+	return id, key
+}

@@ -23,6 +23,7 @@ import (
 	"linefit/modem/euicc"
 	"linefit/modem/rsp"
 	"linefit/station"
+	"linefit/station/eim"
 	"linefit/station/fixture"
 	"linefit/station/stock"
 )
@@ -31,11 +32,19 @@ import (
 // time is over, since a USB module's port appears some time after its supply.
 type Opener func(ctx context.Context) (io.ReadWriteCloser, error)
 
-// Pairing is the list of expected units; nil where there is none.
+// Pairing is the module maker's list of which module has which eUICC, and what
+// the log knows of who has had which; see [bind].
 type Pairing interface {
-	// Expect returns what is known of a unit. known is false for a unit that is
-	// not on the list; a list that has no such entry is not the same as no list.
-	Expect(unit station.Serial) (expect station.Expect, known bool)
+	// Judge says what speaks against a unit that has said who it is.
+	Judge(unit station.Serial, id station.UnitIdentified) (Judgement, error)
+}
+
+// Judgement is what the pairing list and the log say of a unit.
+type Judgement struct {
+	Any    bool                // there is a list
+	Listed *station.PairedUnit // the line of its module; nil: it is on none
+	Wrong  *station.Reason     // what it says is not what the list says
+	Reused *station.Reason     // another unit has had its module or eUICC
 }
 
 // Trust says which certificate issuers count here.
@@ -67,6 +76,9 @@ type Options struct {
 	// Factory is the coding of the in-factory functions (ES10f, SGP.41) on this
 	// line's eUICCs; zero: that of linefit's virtual eUICC.
 	Factory euicc.FactoryCoding
+	Pairing Pairing                        // nil: none
+	EIMs    map[string][]eim.Configuration // eIM configurations that orders may name
+	Carried Carried                        // packages of eIMs that orders brought; nil: none
 	// PortPoll is the time between two tries to open a port that is not there yet.
 	PortPoll time.Duration
 }
@@ -99,7 +111,9 @@ func New(opt Options) (*Bench, error) {
 		station.KindPrecheck: precheck, station.KindReserve: reserve, station.KindDownload: download,
 		station.KindNotify: handover, station.KindEnable: enable, station.KindRestart: restart,
 		station.KindReadback: readback, station.KindShipState: shipState, station.KindPowerDown: powerDown,
-		station.KindDelete: deleteProfile, station.KindLoad: loadPackages, station.KindClose: closeFactory,
+		station.KindDelete: deleteProfile, station.KindReset: resetMemory, station.KindImmediate: allowImmediate,
+		station.KindAddEIM: addEIM, station.KindEIMReadback: readEIM, station.KindBootstrap: bootstrap,
+		station.KindLoad: loadPackages, station.KindClose: closeFactory,
 	}
 	return b, nil
 }

@@ -111,9 +111,9 @@ func readEUICC(ctx context.Context, s *session, a *station.Attempt) station.Step
 		return failed(err, station.EUICCProtocol)
 	}
 	generation := string(info.Generation())
-	f := station.UnitIdentified{EID: eid, Route: s.route.Kind.String(), Generation: generation, Platform: &station.Platform{
+	f := station.UnitIdentified{EID: eid, Route: s.route.Kind.String(), Generation: generation, IPA: s.ipa(info), Platform: &station.Platform{
 		SVN: info.SVN, Firmware: info.Firmware, Profile: info.ProfileVersion, SAS: info.SASAccreditation, EUM: eid.EUM(),
-		Label: info.PlatformLabel, FreeNVM: info.FreeNonVolatile,
+		Label: info.PlatformLabel, FreeNVM: info.FreeNonVolatile, IoT: iotVersion(info),
 	}}
 	if a.Run.Identity.EID == "" {
 		if err := a.Record(ctx, f); err != nil {
@@ -122,16 +122,8 @@ func readEUICC(ctx context.Context, s *session, a *station.Attempt) station.Step
 	}
 	res := ok(station.Measure("eid", string(eid)), station.Measure("generation", generation), station.Measure("svn", info.SVN),
 		station.Measure("euicc_firmware", info.Firmware), number("free_nvm", info.FreeNonVolatile))
-	if !slices.Contains(a.Run.Recipe.Accepts, generation) {
-		return wrongGeneration(generation, a.Run.Recipe.Accepts, res.Measured)
-	}
-	return res
-}
-
-func wrongGeneration(is string, accepts []string, measured []station.Measurement) station.StepResult {
-	res := fail(station.EUICCGeneration, "the eUICC follows %s, the recipe accepts %s", strings.ToUpper(is), strings.ToUpper(strings.Join(accepts, ", ")))
-	res.Measured, res.Final = measured, true
-	return res
+	res.Measured = append(res.Measured, asked(a.Step.Limits, f)...)
+	return expected(a, eid, generation, res.Measured)
 }
 
 // notSGP22 finds out whether a card that does not answer as SGP.22 does is an
@@ -152,15 +144,15 @@ func (s *session) notSGP22(ctx context.Context, a *station.Attempt, err error) s
 	if perr != nil {
 		return fail(station.EUICCInvalidEID, "%v", perr)
 	}
-	f := station.UnitIdentified{EID: eid, Route: s.route.Kind.String(), Generation: string(id.Generation)}
+	if known := a.Run.Identity.EID; known != "" && known != eid {
+		return hold(station.IdentityChanged, "EID %s, before it was %s", eid, known)
+	}
+	f := station.UnitIdentified{EID: eid, Route: s.route.Kind.String(), Generation: string(id.Generation), Platform: &station.Platform{EUM: eid.EUM()}}
 	if rerr := a.Record(ctx, f); rerr != nil {
 		return failed(rerr, station.LogStopped)
 	}
 	measured := []station.Measurement{station.Measure("eid", string(eid)), station.Measure("generation", string(id.Generation))}
-	if !slices.Contains(a.Run.Recipe.Accepts, string(id.Generation)) {
-		return wrongGeneration(string(id.Generation), a.Run.Recipe.Accepts, measured)
-	}
-	return ok(measured...)
+	return expected(a, eid, string(id.Generation), append(measured, asked(a.Step.Limits, f)...))
 }
 
 // precheck is what can be known before money moves.
@@ -194,8 +186,14 @@ func precheck(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	measured := []station.Measurement{
 		number("free_nvm", info.FreeNonVolatile), number("profiles", int64(len(profiles))), number("notifications", int64(len(pending))),
 	}
+	if res := s.judgeLeftovers(a, profiles, pending); res.Outcome != station.OK {
+		return res
+	}
 	res := s.judgeCard(a, info, profiles)
-	res.Measured = measured
+	if res.Outcome == station.OK {
+		res = s.judgePlatform(ctx, a, c, info)
+	}
+	res.Measured = append(measured, res.Measured...)
 	return res
 }
 
@@ -230,6 +228,13 @@ func (s *session) ours(run *station.Run) (map[ident.ICCID]bool, error) {
 		return nil, fmt.Errorf("profiles of EID %s: %w", run.Identity.EID, err)
 	}
 	ours := map[ident.ICCID]bool{}
+	listed, err := s.listed(run)
+	if err != nil {
+		return nil, err
+	}
+	if listed != nil {
+		ours[listed.Bootstrap] = true // it was to come with this one
+	}
 	for _, i := range items {
 		if i.ICCID != "" {
 			ours[i.ICCID] = true

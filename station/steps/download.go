@@ -42,7 +42,28 @@ func download(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	if n, limit := run.Profile.Downloads+run.Downloads(), downloadCap(a); limit > 0 && n >= limit {
 		return hold(station.CodeSpent, "%d downloads were asked for, %d are allowed", n, limit)
 	}
-	return s.install(ctx, a, c)
+	res := s.install(ctx, a, c)
+	if res.Outcome == station.Timeout {
+		return s.inSession(ctx, a, res)
+	}
+	return res
+}
+
+// inSession asks an IoT eUICC at once what became of a load whose end was lost:
+// in this session only ImmediateEnable enables the profile, and the restart with
+// which another attempt begins would end it. Nothing is sent again.
+func (s *session) inSession(ctx context.Context, a *station.Attempt, res station.StepResult) station.StepResult {
+	if a.Run.Identity.Generation != string(euicc.SGP32) || ctx.Err() != nil {
+		return res
+	}
+	c, err := s.openCard(ctx)
+	if err != nil {
+		return res
+	}
+	if found, done := s.reconcile(ctx, a, c); done && found.Outcome == station.OK {
+		return found
+	}
+	return res
 }
 
 // downloadCap is the smaller one of the operator's and the recipe's cap.

@@ -28,13 +28,19 @@ func identify(ctx context.Context, s *session, a *station.Attempt) station.StepR
 
 // bind shows that the unit on the port is the one that was scanned. A
 // mismatch is nobody's proven fault: the unit is held.
-func bind(_ context.Context, _ *session, a *station.Attempt) station.StepResult {
+func bind(_ context.Context, s *session, a *station.Attempt) station.StepResult {
+	if res := s.paired(a); res.Outcome != station.OK {
+		return res
+	}
 	read, want := a.Run.Identity, a.Run.Started.Expect
 	switch {
 	case want.IMEI != "" && want.IMEI != read.IMEI:
 		return hold(station.IdentityMismatch, "%s says IMEI %s, the module %s", want.Source, want.IMEI, read.IMEI)
 	case want.EID != "" && want.EID != read.EID:
 		return hold(station.IdentityMismatch, "%s says EID %s, the eUICC %s", want.Source, want.EID, read.EID)
+	}
+	if want.Source == station.SourceUnlisted {
+		return hold(station.UnitUnlisted, "serial %s is not on the list of expected units", a.Run.Unit)
 	}
 	by := want.Source
 	known := want.IMEI != "" || want.EID != ""

@@ -57,14 +57,6 @@ func target(ctx context.Context, c *card, run *station.Run) (euicc.Profile, bool
 
 var errNotInstalled = errors.New("no profile of this run is known to be installed")
 
-// enable enables the run's profile. What it did is read back: a REFRESH may
-// take the answer away.
-func enable(ctx context.Context, s *session, a *station.Attempt) station.StepResult {
-	return s.change(ctx, a, station.EffectEnable, euicc.Enabled, func(ctx context.Context, c *card, p euicc.Profile) error {
-		return c.Enable(ctx, euicc.ByICCID(p.ICCID), true)
-	})
-}
-
 // change brings the run's profile into a state, with an intent before and what
 // was read back behind.
 func (s *session) change(ctx context.Context, a *station.Attempt, effect station.EffectName, want euicc.State, do func(context.Context, *card, euicc.Profile) error) station.StepResult {

@@ -32,13 +32,14 @@ const (
 	KindResult       Kind = "result"       // a signed installation result
 	KindStaging      Kind = "staging"      // an import whose codes are not all sealed
 	KindImport       Kind = "import"       // an import that is not all in the log
+	KindToken        Kind = "token"        // an eIM association and its token
 	KindSeen         Kind = "seen"         // fingerprint of an erased code, so that it is not taken in again
 )
 
 // kinds is the closed list.
 var kinds = map[Kind]bool{
 	KindCode: true, KindConfirmation: true, KindPackage: true, KindNotification: true,
-	KindResult: true, KindStaging: true, KindImport: true, KindSeen: true,
+	KindResult: true, KindStaging: true, KindImport: true, KindSeen: true, KindToken: true,
 }
 
 // MaxItem bounds an item, in bytes.
