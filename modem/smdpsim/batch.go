@@ -45,6 +45,16 @@ type RequestedCard struct {
 	Certificate []byte       `json:"euicc_certificate"` // CERT.EUICC.ECDSA, DER
 	EUM         []byte       `json:"eum_certificate"`   // CERT.EUM.ECDSA, DER
 	Keys        []OneTimeKey `json:"one_time_keys"`
+	// Packages is how many are wanted for this eUICC; 0: as many as for all.
+	Packages int `json:"packages,omitempty"`
+}
+
+// wanted is the number of packages for this eUICC.
+func (c RequestedCard) wanted(perEID int) int {
+	if c.Packages != 0 {
+		return c.Packages
+	}
+	return perEID
 }
 
 // OneTimeKey is a public key that exactly one package may be bound to.

@@ -14,7 +14,7 @@ import (
 
 // PrepareOptions say what a batch holds.
 type PrepareOptions struct {
-	PerEID int // packages for each eUICC; 0: 1. Each needs a one-time key.
+	PerEID int // packages for each eUICC of which the request does not say it; 0: 1. Each needs a one-time key.
 	// Profile is the order's profile and rules for the n-th package, from 0; the
 	// server sets id, matching id and EID. nil: GeneratedProfile.
 	Profile func(n int) (Order, error)
@@ -46,7 +46,7 @@ func (s *Server) Prepare(req *BindingRequest, opt PrepareOptions) (*Batch, error
 	}
 	var all change
 	for i, card := range req.EUICCs {
-		for _, key := range card.Keys[:opt.PerEID] {
+		for _, key := range card.Keys[:card.wanted(opt.PerEID)] {
 			p, r, sess, err := s.prepare(b.ID, len(b.Packages), opt, cards[i], key)
 			if err != nil {
 				return nil, fmt.Errorf("EID %s, key %d: %w", card.EID, key.Number, err)
@@ -85,8 +85,8 @@ func (s *Server) requested(req *BindingRequest, perEID int) ([]*testpki.Chain, e
 		case eids[card.EID]:
 			bad(i, "EID %s is there twice", card.EID)
 		}
-		if len(card.Keys) < perEID {
-			bad(i, "%d one-time keys for %d packages", len(card.Keys), perEID)
+		if n := card.wanted(perEID); n < 1 || len(card.Keys) < n {
+			bad(i, "%d one-time keys for %d packages", len(card.Keys), n)
 		}
 		for _, k := range card.Keys {
 			if _, err := ecdh.P256().NewPublicKey(k.PublicKey); err != nil {
@@ -111,7 +111,7 @@ func (s *Server) unusedKeys(req *BindingRequest, perEID int) error {
 	}
 	var errs []error
 	for i, card := range req.EUICCs {
-		for _, k := range card.Keys[:perEID] {
+		for _, k := range card.Keys[:card.wanted(perEID)] {
 			if id, ok := used[string(k.PublicKey)]; ok {
 				errs = append(errs, fmt.Errorf("%w: euiccs[%d]: key %d of EID %s was used for order %s", ErrRequest, i, k.Number, card.EID, id))
 			}

@@ -1,7 +1,6 @@
 package stock
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,7 +9,6 @@ import (
 	_ "embed"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/big"
 	"sync"
@@ -99,11 +97,14 @@ func (linefitBatch) Is(data []byte) bool { return IsBatch(data) }
 
 // Read implements PackageFormat.
 func (linefitBatch) Read(name string, data []byte, trust func(*x509.Certificate) error) (PackageBatch, error) {
-	b, err := readBatch(name, data)
-	if err != nil {
+	var b batch
+	if err := strictyaml.DecodeJSON(name, data, maxBatch, batchSchema(), "packages", &b); err != nil {
 		return PackageBatch{}, err
 	}
-	out := PackageBatch{ID: b.ID, Address: b.Address, Doubt: b.verify(trust), Packages: make([]Prepared, len(b.Packages))}
+	out := PackageBatch{
+		ID: b.ID, Address: b.Address, Doubt: b.verify(trust), Packages: make([]Prepared, len(b.Packages)),
+		Lines: strictyaml.ElementLines(data, "packages"),
+	}
 	for i, p := range b.Packages {
 		out.Packages[i] = Prepared{
 			EID: p.EID, ICCID: p.ICCID, KeyNumber: p.KeyNumber, OneTimeKey: p.OneTimeKey, Transaction: p.Transaction,
@@ -111,51 +112,6 @@ func (linefitBatch) Read(name string, data []byte, trust func(*x509.Certificate)
 		}
 	}
 	return out, nil
-}
-
-// readBatch reads a batch file and holds it against the schema.
-func readBatch(name string, data []byte) (*batch, error) {
-	problem := func(format string, args ...any) error {
-		return strictyaml.Problems{{File: name, Line: 1, Column: 1, Text: fmt.Sprintf(format, args...)}}
-	}
-	if len(data) > maxBatch {
-		return nil, problem("the file has %d bytes, more than %d", len(data), maxBatch)
-	}
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err != nil {
-		return nil, problem("this is not JSON")
-	}
-	if err := batchSchema().Validate(v); err != nil {
-		var invalid *jsonschema.ValidationError
-		if !errors.As(err, &invalid) {
-			return nil, problem("%v", err)
-		}
-		return nil, batchProblems(name, invalid)
-	}
-	var b batch
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&b); err != nil {
-		return nil, problem("a member cannot be read: base64 is needed where the schema says so")
-	}
-	return &b, nil
-}
-
-// batchProblems names every place of a batch that is not as the schema says. No
-// value is shown: it may be a package.
-func batchProblems(name string, e *jsonschema.ValidationError) error {
-	var all strictyaml.Problems
-	var walk func(*jsonschema.ValidationError)
-	walk = func(e *jsonschema.ValidationError) {
-		if len(e.Causes) == 0 {
-			all = append(all, strictyaml.Problem{File: name, Line: 1, Column: 1, Path: fmt.Sprint(e.InstanceLocation), Text: "is not as linefit-batch/1 wants it: " + fmt.Sprint(e.ErrorKind.KeywordPath())})
-		}
-		for _, c := range e.Causes {
-			walk(c)
-		}
-	}
-	walk(e)
-	return all.Err()
 }
 
 // verify checks the batch's signature with its certificate, and that the

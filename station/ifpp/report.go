@@ -1,0 +1,254 @@
+package ifpp
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"linefit/audit"
+	"linefit/modem/euicc"
+	"linefit/modem/ident"
+	"linefit/station"
+	"linefit/station/stock"
+)
+
+// Status is what became of a package.
+type Status string
+
+// Statuses of packages.
+const (
+	Installed Status = "installed"
+	Failed    Status = "failed"
+	NoResult  Status = "no_result"
+	Unused    Status = "unused"
+)
+
+// CardStatus is how far an eUICC is.
+type CardStatus string
+
+// Statuses of eUICCs; report.schema.json says what they mean.
+const (
+	Closed   CardStatus = "closed"
+	Open     CardStatus = "open"
+	NoAnswer CardStatus = "no_answer"
+	NotSeen  CardStatus = "not_seen"
+	Scrapped CardStatus = "scrapped"
+)
+
+// Report is the Profile Loading Report.
+type Report struct {
+	Format    string  `json:"format"`
+	Created   string  `json:"created"`
+	Station   string  `json:"station"`
+	Simulated bool    `json:"simulated,omitempty"`
+	Batch     string  `json:"batch,omitempty"`
+	Log       LogHead `json:"log"`
+	Counts    Counts  `json:"counts"`
+	Packages  []Row   `json:"packages"`
+	EUICCs    []Card  `json:"euiccs"`
+}
+
+// LogHead is the log that a report was made from.
+type LogHead struct {
+	Entries    uint64 `json:"entries"`
+	Checkpoint []byte `json:"checkpoint,omitempty"`
+}
+
+// Counts are the rows of a report.
+type Counts struct {
+	Packages  int `json:"packages"`
+	Installed int `json:"installed"`
+	Failed    int `json:"failed"`
+	NoResult  int `json:"no_result"`
+	Unused    int `json:"unused"`
+	EUICCs    int `json:"euiccs"`
+	Closed    int `json:"closed"`
+	Open      int `json:"open"`
+	NoAnswer  int `json:"no_answer"`
+	NotSeen   int `json:"not_seen"`
+	Scrapped  int `json:"scrapped"`
+}
+
+// Row is one package.
+type Row struct {
+	Batch       string         `json:"batch"`
+	SMDP        string         `json:"smdp_address"`
+	EID         ident.EID      `json:"eid"`
+	ICCID       ident.ICCID    `json:"iccid"`
+	Transaction string         `json:"transaction_id"`
+	KeyNumber   int            `json:"key_number"`
+	Status      Status         `json:"status"`
+	Why         string         `json:"why,omitempty"`
+	State       string         `json:"state,omitempty"`
+	Result      []byte         `json:"result,omitempty"`
+	Error       string         `json:"error,omitempty"`
+	Unit        station.Serial `json:"unit,omitempty"`
+	At          string         `json:"at,omitempty"`
+	Entry       uint64         `json:"entry,omitempty"`
+}
+
+// Card is one eUICC.
+type Card struct {
+	EID     ident.EID        `json:"eid"`
+	Status  CardStatus       `json:"status"`
+	MayShip bool             `json:"may_ship"`
+	Units   []station.Serial `json:"units,omitempty"`
+}
+
+// Source is what a report is made from.
+type Source struct {
+	// Result opens the signed result of a package by the package's handle; nil
+	// without an error where there is none.
+	Result func(handle string) ([]byte, error)
+	// Checkpoint is the log's newest signed checkpoint.
+	Checkpoint []byte
+	// Batch is the only batch to report; empty: all.
+	Batch string
+}
+
+// MakeReport makes the loading report from the log and the results that the
+// vault has. It reads the whole log once.
+func MakeReport(v audit.View, src Source) (*Report, error) {
+	h := newHistory()
+	for e, err := range v.Entries(1, v.Last()) {
+		if err != nil {
+			return nil, fmt.Errorf("loading report: %w", err)
+		}
+		if err := h.add(e); err != nil {
+			return nil, fmt.Errorf("loading report: entry %d: %w", e.Seq, err)
+		}
+	}
+	r := &Report{
+		Format: ReportFormat, Created: h.utc, Station: h.station, Simulated: h.simulated, Batch: src.Batch,
+		Log: LogHead{Entries: v.Last(), Checkpoint: src.Checkpoint}, Packages: []Row{}, EUICCs: []Card{},
+	}
+	open := map[ident.EID]bool{} // has a package whose result is open
+	err := stock.List(v, stock.Filter{Batch: src.Batch}, func(i station.StockItem) error {
+		if i.Kind != station.KindPreparedPackage {
+			return nil
+		}
+		row, err := h.row(i, src.Result)
+		if err != nil {
+			return err
+		}
+		r.Packages = append(r.Packages, row)
+		open[i.Bound] = open[i.Bound] || i.State == station.StockReserved || i.Left() == station.StateUnknown
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("loading report: %w", err)
+	}
+	for _, row := range r.Packages {
+		if _, listed := slices.BinarySearchFunc(r.EUICCs, row.EID, compareEID); listed {
+			continue
+		}
+		card := h.card(row.EID)
+		card.MayShip = card.Status == Closed && !open[row.EID]
+		at, _ := slices.BinarySearchFunc(r.EUICCs, row.EID, compareEID)
+		r.EUICCs = slices.Insert(r.EUICCs, at, card)
+	}
+	r.count()
+	return r, nil
+}
+
+func compareEID(c Card, eid ident.EID) int { return strings.Compare(string(c.EID), string(eid)) }
+
+// row says what became of one package.
+func (h *history) row(i station.StockItem, result func(string) ([]byte, error)) (Row, error) {
+	row := Row{Batch: i.Batch, SMDP: i.SMDP, EID: i.Bound, ICCID: i.ICCID, Transaction: i.Session, KeyNumber: i.KeyNumber}
+	if l := h.loads[i.Handle]; l != nil {
+		row.Unit, row.At, row.Entry = l.unit, l.at, l.seq
+	}
+	raw, err := result(i.Handle)
+	if err != nil {
+		return row, fmt.Errorf("the result of package %s: %w", i.ICCID, err)
+	}
+	switch {
+	case raw != nil:
+		return row, row.signed(raw)
+	case i.Downloads > 0:
+		row.Status, row.State = NoResult, station.StateAbsent
+		switch {
+		case i.State == station.StockInstalled:
+			row.State = station.StateInstalled
+		case i.State == station.StockReserved || i.Left() == station.StateUnknown:
+			row.State = station.StateUnknown
+		}
+	default:
+		row.Status, row.Why = Unused, h.why(i)
+	}
+	return row, nil
+}
+
+// ErrResult is the error of a result that is not the package's.
+var ErrResult = errors.New("the signed result does not fit its package")
+
+// signed takes the eUICC's own word.
+func (r *Row) signed(raw []byte) error {
+	p, err := euicc.ParseInstallationResult(raw)
+	if err != nil {
+		return fmt.Errorf("%w: package %s: %w", ErrResult, r.ICCID, err)
+	}
+	if session := hex.EncodeToString(p.TransactionID); !strings.EqualFold(session, r.Transaction) {
+		return fmt.Errorf("%w: package %s: it is of session %s", ErrResult, r.ICCID, session)
+	}
+	r.Result, r.Status = raw, Installed
+	if p.Failure != nil {
+		r.Status, r.Error = Failed, p.Failure.Error()
+	}
+	return nil
+}
+
+// Reasons for which a package is unused.
+const (
+	whyWaiting  = "waiting"
+	whyNotSeen  = "not_seen"
+	whyNoAnswer = "no_answer"
+	whyScrapped = "scrapped"
+	whyClosed   = "closed"
+)
+
+// why says why a package is unused: whether it may still be loaded.
+func (h *history) why(i station.StockItem) string {
+	switch h.card(i.Bound).Status {
+	case Scrapped:
+		return whyScrapped
+	case NoAnswer:
+		return whyNoAnswer
+	case Closed:
+		return whyClosed
+	case NotSeen:
+		return whyNotSeen
+	}
+	if i.State == station.StockSpent { // the eUICC had no such key
+		return whyClosed
+	}
+	return whyWaiting
+}
+
+func (r *Report) count() {
+	c := Counts{Packages: len(r.Packages), EUICCs: len(r.EUICCs)}
+	for _, row := range r.Packages {
+		*map[Status]*int{Installed: &c.Installed, Failed: &c.Failed, NoResult: &c.NoResult, Unused: &c.Unused}[row.Status]++
+	}
+	for _, card := range r.EUICCs {
+		*map[CardStatus]*int{Closed: &c.Closed, Open: &c.Open, NoAnswer: &c.NoAnswer, NotSeen: &c.NotSeen, Scrapped: &c.Scrapped}[card.Status]++
+	}
+	r.Counts = c
+}
+
+// Write is the report as a file.
+func (r *Report) Write() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(r); err != nil {
+		return nil, fmt.Errorf("loading report: %w", err)
+	}
+	return b.Bytes(), nil
+}
