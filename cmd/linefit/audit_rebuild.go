@@ -9,6 +9,7 @@ import (
 
 	"linefit/audit"
 	"linefit/audit/store"
+	"linefit/station/plant"
 )
 
 type auditRebuildCmd struct {
@@ -69,7 +70,7 @@ func rebuildOptions(l *store.Log, dir string) (store.Options, error) {
 	if err != nil {
 		return store.Options{}, fmt.Errorf("the newest segment names no verifier key: %w", err)
 	}
-	o := store.Options{Dir: dir, Key: key, Sim: l.Sim(), Projections: projections()}
+	o := store.Options{Dir: dir, Key: key, Sim: l.Sim(), Projections: plant.Projections()}
 	if n := l.Shard(); n > 1 {
 		o.Key = keyNamed{key, strings.TrimSuffix(key.Name(), fmt.Sprintf("/%d", n))}
 		o.ShardKey = func(uint32, string) (audit.Key, error) { return key, nil }

@@ -8,6 +8,7 @@ import (
 	"linefit/audit"
 	"linefit/audit/store"
 	"linefit/station"
+	"linefit/station/plant"
 )
 
 // TestRebuildOfShards: a log that has gone on in a second shard is rebuilt
@@ -19,7 +20,7 @@ func TestRebuildOfShards(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s, err := store.Open(t.Context(), store.Options{
-		Dir: dir, Key: key, Projections: projections(), Reserve: 1,
+		Dir: dir, Key: key, Projections: plant.Projections(), Reserve: 1,
 		ShardKey: func(_ uint32, origin string) (audit.Key, error) {
 			k, _, err := audit.NewKey(origin)
 			return k, err
@@ -31,7 +32,7 @@ func TestRebuildOfShards(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	j := journal{s}
+	j := plant.Journal{Log: s}
 	for i, unit := range []station.Serial{"SN1", "SN2"} {
 		at := station.Scope{Slot: 1, Unit: unit, Run: station.RunID("run" + string(unit))}
 		if err := j.Gate(t.Context(), at, station.RunStarted{Recipe: "x"}, station.RunVerdict{Verdict: station.Pass}, station.UnitLeft{}); err != nil {

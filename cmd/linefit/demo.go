@@ -19,6 +19,7 @@ import (
 	"linefit/station"
 	"linefit/station/engine"
 	"linefit/station/mes"
+	"linefit/station/plant"
 	"linefit/station/recipe"
 	"linefit/station/sim"
 	"linefit/station/steps"
@@ -113,7 +114,7 @@ type demo struct {
 	cmd   *demoCmd
 	dir   string
 	world *sim.World
-	plant *plant
+	plant *plant.Plant
 	begin time.Time
 }
 
@@ -144,10 +145,10 @@ func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.plant, err = assemble(a.ctx, p); err != nil {
+	if d.plant, err = plant.Open(a.ctx, p); err != nil {
 		return nil, exit(exitMissing, err)
 	}
-	return d, os.WriteFile(filepath.Join(dir, "station.vkey"), []byte(d.plant.store.VKey()+"\n"), 0o644)
+	return d, os.WriteFile(filepath.Join(dir, "station.vkey"), []byte(d.plant.Store.VKey()+"\n"), 0o644)
 }
 
 // loadRecipe reads a recipe file, or the shipped recipe.
@@ -179,35 +180,35 @@ var demoBackoff = []time.Duration{100 * time.Millisecond, 300 * time.Millisecond
 
 // plan is the station of the demo. Its SM-DP+ and MES are reached over
 // loopback, its modules over pseudo terminals.
-func (d *demo) plan(r *station.Recipe) (plan, error) {
+func (d *demo) plan(r *station.Recipe) (plant.Plan, error) {
 	policy, err := loadPolicy("")
 	if err != nil {
-		return plan{}, err
+		return plant.Plan{}, err
 	}
 	quirks, err := modem.LoadQuirks(modem.VirtualOverlay())
 	if err != nil {
-		return plan{}, err
+		return plant.Plan{}, err
 	}
 	key, err := audit.LoadOrCreateKey(filepath.Join(d.dir, "sim", "audit.key"), fmt.Sprintf("linefit.demo/sim-%d", d.cmd.Seed))
 	if err != nil {
-		return plan{}, err
+		return plant.Plan{}, err
 	}
-	p := plan{
-		place: station.StationOpened{Software: version, Site: "demo", Line: "virtual", Station: "demo", Simulated: "yes"},
-		dir:   d.dir, key: key, vault: stock.KeyFile{Path: filepath.Join(d.dir, "sim", "vault.key"), Make: true},
-		recipe: r, policy: policy, slots: map[int]slotPlan{}, quirks: quirks,
-		trust: steps.Trust{CIs: []string{d.world.CI()}}, late: mes.LateDeferred, answer: 5 * time.Second,
-		assign: engine.AssignScan, within: 10 * time.Second,
-		notify: notifyPlan{timeout: 15 * time.Second, backoff: demoBackoff, parallel: 16},
+	p := plant.Plan{
+		Place: station.StationOpened{Software: version, Site: "demo", Line: "virtual", Station: "demo", Simulated: "yes"},
+		Dir:   d.dir, Key: key, Vault: stock.KeyFile{Path: filepath.Join(d.dir, "sim", "vault.key"), Make: true},
+		Recipe: r, Policy: policy, Slots: map[int]plant.Slot{}, Quirks: quirks,
+		Trust: steps.Trust{CIs: []string{d.world.CI()}}, Late: mes.LateDeferred, Answer: 5 * time.Second,
+		Assign: engine.AssignScan, Within: 10 * time.Second,
+		Notify: plant.Notify{Timeout: 15 * time.Second, Backoff: demoBackoff, Parallel: 16},
 	}
 	for _, slot := range d.world.Slots() {
-		p.slots[slot] = slotPlan{fixture: d.world.Jig(slot), port: serialPort(d.world.PortPath(slot), d.cmd.Baud)}
+		p.Slots[slot] = plant.Slot{Fixture: d.world.Jig(slot), Port: plant.SerialPort(d.world.PortPath(slot), d.cmd.Baud)}
 	}
 	return p, d.network(&p)
 }
 
 // network puts SM-DP+ and MES on loopback.
-func (d *demo) network(p *plan) error {
+func (d *demo) network(p *plant.Plan) error {
 	smdp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return exit(exitMissing, err)
@@ -220,14 +221,14 @@ func (d *demo) network(p *plan) error {
 	if err != nil {
 		return err
 	}
-	p.rsp = rsp.NewClient(rsp.ClientConfig{
+	p.RSP = rsp.NewClient(rsp.ClientConfig{
 		Transport: rsp.NewTransport(rsp.TransportConfig{
 			Roots: rsp.Pool(certs...), Dial: func(string) string { return smdp.Addr().String() },
 		}),
 		AllowHost: onlyHosts(sim.SMDPHost), Retries: []time.Duration{100 * time.Millisecond, 500 * time.Millisecond},
 	})
-	p.mes = mes.ClientOptions{URL: "http://" + mesl.Addr().String(), RouteTimeout: 5 * time.Second}
-	p.place.MES = p.mes.URL
+	p.MES = mes.ClientOptions{URL: "http://" + mesl.Addr().String(), RouteTimeout: 5 * time.Second}
+	p.Place.MES = p.MES.URL
 	d.world.Listen(smdp, mesl)
 	return nil
 }
@@ -246,7 +247,7 @@ func onlyHosts(hosts ...string) func(string) error {
 
 // headless runs all units to their end and counts.
 func (d *demo) headless(a *app) (sum summary, err error) {
-	defer func() { err = errors.Join(err, d.plant.close(), d.world.Close()) }()
+	defer func() { err = errors.Join(err, d.plant.Close(), d.world.Close()) }()
 	ctx, stop := context.WithCancel(a.ctx)
 	defer stop()
 	serve, _, err := d.serveAPI(ctx)
@@ -254,7 +255,7 @@ func (d *demo) headless(a *app) (sum summary, err error) {
 		return sum, err
 	}
 	finished := false
-	err = d.plant.run(ctx, d.world.Serve, serve, func(ctx context.Context) error {
+	err = d.plant.Run(ctx, d.world.Serve, serve, func(ctx context.Context) error {
 		defer stop()
 		if err := d.stockUp(ctx); err != nil {
 			return err
@@ -282,9 +283,9 @@ func (d *demo) drained(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
-		changed := d.plant.store.Changed()
-		status, err := d.plant.outbox.Status()
-		if err == nil && status.Pending == 0 && d.plant.notify.Pending() == 0 {
+		changed := d.plant.Store.Changed()
+		status, err := d.plant.Outbox.Status()
+		if err == nil && status.Pending == 0 && d.plant.Notify.Pending() == 0 {
 			return true
 		}
 		select {
@@ -309,16 +310,16 @@ func (d *demo) stockUp(ctx context.Context) error {
 	for _, c := range codes {
 		fmt.Fprintf(&b, "demo,%s,%s,linefit-demo,%d\n", c.Text.Reveal(), c.ICCID, c.Cap)
 	}
-	_, err = d.plant.ledger.Import(ctx, stock.Source{Name: "demo.csv", Data: []byte(b.String())}, station.Scope{}, d.plant.journal)
+	_, err = d.plant.Ledger.Import(ctx, stock.Source{Name: "demo.csv", Data: []byte(b.String())}, station.Scope{}, d.plant.Journal)
 	return err
 }
 
 // repair is what the demo's technician does with a unit in rework.
 func (d *demo) repair(ctx context.Context, unit station.Serial) error {
 	by := rework.Person{Actor: "technician-1", Role: rework.RoleOperator}
-	if _, err := d.plant.desk.Claim(ctx, by, string(unit)); err != nil {
+	if _, err := d.plant.Desk.Claim(ctx, by, string(unit)); err != nil {
 		return err
 	}
-	_, err := d.plant.desk.Repair(ctx, by, string(unit), "contacts", "cleaned and reseated")
+	_, err := d.plant.Desk.Repair(ctx, by, string(unit), "contacts", "cleaned and reseated")
 	return err
 }

@@ -7,18 +7,19 @@ import (
 	"sync"
 
 	"linefit/station"
+	"linefit/station/plant"
 )
 
 // progress prints a line for every run that comes to its end.
 type progress struct {
 	w     io.Writer
-	plant *plant
+	plant *plant.Plant
 	units int
 	seen  map[int]station.RunID // last run printed, by slot
 	ended int
 }
 
-func newProgress(w io.Writer, p *plant, units int) *progress {
+func newProgress(w io.Writer, p *plant.Plant, units int) *progress {
 	return &progress{w: w, plant: p, units: units, seen: map[int]station.RunID{}}
 }
 
@@ -41,7 +42,7 @@ func (p *progress) follow(ctx context.Context) (stop func()) {
 }
 
 func (p *progress) look() {
-	for _, s := range p.plant.engine.View().Slots {
+	for _, s := range p.plant.Engine.View().Slots {
 		if s.Last == nil || p.seen[s.ID] == s.Last.Run {
 			continue
 		}

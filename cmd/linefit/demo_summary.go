@@ -71,7 +71,7 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 		return s, err
 	}
 	var books sim.Books
-	err = d.plant.store.View(func(v audit.View) error {
+	err = d.plant.Store.View(func(v audit.View) error {
 		n, err := rework.Count(v)
 		if err != nil {
 			return err
@@ -91,7 +91,7 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 	if err := d.summarizeLog(ctx, &s); err != nil {
 		return s, err
 	}
-	status, err := d.plant.outbox.Status()
+	status, err := d.plant.Outbox.Status()
 	if err != nil {
 		return s, err
 	}
@@ -101,11 +101,11 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 }
 
 func (d *demo) summarizeLog(ctx context.Context, s *summary) error {
-	note, err := d.plant.store.Checkpoint()
+	note, err := d.plant.Store.Checkpoint()
 	if err != nil {
 		return err
 	}
-	report, err := store.Verify(ctx, d.dir, store.VerifyOptions{Key: d.plant.store.VKey(), Checkpoint: note})
+	report, err := store.Verify(ctx, d.dir, store.VerifyOptions{Key: d.plant.Store.VKey(), Checkpoint: note})
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ const maxSocketPath = 100
 // serveAPI serves the station's API on a socket in the demo's folder, and on
 // --listen where that is given.
 func (d *demo) serveAPI(ctx context.Context) (serve func(context.Context) error, socket string, err error) {
-	opt := d.plant.serverOptions()
+	opt := serverOptions(d.plant)
 	if d.cmd.Listen != "" {
 		token, err := demoToken(filepath.Join(d.dir, "api.token"))
 		if err != nil {
@@ -67,7 +67,7 @@ func demoToken(file string) (mes.Token, error) {
 
 // screen shows the running line until the person leaves it.
 func (d *demo) screen(a *app) (sum summary, err error) {
-	defer func() { err = errors.Join(err, d.plant.close(), d.world.Close()) }()
+	defer func() { err = errors.Join(err, d.plant.Close(), d.world.Close()) }()
 	ctx, stop := context.WithCancel(a.ctx)
 	defer stop()
 	serve, socket, err := d.serveAPI(ctx)
@@ -82,7 +82,7 @@ func (d *demo) screen(a *app) (sum summary, err error) {
 	crew := d.crew()
 	crew.Hands = 900 * time.Millisecond
 	lang, _ := text.ParseLang(d.cmd.Lang) // checked with the other flags
-	err = d.plant.run(ctx, d.world.Serve, serve, func(ctx context.Context) error {
+	err = d.plant.Run(ctx, d.world.Serve, serve, func(ctx context.Context) error {
 		defer stop()
 		if err := d.stockUp(ctx); err != nil {
 			return err

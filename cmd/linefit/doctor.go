@@ -19,6 +19,7 @@ import (
 	"linefit/modem"
 	"linefit/modem/rsp"
 	"linefit/station/config"
+	"linefit/station/plant"
 	"linefit/ui/client"
 )
 
@@ -142,7 +143,7 @@ func (d *doctor) files() {
 
 // readFiles reads everything of a station that is a file, and opens nothing.
 func readFiles(c *config.Config) error {
-	p := plan{log: zerolog.Nop()}
+	p := plan{plant.Plan{Logger: zerolog.Nop()}}
 	var errs []error
 	_, err := loadRecipe(c.Recipe)
 	errs = append(errs, err)

@@ -15,6 +15,7 @@ import (
 	"linefit/internal/strictyaml"
 	"linefit/rework"
 	"linefit/station"
+	"linefit/station/plant"
 	"linefit/station/stock"
 	"linefit/ui/client"
 )
@@ -85,7 +86,7 @@ func (w where) client() (*client.Client, error) {
 // offline is the store of a station that does not run, held by this process.
 type offline struct {
 	store   *store.Store
-	journal journal
+	journal plant.Journal
 }
 
 // withStore opens the store, works, and gives it back.
@@ -98,7 +99,7 @@ func (w where) withStore(a *app, fn func(context.Context, offline) error) error 
 	if err != nil {
 		return exit(exitMissing, err)
 	}
-	s, err := store.Open(a.ctx, store.Options{Dir: w.Store, Key: key, Sim: log.Sim(), Projections: projections(), Types: knownFact()})
+	s, err := store.Open(a.ctx, store.Options{Dir: w.Store, Key: key, Sim: log.Sim(), Projections: plant.Projections(), Types: plant.KnownFact()})
 	if err != nil {
 		return exit(exitMissing, err)
 	}
@@ -109,7 +110,7 @@ func (w where) withStore(a *app, fn func(context.Context, offline) error) error 
 	run, end := context.WithCancel(context.WithoutCancel(a.ctx)) // the log outlives what writes to it
 	var g errgroup.Group
 	g.Go(func() error { return s.Run(run) })
-	err = fn(a.ctx, offline{store: s, journal: journal{s}})
+	err = fn(a.ctx, offline{store: s, journal: plant.Journal{Log: s}})
 	end()
 	return errors.Join(err, g.Wait(), s.Close())
 }

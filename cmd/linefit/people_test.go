@@ -19,6 +19,7 @@ import (
 	"linefit/rework"
 	"linefit/station"
 	"linefit/station/mes"
+	"linefit/station/plant"
 	"linefit/station/stock"
 )
 
@@ -39,7 +40,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b.open(func(s *store.Store) {
-		j := journal{s}
+		j := plant.Journal{Log: s}
 		for unit, code := range map[string]station.Code{"SN1": station.ModuleFirmware, "SN2": station.IdentityMismatch} {
 			at := station.Scope{Slot: 1, Unit: station.Serial(unit), Run: station.RunID("r" + unit)}
 			reason := station.NewReason(code, "seen")
@@ -62,7 +63,7 @@ func (b *bench) open(fn func(*store.Store)) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	s, err := store.Open(context.Background(), store.Options{Dir: b.dir, Key: key, Projections: projections()})
+	s, err := store.Open(context.Background(), store.Options{Dir: b.dir, Key: key, Projections: plant.Projections()})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -145,10 +146,10 @@ func (b *bench) serve(s *store.Store, socket string, fn func()) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	j := journal{s}
+	j := plant.Journal{Log: s}
 	server, err := mes.NewServer(mes.ServerOptions{
 		Station: still{}, Log: s, Outbox: mes.NewOutbox(mes.OutboxOptions{Log: s, Client: none}), Desk: rework.NewDesk(s.View, j),
-		Stock: &stock.Room{Ledger: stock.NewLedger(s.View, vault, nil), Journal: j, Running: runningIn(s.View)},
+		Stock: &stock.Room{Ledger: stock.NewLedger(s.View, vault, nil), Journal: j, Running: plant.RunningIn(s.View)},
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -7,10 +7,9 @@ import (
 	"strconv"
 	"time"
 
-	"linefit/audit"
 	"linefit/modem/ident"
-	"linefit/rework"
 	"linefit/station"
+	"linefit/station/plant"
 	"linefit/station/stock"
 	"linefit/ui/client"
 )
@@ -55,33 +54,12 @@ func (w where) withStock(a *app, s shares, fn func(context.Context, stockroom) e
 		if err := ledger.Recover(ctx, o.journal); err != nil {
 			return exit(exitMissing, err)
 		}
-		room := stock.Room{Ledger: ledger, Journal: o.journal, Share: rule, Running: runningIn(o.store.View)}
+		room := stock.Room{Ledger: ledger, Journal: o.journal, Share: rule, Running: plant.RunningIn(o.store.View)}
 		if room.Trust, err = s.trust(); err != nil {
 			return err
 		}
 		return fn(ctx, storeRoom{room})
 	}))
-}
-
-// room is the running station's stock.
-func (pl *plant) room() *stock.Room {
-	return &stock.Room{
-		Ledger: pl.ledger, Journal: pl.journal, Share: pl.plan.shares, Trust: stock.TrustIssuers(pl.plan.issuers...), Running: runningIn(pl.store.View),
-	}
-}
-
-// runningIn says whether the run that has a profile is open; where that cannot
-// be read, it is.
-func runningIn(views stock.Views) func(station.StockItem) bool {
-	return func(i station.StockItem) bool {
-		open := true
-		err := views(func(v audit.View) error {
-			u, err := rework.UnitOf(v, i.Unit)
-			open = u.Open == i.Run
-			return err
-		})
-		return open || err != nil
-	}
 }
 
 // storeRoom is the stock of a store.

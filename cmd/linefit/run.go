@@ -10,6 +10,7 @@ import (
 
 	"linefit/station"
 	"linefit/station/config"
+	"linefit/station/plant"
 	"linefit/ui/client"
 )
 
@@ -63,7 +64,7 @@ func (c *runCmd) alone(a *app, cfg *config.Config) error {
 	ctx, stop := context.WithCancel(a.ctx)
 	defer stop()
 	var result error
-	err = pl.run(ctx, func(ctx context.Context) error {
+	err = pl.Run(ctx, func(ctx context.Context) error {
 		defer stop()
 		result = c.one(&app{ctx: ctx, stdout: a.stdout, stderr: a.stderr}, local{pl})
 		return nil
@@ -115,7 +116,7 @@ func (c *runCmd) print(a *app, r runResult) error {
 }
 
 // local is the station in this process.
-type local struct{ pl *plant }
+type local struct{ pl *plant.Plant }
 
 // upWithin bounds the time until the station's own slots are up.
 const upWithin = 30 * time.Second
@@ -123,7 +124,7 @@ const upWithin = 30 * time.Second
 func (l local) start(ctx context.Context, cmd station.Command) (station.Reply, error) {
 	up, cancel := context.WithTimeout(ctx, upWithin)
 	defer cancel()
-	err := l.watch(up, func(v station.View) bool { return len(v.Slots) == len(l.pl.plan.slots) })
+	err := l.watch(up, func(v station.View) bool { return len(v.Slots) == len(l.pl.Plan.Slots) })
 	if err != nil {
 		return station.Reply{}, err
 	}
@@ -133,7 +134,7 @@ func (l local) start(ctx context.Context, cmd station.Command) (station.Reply, e
 func (l local) watch(ctx context.Context, fn func(station.View) bool) error {
 	for {
 		changed := l.pl.Changed()
-		if fn(l.pl.engine.View()) {
+		if fn(l.pl.Engine.View()) {
 			return nil
 		}
 		select {

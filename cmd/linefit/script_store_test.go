@@ -12,6 +12,7 @@ import (
 	"linefit/audit/store"
 	"linefit/modem/ident"
 	"linefit/station"
+	"linefit/station/plant"
 )
 
 // scriptStore writes a store with the shift below: a station that was switched
@@ -34,7 +35,7 @@ func openScriptStore(ts *testscript.TestScript, dir string) (stop func() error) 
 	var mu sync.Mutex
 	ticks := int64(0)
 	s, err := store.Open(context.Background(), store.Options{
-		Dir: dir, Key: key, Projections: projections(), Boot: "b00t", Reserve: 1,
+		Dir: dir, Key: key, Projections: plant.Projections(), Boot: "b00t", Reserve: 1,
 		Now: func() (time.Time, int64, string) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -47,7 +48,7 @@ func openScriptStore(ts *testscript.TestScript, dir string) (stop func() error) 
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	w := &shift{ts: ts, j: journal{s}}
+	w := &shift{ts: ts, j: plant.Journal{Log: s}}
 	w.write()
 	_, err = s.Publish(ctx)
 	ts.Check(err)
@@ -65,7 +66,7 @@ func openScriptStore(ts *testscript.TestScript, dir string) (stop func() error) 
 // an emergency stop; a unit with a hostile serial never answers.
 type shift struct {
 	ts   *testscript.TestScript
-	j    journal
+	j    plant.Journal
 	runs int
 }
 

@@ -11,6 +11,7 @@ import (
 	"linefit/station"
 	"linefit/station/config"
 	"linefit/station/mes"
+	"linefit/station/plant"
 	"linefit/station/stock"
 )
 
@@ -34,29 +35,29 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	api, err := pl.api(a.ctx, cfg)
+	api, err := serveAPI(a.ctx, pl, cfg)
 	if err != nil {
 		return errors.Join(err, closeAll())
 	}
 	logger.Info().Str("socket", cfg.API.Socket).Str("listen", cfg.API.Listen).Int("slots", len(cfg.Slots)).
-		Int("faults", len(pl.plan.faults)).Uint64("head", pl.store.Last()).Msg("station is up")
-	err = errors.Join(pl.run(a.ctx, api), closeAll())
+		Int("faults", len(pl.Plan.Faults)).Uint64("head", pl.Store.Last()).Msg("station is up")
+	err = errors.Join(pl.Run(a.ctx, api), closeAll())
 	logger.Info().Err(err).Msg("station is down")
 	return err
 }
 
 // openStation assembles the station of a file. closeAll gives back store and
 // fixtures, after run.
-func openStation(ctx context.Context, cfg *config.Config, logger zerolog.Logger) (_ *plant, closeAll func() error, err error) {
+func openStation(ctx context.Context, cfg *config.Config, logger zerolog.Logger) (_ *plant.Plant, closeAll func() error, err error) {
 	p, err := fromConfig(cfg, logger)
 	if err != nil {
 		return nil, nil, err
 	}
-	pl, err := assemble(ctx, p)
+	pl, err := plant.Open(ctx, p.Plan)
 	if err != nil {
-		return nil, nil, errors.Join(startError(err), p.closeSlots())
+		return nil, nil, errors.Join(startError(err), p.CloseSlots())
 	}
-	return pl, func() error { return errors.Join(p.closeSlots(), pl.close()) }, nil
+	return pl, func() error { return errors.Join(p.CloseSlots(), pl.Close()) }, nil
 }
 
 // startError gives an error of assembling its exit code: what is held by another
@@ -70,8 +71,8 @@ func startError(err error) error {
 }
 
 // api opens the API's listeners and returns what serves them.
-func (pl *plant) api(ctx context.Context, cfg *config.Config) (func(context.Context) error, error) {
-	opt := pl.serverOptions()
+func serveAPI(ctx context.Context, pl *plant.Plant, cfg *config.Config) (func(context.Context) error, error) {
+	opt := serverOptions(pl)
 	opt.ReadToken = cfg.API.Expose
 	if cfg.API.TokenFile != "" {
 		b, err := os.ReadFile(cfg.API.TokenFile)
@@ -91,9 +92,9 @@ func (pl *plant) api(ctx context.Context, cfg *config.Config) (func(context.Cont
 	return func(ctx context.Context) error { return server.Serve(ctx, listeners) }, nil
 }
 
-func (pl *plant) serverOptions() mes.ServerOptions {
+func serverOptions(pl *plant.Plant) mes.ServerOptions {
 	return mes.ServerOptions{
-		Station: pl, Log: pl.store, Outbox: pl.outbox, Desk: pl.desk, Stock: pl.room(), Recipes: []*station.Recipe{pl.plan.recipe},
-		Recipe: pl.plan.recipe.Name, VKey: pl.store.VKey(), Logger: pl.plan.log,
+		Station: pl, Log: pl.Store, Outbox: pl.Outbox, Desk: pl.Desk, Stock: pl.Room(), Recipes: []*station.Recipe{pl.Plan.Recipe},
+		Recipe: pl.Plan.Recipe.Name, VKey: pl.Store.VKey(), Logger: pl.Plan.Logger,
 	}
 }

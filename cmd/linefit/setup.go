@@ -25,6 +25,7 @@ import (
 	"linefit/station/engine"
 	"linefit/station/fixture"
 	"linefit/station/mes"
+	"linefit/station/plant"
 	"linefit/station/recipe"
 	"linefit/station/steps"
 	"linefit/station/stock"
@@ -46,34 +47,37 @@ func loadConfig(path string) (*config.Config, error) {
 	return c, nil
 }
 
+// plan is what the station file says of a station.
+type plan struct{ plant.Plan }
+
 // fromConfig makes the plan of a production station. Files with mistakes are
 // exit code 2; a slot whose port or lines are missing is in Fault, and the
 // others work.
 func fromConfig(c *config.Config, logger zerolog.Logger) (plan, error) {
-	p := plan{
-		place: station.StationOpened{
+	p := plan{plant.Plan{
+		Place: station.StationOpened{
 			Software: version, Site: c.Station.Site, Area: c.Station.Area, Line: c.Station.Line, Station: c.Station.Name, MES: c.MESName(),
 		},
-		dir: c.Station.Data, reserve: uint64(c.Audit.ReserveMB) << 20, vault: vaultKey(c.Vault),
-		slots: map[int]slotPlan{}, faults: map[int]*station.Reason{},
-		assign: engine.Assign(c.Assign.By), within: c.Assign.Within.D(), grace: c.Grace.D(),
-		notify: notifyPlan{timeout: c.SMDP.Timeout.D(), parallel: 16, backoff: []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute}},
-		log:    logger,
-	}
+		Dir: c.Station.Data, Reserve: uint64(c.Audit.ReserveMB) << 20, Vault: vaultKey(c.Vault),
+		Slots: map[int]plant.Slot{}, Faults: map[int]*station.Reason{},
+		Assign: engine.Assign(c.Assign.By), Within: c.Assign.Within.D(), Grace: c.Grace.D(),
+		Notify: plant.Notify{Timeout: c.SMDP.Timeout.D(), Parallel: 16, Backoff: []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute}},
+		Logger: logger,
+	}}
 	var errs []error
 	var err error
-	p.recipe, err = recipe.Load(c.Recipe)
+	p.Recipe, err = recipe.Load(c.Recipe)
 	errs = append(errs, err)
-	p.policy, err = loadPolicy(c.Policy)
+	p.Policy, err = loadPolicy(c.Policy)
 	errs = append(errs, err)
-	p.quirks, err = loadQuirks(c.Quirks)
+	p.Quirks, err = loadQuirks(c.Quirks)
 	errs = append(errs, err)
-	p.units, err = loadUnits(c.Units)
+	p.Units, err = loadUnits(c.Units)
 	errs = append(errs, err, p.servers(c.SMDP), p.office(c.MES), p.stocking(c))
 	if err := errors.Join(errs...); err != nil {
 		return p, exit(exitUsage, err)
 	}
-	if p.key, err = audit.LoadOrCreateKey(c.Audit.Key, c.Station.Origin); err != nil {
+	if p.Key, err = audit.LoadOrCreateKey(c.Audit.Key, c.Station.Origin); err != nil {
 		return p, exit(exitMissing, err)
 	}
 	p.keepAnchors(c.Station.Data + ".anchor")
@@ -131,13 +135,13 @@ func (p *plan) servers(c config.SMDP) error {
 			if slices.Contains(testCIs, id) && !c.TestCI {
 				errs = append(errs, fmt.Errorf("%s is a published test issuer: a production station does not trust it", file))
 			}
-			p.trust.CIs = append(p.trust.CIs, id)
+			p.Trust.CIs = append(p.Trust.CIs, id)
 		}
 		certs = append(certs, found...)
 	}
-	p.issuers = certs
-	p.trust.TestCIs, p.trust.Production = testCIs, !c.TestCI
-	p.rsp = rsp.NewClient(rsp.ClientConfig{
+	p.Issuers = certs
+	p.Trust.TestCIs, p.Trust.Production = testCIs, !c.TestCI
+	p.RSP = rsp.NewClient(rsp.ClientConfig{
 		Transport: rsp.NewTransport(rsp.TransportConfig{Roots: rsp.Pool(certs...), DialTimeout: c.Timeout.D()}),
 		AllowHost: onlyHosts(c.Hosts...),
 	})
@@ -147,7 +151,7 @@ func (p *plan) servers(c config.SMDP) error {
 // office is the MES of the file.
 func (p *plan) office(c *config.MES) error {
 	if c == nil {
-		p.mes = mes.ClientOptions{URL: mes.None}
+		p.MES = mes.ClientOptions{URL: mes.None}
 		return nil
 	}
 	var errs []error
@@ -167,10 +171,10 @@ func (p *plan) office(c *config.MES) error {
 	}
 	transport, err := mes.NewTransport(ca)
 	errs = append(errs, err)
-	p.mes = mes.ClientOptions{
+	p.MES = mes.ClientOptions{
 		URL: c.URL, Token: secret(c.TokenFile), WebhookSecret: secret(c.WebhookSecretFile), Transport: transport, RouteTimeout: c.RouteTimeout.D(),
 	}
-	p.late, p.answer = mes.Late(c.Answer), c.AnswerWithin.D()
+	p.Late, p.Answer = mes.Late(c.Answer), c.AnswerWithin.D()
 	return errors.Join(errs...)
 }
 
@@ -178,16 +182,16 @@ func (p *plan) office(c *config.MES) error {
 // the next ones, beside the store and not in it.
 func (p *plan) keepAnchors(file string) {
 	if b, err := os.ReadFile(file); err == nil {
-		p.anchors = [][]byte{b}
+		p.Anchors = [][]byte{b}
 	}
-	p.anchored = func(note []byte) {
+	p.Anchored = func(note []byte) {
 		tmp := file + ".new"
 		if err := os.WriteFile(tmp, note, 0o644); err != nil {
-			p.log.Warn().Err(err).Msg("the anchor cannot be kept")
+			p.Logger.Warn().Err(err).Msg("the anchor cannot be kept")
 			return
 		}
 		if err := os.Rename(tmp, file); err != nil {
-			p.log.Warn().Err(err).Msg("the anchor cannot be kept")
+			p.Logger.Warn().Err(err).Msg("the anchor cannot be kept")
 		}
 	}
 }
@@ -197,11 +201,11 @@ func (p *plan) slot(c config.Slot) {
 	port := portOpener(c.Port, c.Baud)
 	fx, err := openFixture(c)
 	if err != nil {
-		p.faults[c.ID] = station.NewReason(station.FixtureFault, "%v", err)
-		p.slots[c.ID] = slotPlan{fixture: fixture.Broken{Err: err}, port: port}
+		p.Faults[c.ID] = station.NewReason(station.FixtureFault, "%v", err)
+		p.Slots[c.ID] = plant.Slot{Fixture: fixture.Broken{Err: err}, Port: port}
 		return
 	}
-	p.slots[c.ID] = slotPlan{fixture: fx, port: port}
+	p.Slots[c.ID] = plant.Slot{Fixture: fx, Port: port}
 }
 
 func openFixture(c config.Slot) (fixture.Fixture, error) {
@@ -233,15 +237,6 @@ func portOpener(c config.Port, baud int) steps.Opener {
 		}
 		return modem.OpenSerial(info.Path, modem.SerialOptions{Baud: baud})
 	}
-}
-
-// closeSlots gives the fixtures back; every supply is off then.
-func (p *plan) closeSlots() error {
-	var errs []error
-	for _, s := range p.slots {
-		errs = append(errs, s.fixture.Close())
-	}
-	return errors.Join(errs...)
 }
 
 // socketOf is the socket of a station's API.

@@ -2,14 +2,13 @@ package simtest
 
 import (
 	"context"
-	"fmt"
 	"sync"
-	"time"
 
 	"linefit/audit"
 	"linefit/audit/store"
 	"linefit/audit/store/storetest"
 	"linefit/station"
+	"linefit/station/plant"
 )
 
 // Pace is how soon facts that are not waited for become durable. A real log
@@ -77,28 +76,14 @@ func (g *log) Queue(ctx context.Context, drafts ...audit.Draft) error {
 }
 
 // Await implements engine.Log.
-func (g *log) Await(ctx context.Context) error {
-	for {
-		switch h := g.State(); h.State {
-		case store.OK:
-			return nil
-		case store.ReadOnly, store.Closed:
-			return fmt.Errorf("the log is %s: %s", h.State, h.Reason)
-		}
-		if g.p.dead.Load() {
-			return errDead
-		}
-		if err := g.Resume(ctx); err == nil {
-			continue
-		}
-		t := time.NewTimer(time.Second)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		}
+func (g *log) Await(ctx context.Context) error { return plant.Await(ctx, g) }
+
+// Resume implements plant.Waiter: a dead process writes nothing.
+func (g *log) Resume(ctx context.Context) error {
+	if g.p.dead.Load() {
+		return errDead
 	}
+	return g.Store.Resume(ctx)
 }
 
 // writing strikes before facts reach the disk.
@@ -186,42 +171,4 @@ func (l *Line) passShown(slot int) {
 	if s := l.said[slot]; s.verdict != station.Pass || s.disposed != station.Release {
 		l.t.Errorf("slot %d shows PASS; durable are verdict %q and disposition %q of run %s", slot, s.verdict, s.disposed, s.run)
 	}
-}
-
-// journal writes facts of any scope.
-type journal struct{ g *log }
-
-func (j journal) drafts(at station.Scope, facts []station.Fact) ([]audit.Draft, error) {
-	drafts := make([]audit.Draft, 0, len(facts))
-	for _, f := range facts {
-		name, data, err := station.Encode(f)
-		if err != nil {
-			return nil, err
-		}
-		actor := at.Actor
-		if actor == "" {
-			actor = station.ActorStation
-		}
-		drafts = append(drafts, audit.Draft{Type: name, Slot: at.Slot, Unit: string(at.Unit), Run: string(at.Run), Actor: string(actor), Data: data})
-	}
-	return drafts, nil
-}
-
-// Gate implements stock.Journal and rework.Journal.
-func (j journal) Gate(ctx context.Context, at station.Scope, facts ...station.Fact) error {
-	drafts, err := j.drafts(at, facts)
-	if err != nil {
-		return err
-	}
-	_, err = j.g.Gate(ctx, drafts...)
-	return err
-}
-
-// Queue implements stock.Journal.
-func (j journal) Queue(ctx context.Context, at station.Scope, facts ...station.Fact) error {
-	drafts, err := j.drafts(at, facts)
-	if err != nil {
-		return err
-	}
-	return j.g.Queue(ctx, drafts...)
 }

@@ -16,14 +16,11 @@ import (
 	"linefit/modem/rsp"
 	"linefit/rework"
 	"linefit/station"
-	"linefit/station/admission"
 	"linefit/station/engine"
-	"linefit/station/fixture"
 	"linefit/station/mes"
-	"linefit/station/notify"
+	"linefit/station/plant"
 	"linefit/station/recipe"
 	"linefit/station/sim"
-	"linefit/station/steps"
 	"linefit/station/stock"
 )
 
@@ -35,12 +32,7 @@ type Station struct {
 	st   *storetest.Station
 	log  *log
 
-	Ledger *stock.Ledger
-	Desk   *rework.Desk
-	Notify *notify.Outbox
-	Outbox *mes.Outbox
-	Engine *engine.Engine
-	Office *admission.Office
+	*plant.Plant
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -72,22 +64,11 @@ var shared = struct {
 	}),
 }
 
-// projections are those of the station.
-func projections() []audit.Projection {
-	return []audit.Projection{
-		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{}, admission.LotProjection{},
-	}
-}
-
 // storeOptions are those of the line's log.
 func (l *Line) storeOptions() store.Options {
-	known := map[string]bool{}
-	for _, name := range station.FactTypes() {
-		known[name] = true
-	}
-	return store.Options{
-		Dir: l.Dir, Key: l.key, Sim: true, Projections: projections(), Types: func(name string) bool { return known[name] },
-	}
+	o := plant.Plan{Dir: l.Dir, Key: l.key}.StoreOptions()
+	o.Sim = true
+	return o
 }
 
 // assemble puts a station together over the open store. Nothing runs yet.
@@ -95,32 +76,26 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 	l.t.Helper()
 	s := &Station{line: l, p: newProcess(l), st: st, cancel: func() {}}
 	s.log = &log{Store: st.Store, p: s.p, pace: l.opt.Pace}
-	vault, err := stock.OpenVault(l.t.Context(), filepath.Join(l.Dir, "vault"), stock.KeyFile{Path: filepath.Join(l.Dir, "sim", "vault.key"), Make: true})
+	quirks, err := shared.quirks()
 	l.must(err)
-	archive, err := recipe.OpenArchive(filepath.Join(l.Dir, "recipes"))
+	trust := l.opt.Trust
+	if trust.CIs == nil {
+		trust.CIs = []string{l.World.CI()}
+	}
+	plan := plant.Plan{
+		Place: station.StationOpened{Software: "test", Station: "test", Simulated: "yes", MES: l.opt.MES},
+		Dir:   l.Dir, Vault: stock.KeyFile{Path: filepath.Join(l.Dir, "sim", "vault.key"), Make: true},
+		Recipe: l.opt.Recipe, Policy: l.opt.Policy, Units: l.opt.Pairing, Slots: map[int]plant.Slot{}, Quirks: quirks, RSP: s.smdp(), Trust: trust,
+		MES:  mes.ClientOptions{URL: l.opt.MES, Transport: transport{s.p, "mes", l.World.MES().RoundTripper()}, RouteTimeout: 5 * time.Second},
+		Late: mes.LateDeferred, Answer: 5 * time.Second, Assign: engine.AssignScan, Within: 10 * time.Second, Grace: l.opt.Grace,
+		Notify:   plant.Notify{Timeout: 15 * time.Second, Parallel: 16, Backoff: []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}},
+		Observer: l.opt.Observer,
+	}
+	for _, slot := range l.World.Slots() {
+		plan.Slots[slot] = plant.Slot{Fixture: jig{l.World.Jig(slot), s.p, slot}, Port: s.opener(l.World.Jig(slot))}
+	}
+	s.Plant, err = plant.New(l.t.Context(), plan, s.log)
 	l.must(err)
-	l.must(archive.Keep(l.opt.Recipe))
-	j := journal{s.log}
-	s.Ledger = stock.NewLedger(s.log.View, vault, func(ctx context.Context) error { _, err := s.log.Gate(ctx); return err })
-	s.Desk = rework.NewDesk(s.log.View, j)
-	client, err := mes.NewClient(mes.ClientOptions{URL: l.opt.MES, Transport: transport{s.p, "mes", l.World.MES().RoundTripper()}, RouteTimeout: 5 * time.Second})
-	l.must(err)
-	s.Outbox = mes.NewOutbox(mes.OutboxOptions{Log: s.log, Client: client})
-	smdp := s.smdp()
-	s.Notify, err = notify.New(notify.Options{
-		Views: s.log.View, Vault: vault, Journal: j, Timeout: 15 * time.Second, Parallel: 16,
-		Backoff: []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second},
-		Send: func(ctx context.Context, address string, raw []byte) error {
-			server, err := smdp.Server(address)
-			if err != nil {
-				return err
-			}
-			return server.Notify(ctx, raw)
-		},
-	})
-	l.must(err)
-	s.Office = &admission.Office{Views: s.log.View, Policy: l.opt.Policy, MES: client, Recipe: l.opt.Recipe, Units: l.opt.Pairing, Name: "test", MESis: l.opt.MES}
-	s.connect(smdp, archive)
 	return s
 }
 
@@ -132,42 +107,14 @@ func (s *Station) smdp() *rsp.Client {
 	})
 }
 
-func (s *Station) connect(smdp *rsp.Client, archive *recipe.Archive) {
-	l := s.line
-	fixtures, ports := map[int]fixture.Fixture{}, map[int]steps.Opener{}
-	for _, slot := range l.World.Slots() {
-		fixtures[slot] = jig{l.World.Jig(slot), s.p, slot}
-		ports[slot] = s.opener(l.World.Jig(slot))
-	}
-	quirks, err := shared.quirks()
-	l.must(err)
-	trust := l.opt.Trust
-	if trust.CIs == nil {
-		trust.CIs = []string{l.World.CI()}
-	}
-	bench, err := steps.New(steps.Options{
-		Ports: ports, Fixtures: fixtures, Quirks: quirks, Stock: s.Ledger, Items: s.Ledger,
-		Server: steps.Servers{Client: smdp}, Outbox: s.Notify, Trust: trust,
-	})
-	l.must(err)
-	s.Engine, err = engine.New(engine.Options{
-		Log: s.log, Bench: bench, Fixtures: fixtures, Admission: s.Office, Policy: s.Office,
-		Acceptance: mes.NewAcceptance(mes.AcceptanceOptions{Outbox: s.Outbox, Within: 5 * time.Second, Late: mes.LateDeferred, Hold: s.Office.Hold}),
-		Recipes:    archive.Find, Assign: engine.AssignScan, AssignWithin: 10 * time.Second, Grace: l.opt.Grace,
-		Opened:   station.StationOpened{Software: "test", Station: "test", Simulated: "yes", MES: l.opt.MES, Slots: len(fixtures), Next: s.log.Last() + 1},
-		Observer: l.opt.Observer,
-	})
-	l.must(err)
-}
-
 // run starts the station's goroutines.
 func (s *Station) run() {
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())
-	for name, work := range map[string]func(context.Context) error{"engine": s.Engine.Run, "MES outbox": s.Outbox.Run, "notifications": s.Notify.Run} {
+	for _, work := range s.Work() {
 		s.wg.Go(func() {
 			if err := work(ctx); err != nil && !s.p.dead.Load() {
-				s.line.t.Errorf("%s: %v", name, err)
+				s.line.t.Error(err)
 			}
 		})
 	}
@@ -194,24 +141,12 @@ func (s *Station) end() {
 	s.st.Stop()
 }
 
-// View, Do and Changed make it a sim.Station.
-func (s *Station) View() station.View { return s.Engine.View() }
-
-// Do carries out a command.
-func (s *Station) Do(ctx context.Context, cmd station.Command) (station.Reply, error) {
-	return s.Engine.Do(ctx, cmd)
-}
-
-// Changed is closed at the next change of the view.
-func (s *Station) Changed() <-chan struct{} { return s.Engine.Changed() }
-
 var _ sim.Station = (*Station)(nil)
 
 // stockUp imports every code that the line bought, once.
 func (s *Station) stockUp() {
 	l := s.line
-	j := journal{s.log}
-	l.must(s.Ledger.Recover(l.t.Context(), j))
+	l.must(s.Recover(l.t.Context()))
 	var n station.StockCount
 	l.must(s.log.View(func(v audit.View) (err error) {
 		n, err = stock.Count(v)
@@ -232,6 +167,6 @@ func (s *Station) stockUp() {
 		}
 		b.WriteString(strings.Join(row, ",") + "\n")
 	}
-	_, err = s.Ledger.Import(l.t.Context(), stock.Source{Name: "codes.csv", Data: []byte(b.String())}, station.Scope{}, j)
+	_, err = s.Ledger.Import(l.t.Context(), stock.Source{Name: "codes.csv", Data: []byte(b.String())}, station.Scope{}, s.Journal)
 	l.must(err)
 }

@@ -1,0 +1,56 @@
+package plant
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"linefit/audit/store"
+	"linefit/station/engine"
+	"linefit/station/mes"
+)
+
+// Log is the station's log as its parts need it.
+type Log interface {
+	engine.Log
+	mes.Log
+	State() store.Health
+}
+
+// Waiter is a log that stops and goes on.
+type Waiter interface {
+	State() store.Health
+	Resume(ctx context.Context) error
+}
+
+// resumeEvery is the time between two tries to append again after the log stopped.
+const resumeEvery = time.Second
+
+// Await blocks until the log can be appended to again, and makes it so where it
+// can. It returns an error when ctx is done or the log is lost for this process.
+func Await(ctx context.Context, w Waiter) error {
+	for {
+		switch h := w.State(); h.State {
+		case store.OK:
+			return nil
+		case store.ReadOnly, store.Closed:
+			return fmt.Errorf("the log is %s: %s", h.State, h.Reason)
+		}
+		if err := w.Resume(ctx); err == nil {
+			continue
+		}
+		t := time.NewTimer(resumeEvery)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// awaitable is the store with a way to wait until it can be written again.
+type awaitable struct{ *store.Store }
+
+// Await implements engine.Log.
+func (a awaitable) Await(ctx context.Context) error { return Await(ctx, a.Store) }

@@ -1,0 +1,178 @@
+package plant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"linefit/audit/store"
+	"linefit/rework"
+	"linefit/station/admission"
+	"linefit/station/engine"
+	"linefit/station/fixture"
+	"linefit/station/mes"
+	"linefit/station/notify"
+	"linefit/station/recipe"
+	"linefit/station/steps"
+	"linefit/station/stock"
+)
+
+// Plant is an assembled station. It owns everything below.
+type Plant struct {
+	Plan    Plan
+	Store   *store.Store // nil where the log came from outside
+	Log     Log
+	Journal Journal
+	Ledger  *stock.Ledger
+	Desk    *rework.Desk
+	Office  *admission.Office
+	Engine  *engine.Engine
+	Outbox  *mes.Outbox
+	Notify  *notify.Outbox
+}
+
+// UncleanError says that the log did not open clean. Nothing was started.
+type UncleanError struct{ Reason string }
+
+func (e *UncleanError) Error() string { return "the log did not open clean: " + e.Reason }
+
+// Open opens the plan's store and puts the station together. Nothing runs yet.
+// Errors: [*UncleanError], those of the store and of the plan's parts.
+func Open(ctx context.Context, p Plan) (_ *Plant, err error) {
+	s, err := store.Open(ctx, p.StoreOptions())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if h := s.State(); h.State != store.OK {
+		return nil, &UncleanError{h.Reason}
+	}
+	pl, err := New(ctx, p, awaitable{s})
+	if err != nil {
+		return nil, err
+	}
+	pl.Store = s
+	return pl, nil
+}
+
+// New puts the station together over an open log. Nothing runs yet.
+func New(ctx context.Context, p Plan, log Log) (*Plant, error) {
+	vault, err := stock.OpenVault(ctx, filepath.Join(p.Dir, "vault"), p.Vault)
+	if err != nil {
+		return nil, err
+	}
+	archive, err := recipe.OpenArchive(filepath.Join(p.Dir, "recipes"))
+	if err != nil {
+		return nil, err
+	}
+	if err := archive.Keep(p.Recipe); err != nil {
+		return nil, err
+	}
+	pl := &Plant{Plan: p, Log: log, Journal: Journal{log}}
+	pl.Ledger = stock.NewLedger(log.View, vault, func(ctx context.Context) error { _, err := log.Gate(ctx); return err })
+	pl.Desk = rework.NewDesk(log.View, pl.Journal)
+	if err := pl.connect(vault); err != nil {
+		return nil, err
+	}
+	return pl, pl.install(archive)
+}
+
+// connect makes what talks to MES and servers.
+func (pl *Plant) connect(vault *stock.Vault) error {
+	p := pl.Plan
+	client, err := mes.NewClient(p.MES)
+	if err != nil {
+		return err
+	}
+	pl.Outbox = mes.NewOutbox(mes.OutboxOptions{Log: pl.Log, Client: client, Anchored: p.Anchored, Logger: p.Logger})
+	pl.Office = &admission.Office{
+		Views: pl.Log.View, Policy: p.Policy, MES: client, Recipe: p.Recipe, Units: p.Units, Name: p.Place.Station, MESis: p.Place.MES,
+	}
+	pl.Notify, err = notify.New(notify.Options{
+		Views: pl.Log.View, Vault: vault, Journal: pl.Journal, Send: pl.send,
+		Timeout: p.Notify.Timeout, Backoff: p.Notify.Backoff, Parallel: p.Notify.Parallel,
+	})
+	return err
+}
+
+// send hands a notification to its server.
+func (pl *Plant) send(ctx context.Context, address string, raw []byte) error {
+	if pl.Plan.SMDP != "" {
+		address = pl.Plan.SMDP
+	}
+	s, err := pl.Plan.RSP.Server(address)
+	if err != nil {
+		return err
+	}
+	return s.Notify(ctx, raw)
+}
+
+// install makes the engine over the slots.
+func (pl *Plant) install(archive *recipe.Archive) error {
+	p := pl.Plan
+	fixtures, ports := map[int]fixture.Fixture{}, map[int]steps.Opener{}
+	for id, s := range p.Slots {
+		fixtures[id], ports[id] = s.Fixture, s.Port
+	}
+	bench, err := steps.New(steps.Options{
+		Ports: ports, Fixtures: fixtures, Quirks: p.Quirks, Stock: pl.Ledger, Items: pl.Ledger,
+		Server: steps.Servers{Client: p.RSP, Address: p.SMDP}, Outbox: pl.Notify, Trust: p.Trust,
+	})
+	if err != nil {
+		return err
+	}
+	opened := p.Place
+	opened.Slots, opened.Next = len(p.Slots), pl.Log.Last()+1
+	pl.Engine, err = engine.New(engine.Options{
+		Log: pl.Log, Bench: bench, Fixtures: fixtures, Admission: pl.Office, Policy: pl.Office,
+		Acceptance: mes.NewAcceptance(mes.AcceptanceOptions{Outbox: pl.Outbox, Within: p.Answer, Late: p.Late, Hold: pl.Office.Hold}),
+		Recipes:    archive.Find, Resume: pl.Office.Resume, Opened: opened, Faults: p.Faults, Grace: p.Grace,
+		Assign: p.Assign, AssignWithin: p.Within, Observer: p.Observer,
+	})
+	return err
+}
+
+// Recover brings the ledger and the vault to one state. It comes before Work.
+func (pl *Plant) Recover(ctx context.Context) error { return pl.Ledger.Recover(ctx, pl.Journal) }
+
+// Work is what runs side by side as long as the station is up, without the log.
+func (pl *Plant) Work() []func(context.Context) error {
+	named := func(name string, run func(context.Context) error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if err := run(ctx); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		}
+	}
+	return []func(context.Context) error{
+		named("engine", pl.Engine.Run), named("MES outbox", pl.Outbox.Run), named("notifications", pl.Notify.Run), named("stock", pl.keepStock),
+	}
+}
+
+// Run works until ctx is done. The log outlives everything that writes to it.
+func (pl *Plant) Run(ctx context.Context, more ...func(context.Context) error) error {
+	sctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var log errgroup.Group
+	log.Go(func() error { return pl.Store.Run(sctx) })
+	err := pl.Recover(ctx)
+	if err == nil {
+		g, gctx := errgroup.WithContext(ctx)
+		for _, work := range append(pl.Work(), more...) {
+			g.Go(func() error { return work(gctx) })
+		}
+		err = g.Wait()
+	}
+	stop()
+	return errors.Join(err, log.Wait())
+}
+
+// Close gives the store back, after Run.
+func (pl *Plant) Close() error { return pl.Store.Close() }
