@@ -179,7 +179,7 @@ func (s BundleShard) before(prev BundleShard) (note.Verifier, error) {
 	if err != nil || e.Type != TypeShardOpened || e.Seq != s.First {
 		return bad("its first entry does not name the shard before")
 	}
-	if opened.Origin != prev.Origin || opened.VKey != prev.VKey || opened.Checkpoint != prev.Checkpoint {
+	if opened.Origin != prev.Origin || opened.VKey != prev.VKey || opened.Last() != prev.Checkpoint {
 		return bad("its first entry names another shard before it")
 	}
 	return ParseVKey(opened.VKey)

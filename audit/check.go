@@ -32,6 +32,7 @@ const (
 	FindIncomplete = "incomplete"  // entries of a unit are missing from a bundle
 	FindTile       = "tile"        // a tile or an entry bundle differs from the tree
 	FindRollback   = "rolled_back" // an outside anchor is newer than the log
+	FindRestored   = "restored"    // the store was put back from a backup, or stands in for one that is lost
 )
 
 // A Finding is one thing that is wrong with a log, located.

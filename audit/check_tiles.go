@@ -45,7 +45,7 @@ func CheckTiles(fsys fs.FS, v note.Verifier, fn func(Entry)) TilesReport {
 				r.Finding = append(r.Finding, Finding{Code: FindKey, File: shards[i+1], Detail: err.Error()})
 				return r
 			}
-			c.end = link.Checkpoint
+			c.end = link.Last()
 		} else if i < len(shards)-1 {
 			r.Finding = append(r.Finding, Finding{Code: FindForeign, File: shards[i], Detail: "no newer shard says that this one is before it"})
 			return r
@@ -59,7 +59,7 @@ func CheckTiles(fsys fs.FS, v note.Verifier, fn func(Entry)) TilesReport {
 		c := &tilesCheck{fsys: fsys, dir: dir, v: v, fn: fn}
 		if link := links[i+1]; link != nil {
 			c.v, _ = ParseVKey(link.VKey) // parsed above
-			c.end = link.Checkpoint
+			c.end = link.Last()
 		}
 		c.run()
 		r.Shards++

@@ -8,6 +8,9 @@ import (
 // ErrStop ends an iteration early without being an error.
 var ErrStop = errors.New("stop")
 
+// ErrArchived is the error of an entry whose shard was moved to the archive.
+var ErrArchived = errors.New("audit: the entry's shard is archived")
+
 // A Reader reads one projection's keys.
 type Reader interface {
 	// Get returns a copy of the key's value, and whether the key exists.
@@ -56,11 +59,12 @@ type View interface {
 	Last() uint64
 	// Projection returns the state of a projection; an unknown name is an error.
 	Projection(name string) (Reader, error)
-	// Entry returns one entry.
+	// Entry returns one entry; ErrArchived, wrapped, where it is no longer here.
 	Entry(seq uint64) (Entry, error)
-	// Entries yields the entries from first to last, both included, in order.
-	// An error ends it.
+	// Entries yields the entries from first to last, both included, in order;
+	// those of archived shards are left out. An error ends it.
 	Entries(first, last uint64) iter.Seq2[Entry, error]
-	// Unit yields the entries of a unit by serial, in order.
+	// Unit yields the entries of a unit by serial, in order; those of archived
+	// shards are left out.
 	Unit(serial string) iter.Seq2[Entry, error]
 }

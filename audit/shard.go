@@ -19,6 +19,8 @@ const (
 	TypeShardSnapshot = "shard.snapshot/1"
 	// TypeShardReady says that the snapshot before it is whole, a [ShardReady].
 	TypeShardReady = "shard.ready/1"
+	// TypeShardArchived says that older shards leave the store, a [ShardArchived].
+	TypeShardArchived = "shard.archived/1"
 )
 
 // ShardClosed names the shard that follows.
@@ -35,6 +37,17 @@ type ShardOpened struct {
 	VKey       string      `json:"vkey"`
 	Checkpoint string      `json:"checkpoint"`         // signed note; "" if none was left
 	Accepted   *Acceptance `json:"accepted,omitempty"` // the shard before is damaged
+	// Known is, with Accepted, the newest checkpoint that the entries at hand of
+	// the shard before reach: what is left of it can be proved under this one.
+	Known string `json:"known,omitempty"`
+}
+
+// Last is the checkpoint with which what is at hand of the shard before ends.
+func (s *ShardOpened) Last() string {
+	if s.Accepted != nil && s.Known != "" {
+		return s.Known
+	}
+	return s.Checkpoint
 }
 
 // An Acceptance is the decision of two people to go on although the log is
@@ -48,16 +61,31 @@ type Acceptance struct {
 // ShardSnapshot is a part of one projection's state. Attempt tells apart the
 // parts of snapshots that a crash cut short.
 type ShardSnapshot struct {
-	Attempt    uint64   `json:"attempt"`
-	Projection string   `json:"projection"`
-	Keys       []string `json:"keys"`   // base64
-	Values     []string `json:"values"` // base64, one for each key
+	Attempt    uint64 `json:"attempt"`
+	Projection string `json:"projection"`
+	Pairs      int    `json:"pairs"`
+	// Data is base64 of the pairs, deflated (RFC 1951): for each one the
+	// lengths of key and value as unsigned varints, then key and value.
+	Data string `json:"data"`
 }
 
 // ShardReady ends a snapshot.
 type ShardReady struct {
 	Attempt uint64 `json:"attempt"`
 	Parts   int    `json:"parts"`
+}
+
+// ShardArchived names shards that were exported, verified and copied elsewhere,
+// by their last checkpoints: from then on they may be missing here.
+type ShardArchived struct {
+	Shards []ArchivedShard `json:"shards"`
+}
+
+// An ArchivedShard is one of them.
+type ArchivedShard struct {
+	Shard      uint32 `json:"shard"`
+	Origin     string `json:"origin"`
+	Checkpoint string `json:"checkpoint"` // signed note, its last
 }
 
 // ParseFact reads an entry's data strictly into a fact of the log itself.

@@ -15,8 +15,10 @@ func (c *core) continueFrom(ctx context.Context, segs []segment, o *opened) erro
 	for _, s := range segs {
 		if s.head.Link != nil {
 			c.link = s.head.Link
+			c.links = append(c.links, s.head.Link)
 		}
 	}
+	c.oldest = segs[0].head.Shard
 	t, findings, err := c.bringUp(ctx, segs, o)
 	if err != nil {
 		return fmt.Errorf("audit/store: open: %w", err)
@@ -36,12 +38,18 @@ func (c *core) continueFrom(ctx context.Context, segs []segment, o *opened) erro
 		})
 	}
 	if len(findings) == 0 {
-		published, found := c.compare()
+		published, found, err := c.compare()
+		if err != nil {
+			return err
+		}
 		o.findings = append(o.findings, found...)
 		o.publish = !published
 	}
 	if len(o.findings) > 0 {
 		return nil
+	}
+	if err := c.knowAge(); err != nil {
+		return fmt.Errorf("audit/store: open: %w", err)
 	}
 	drafts, err := c.makeDurable(segs[len(segs)-1], before, t)
 	if err == nil && c.tree.Size() > 0 {
@@ -52,6 +60,21 @@ func (c *core) continueFrom(ctx context.Context, segs []segment, o *opened) erro
 	}
 	o.drafts = append(o.drafts, drafts...)
 	return nil
+}
+
+// knowAge finds out when the newest shard began, where that was not replayed.
+func (c *core) knowAge() error {
+	if c.tree.Size() == 0 || !c.since.IsZero() {
+		return nil
+	}
+	s, err := c.d.snapshot(c.opt)
+	if err != nil {
+		return err
+	}
+	defer s.txn.Discard()
+	e, err := s.Entry(c.head.Base)
+	c.since = e.UTC
+	return err
 }
 
 // bringUp replays from where Badger stands. Where that is nowhere, it starts

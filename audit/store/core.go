@@ -25,9 +25,16 @@ type core struct {
 	edge   *tileEdge
 	signed []byte // published checkpoint that the next batch carries along
 	clock  drifting
-	link   *audit.ShardOpened // of the newest shard
-	ready  uint32             // newest shard whose snapshot is whole
-	closed bool               // the last entry closes the shard
+	link   *audit.ShardOpened   // of the newest shard
+	links  []*audit.ShardOpened // of all shards at hand
+	oldest uint32               // first shard at hand
+	was    header               // of the newest segment when the log was opened
+	mark   *Restored            // nil: the store was not restored
+	ready  uint32               // newest shard whose snapshot is whole
+	closed bool                 // the last entry closes the shard
+	since  time.Time            // UTC of the shard's first entry
+	newest time.Time            // UTC of the last one
+	synced bool                 // the clock was, at the last one
 }
 
 // drifting follows UTC against monotonic time within a boot.
@@ -97,6 +104,10 @@ func (c *core) metaAt(head audit.Head, offset int64) meta {
 // took notes what an entry means for the shard.
 func (c *core) took(e audit.Entry) {
 	c.closed = e.Type == audit.TypeShardClosed
+	c.newest, c.synced = e.UTC, e.Clock == audit.ClockSynced
+	if e.Seq == c.head.Base {
+		c.since = e.UTC
+	}
 	if e.Type == audit.TypeShardReady {
 		c.ready = c.head.Shard
 	}
@@ -105,7 +116,7 @@ func (c *core) took(e audit.Entry) {
 // enter makes h the newest segment's header; a new shard begins empty.
 func (c *core) enter(h header) {
 	if h.Shard != c.head.Shard {
-		c.tree, c.edge, c.signed, c.closed = &audit.Tree{}, &tileEdge{}, nil, false
+		c.tree, c.edge, c.signed, c.closed, c.since = &audit.Tree{}, &tileEdge{}, nil, false, time.Time{}
 		clear(c.d.slots)
 		clear(c.d.units)
 	}

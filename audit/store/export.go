@@ -52,11 +52,20 @@ func (l *Log) good(ctx context.Context) (*covered, error) {
 	if !r.OK {
 		return nil, &DamagedError{r}
 	}
+	c := &covered{log: l}
+	c.shards, err = l.covers()
+	return c, err
+}
+
+// covers are the shards at hand with what covers each: the published
+// checkpoint, or what the next shard says of it. A shard of which nothing that
+// was signed is left is not covered.
+func (l *Log) covers() ([]shardCover, error) {
 	published, err := l.Published()
 	if err != nil {
 		return nil, err
 	}
-	c := &covered{log: l}
+	var shards []shardCover
 	for i, s := range l.segs {
 		if i > 0 && s.head.Shard == l.segs[i-1].head.Shard || s.head.Origin != published.Origin && s.head.Shard == l.newest().Shard {
 			continue // not a shard's first segment, or a shard not yet published
@@ -64,13 +73,16 @@ func (l *Log) good(ctx context.Context) (*covered, error) {
 		sc := shardCover{head: s.head, signed: published}
 		if s.head.Origin != published.Origin {
 			next := l.segs[firstOf(l.segs, s.head.Shard+1)].head.Link
-			if sc.signed, err = l.open([]byte(next.Checkpoint)); err != nil {
+			if next.Accepted != nil && next.Known == "" {
+				continue
+			}
+			if sc.signed, err = l.open([]byte(next.Last())); err != nil {
 				return nil, err
 			}
 		}
-		c.shards = append(c.shards, sc)
+		shards = append(shards, sc)
 	}
-	return c, nil
+	return shards, nil
 }
 
 // newest is the shard that the published checkpoint is of.
@@ -89,13 +101,16 @@ func (c *covered) each(ctx context.Context, fn func(shard int, seq uint64, raw [
 		if err != nil {
 			return err
 		}
-		for shard < len(c.shards) && c.shards[shard].head.Shard != x.head.Shard {
+		for shard < len(c.shards) && c.shards[shard].head.Shard < x.head.Shard {
 			if shard++; shard < len(c.shards) {
 				seq = c.shards[shard].head.Base
 			}
 		}
-		if shard == len(c.shards) || seq >= c.shards[shard].head.Base+c.shards[shard].signed.Size {
+		if shard == len(c.shards) {
 			break
+		}
+		if s := c.shards[shard]; x.head.Shard < s.head.Shard || seq >= s.head.Base+s.signed.Size {
+			continue // not covered
 		}
 		if err := fn(shard, seq, x.raw); err != nil {
 			return err
@@ -218,39 +233,56 @@ func (l *Log) ExportTiles(ctx context.Context, dir string) (Exported, error) {
 	if err != nil {
 		return Exported{}, err
 	}
+	return c.tiles(ctx, func(i int) string {
+		if i < len(c.shards)-1 {
+			return shardFolder(dir, c.shards[i].head.Shard)
+		}
+		return dir
+	})
+}
+
+// shardFolder is where an export has an older shard.
+func shardFolder(dir string, shard uint32) string {
+	return filepath.Join(dir, "shards", fmt.Sprintf("%04d", shard))
+}
+
+// tiles writes each shard into the folder that of names; "" leaves it out.
+func (c *covered) tiles(ctx context.Context, of func(i int) string) (Exported, error) {
 	out := c.exported()
 	dirs := make([]string, len(c.shards))
 	writers := make([]audit.TileWriter, len(c.shards))
 	for i, s := range c.shards {
-		dirs[i] = dir
-		if i < len(c.shards)-1 {
-			dirs[i] = filepath.Join(dir, "shards", fmt.Sprintf("%04d", s.head.Shard))
+		if dirs[i] = of(i); dirs[i] == "" {
+			continue
 		}
-		if err := l.fitsExport(dirs[i], s.head.Origin); err != nil {
+		if err := c.log.fitsExport(dirs[i], s.head.Origin); err != nil {
 			return Exported{}, err
 		}
 		writers[i].Put = func(path string, data []byte) error { return putFile(filepath.Join(dirs[i], path), data) }
 	}
-	err = c.hashed(ctx, func(shard int, seq uint64, raw []byte) error {
+	err := c.hashed(ctx, func(shard int, seq uint64, raw []byte) error {
+		if dirs[shard] == "" {
+			return nil
+		}
 		out.Last, out.Entries = seq, out.Entries+1
 		return writers[shard].Add(raw)
 	})
-	if err != nil {
-		return out, err
-	}
 	for i, s := range c.shards {
-		if head, err := writers[i].Close(); err != nil || head != s.signed.Head {
-			return out, errors.Join(err, fmt.Errorf("audit/store: tiles give root %s, the checkpoint says %s", head.Root, s.signed.Root))
+		if dirs[i] == "" || err != nil {
+			continue
 		}
-		err := putFile(filepath.Join(dirs[i], vkeyFile), []byte(s.head.VKey+"\n"))
+		var head audit.Head
+		if head, err = writers[i].Close(); err == nil && head != s.signed.Head {
+			err = fmt.Errorf("audit/store: tiles give root %s, the checkpoint says %s", head.Root, s.signed.Root)
+		}
+		if err == nil {
+			err = putFile(filepath.Join(dirs[i], vkeyFile), []byte(s.head.VKey+"\n"))
+		}
 		if err == nil {
 			err = putFile(filepath.Join(dirs[i], checkpointFile), s.signed.Note)
 		}
-		if err != nil {
-			return out, err
-		}
 	}
-	return out, nil
+	return out, err
 }
 
 // ErrFolder says that a folder cannot take an export.

@@ -106,7 +106,7 @@ func readSegmentHeader(fsys FS, dir, name string) (segment, error) {
 		return segment{}, err
 	}
 	defer f.Close()
-	_, h, err := openScanner(f, min(size, 16<<10))
+	_, h, err := openScanner(f, min(size, maxFrame+int64(len(magic))+frameHeader))
 	if err != nil {
 		return segment{}, err
 	}
@@ -143,6 +143,7 @@ func chain(segs []segment) []audit.Finding {
 			if s.head.Origin != p.Origin || s.head.VKey != p.VKey || s.head.Base != p.Base {
 				bad(s, audit.FindOrigin, "header is of log %q with key %s, the segment before is of log %q with key %s", s.head.Origin, s.head.VKey, p.Origin, p.VKey)
 			}
+		case s.head.Link != nil && s.head.Link.Accepted != nil: // people went on without what is missing
 		case s.head.Shard != segs[i-1].head.Shard+1:
 			bad(s, audit.FindMissing, "shard %d follows shard %d", s.head.Shard, segs[i-1].head.Shard)
 		}

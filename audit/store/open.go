@@ -34,15 +34,31 @@ type Opening struct {
 	Dropped int64 `json:"dropped"`
 }
 
-// openCore opens the log: lists segments, opens or remakes Badger, replays
+// maxAlarm bounds the findings of one opening: they go into the first entry of
+// the shard with which people go on.
+const maxAlarm = 20
+
+// openCore opens the log and bounds what it found.
+func openCore(ctx context.Context, opt *Options) (opened, error) {
+	o, err := findCore(ctx, opt)
+	if n := len(o.findings); n > maxAlarm {
+		o.findings = append(o.findings[:maxAlarm:maxAlarm], audit.Finding{Code: o.findings[maxAlarm].Code, Detail: fmt.Sprintf("%d findings more", n-maxAlarm)})
+	}
+	return o, err
+}
+
+// findCore opens the log: lists segments, opens or remakes Badger, replays
 // what Badger has not seen, compares with the published checkpoint and the
 // anchors, and only then touches the evidence. Shards before the newest are
 // closed: they are read where derived state needs them, and verified by Verify.
-func openCore(ctx context.Context, opt *Options) (o opened, err error) {
+func findCore(ctx context.Context, opt *Options) (o opened, err error) {
 	for _, dir := range []string{opt.Dir, filepath.Join(opt.Dir, segmentDir)} {
 		if err := opt.FS.MkdirAll(dir, 0o755); err != nil {
 			return o, fmt.Errorf("audit/store: %w", err)
 		}
+	}
+	if full := opt.room(openReserve); full != nil {
+		return o, full
 	}
 	shard, err := newestShard(opt.FS, opt.Dir)
 	if err != nil {
@@ -64,12 +80,16 @@ func openCore(ctx context.Context, opt *Options) (o opened, err error) {
 		}
 	}
 	c := &core{opt: opt, tree: &audit.Tree{}, edge: &tileEdge{}}
+	if c.mark, err = readRestored(opt); err != nil {
+		return o, err
+	}
 	if c.key, err = opt.keyOf(shard); err != nil {
 		return o, err
 	}
 	if err := c.fits(segs); err != nil {
 		return o, err
 	}
+	o.findings = append(o.findings, c.foreign(segs)...)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
@@ -83,6 +103,9 @@ func openCore(ctx context.Context, opt *Options) (o opened, err error) {
 	born := len(segs) == 0 && len(o.findings) == 0 && !exists(opt, checkpointFile) && c.d.meta.Last == 0
 	switch {
 	case born:
+		if o.findings, err = c.outside(); err != nil || len(o.findings) > 0 {
+			return o, err
+		}
 		o.publish = true
 		return o, c.create()
 	case len(segs) == 0 && len(o.findings) == 0:
@@ -94,23 +117,40 @@ func openCore(ctx context.Context, opt *Options) (o opened, err error) {
 	return o, c.continueFrom(ctx, segs, &o)
 }
 
-// fits refuses a store that is not the one the options describe. That is a
-// mistake of whoever starts the station, not damage.
+// openReserve is the free space that opening itself may need: Badger writes
+// into mapped files, and a page that finds no block kills the process.
+const openReserve = 64 << 20
+
+// fits refuses to mix a simulated log with a real one. That is a mistake of
+// whoever starts the station, not damage.
 func (c *core) fits(segs []segment) error {
 	if len(segs) == 0 {
 		return nil
 	}
-	h, dir := segs[len(segs)-1].head, c.opt.Dir
-	if h.Origin != c.key.Name() {
-		return fmt.Errorf("audit/store: %s is the log of %q, the key is for %q", dir, h.Origin, c.key.Name())
-	}
-	if h.VKey != c.key.VKey() {
-		return fmt.Errorf("audit/store: the log in %s is signed with another key: %s, not %s", dir, h.VKey, c.key.VKey())
-	}
-	if h.Sim != c.opt.Sim {
-		return fmt.Errorf("audit/store: %s is a log with sim %t, opened with sim %t", dir, h.Sim, c.opt.Sim)
+	if h := segs[len(segs)-1].head; h.Sim != c.opt.Sim {
+		return fmt.Errorf("audit/store: %s is a log with sim %t, opened with sim %t", c.opt.Dir, h.Sim, c.opt.Sim)
 	}
 	return nil
+}
+
+// foreign finds a store that is another station's, or was signed with a key
+// that the station does not have.
+func (c *core) foreign(segs []segment) []audit.Finding {
+	if len(segs) == 0 {
+		return nil
+	}
+	s := segs[len(segs)-1]
+	c.was = s.head
+	bad := audit.Finding{File: s.rel(), Seq: s.head.First}
+	switch {
+	case s.head.Origin != c.key.Name():
+		bad.Code, bad.Detail = audit.FindOrigin, fmt.Sprintf("it is of log %q, this station's is %q", s.head.Origin, c.key.Name())
+	case s.head.VKey != c.key.VKey():
+		bad.Code, bad.Detail = audit.FindKey, fmt.Sprintf("it is signed with %s, the station's key is %s", s.head.VKey, c.key.VKey())
+	default:
+		return nil
+	}
+	return []audit.Finding{bad}
 }
 
 func exists(opt *Options, name string) bool {

@@ -34,6 +34,13 @@ type Options struct {
 	// ShardEntries is the number of entries after which the next shard
 	// begins, if ShardKey is set; zero means DefaultShardEntries.
 	ShardEntries uint64
+	// ShardAge is the time after which the next shard begins, if ShardKey is set;
+	// zero means never. Only a synchronised clock tells it.
+	ShardAge time.Duration
+	// Quiet says whether the station does little at the moment: a shard that is
+	// full waits for that, but not for longer than a tenth more of entries. Nil
+	// means always.
+	Quiet func() bool
 	// Sim marks a simulated station: every entry says so, and a store made
 	// with the other value is refused.
 	Sim bool
@@ -43,6 +50,9 @@ type Options struct {
 	// Anchors are checkpoints of this log that others kept (MES, QA). The log
 	// must be consistent with each; if it is not, the store opens read-only.
 	Anchors [][]byte
+	// Trusted are verifier keys that signed for this log and are not in its
+	// segments: of a machine that was lost. Anchors may be signed with them.
+	Trusted []string
 	// Types says which fact types are known; a draft of another type is
 	// refused. Nil accepts all.
 	Types func(string) bool
@@ -61,6 +71,9 @@ type Options struct {
 	// PublishEvery is the longest time that a durable head stays unpublished;
 	// zero means DefaultPublishEvery.
 	PublishEvery time.Duration
+	// PublishAfter says behind entries of which types a head is published at
+	// once; nil means none.
+	PublishAfter func(entryType string) bool
 	// FS is the file system under the evidence; nil means OSFS().
 	FS FS
 }

@@ -8,11 +8,11 @@ import (
 
 // reading is what Read adds to a verification.
 type reading struct {
-	fn        func(e audit.Entry, raw []byte) error
-	err       error // of fn: it is not called again
-	last      uint64
-	entries   uint64
-	published *audit.Checkpoint
+	fn      func(e audit.Entry, raw []byte) error
+	err     error // of fn: it is not called again
+	last    uint64
+	entries uint64
+	covers  []shardCover
 }
 
 // Read calls fn for every entry that the published checkpoint covers, in order,
@@ -20,7 +20,13 @@ type reading struct {
 // if Read returns no error; a [DamagedError] says that the log is damaged, with
 // everything that is wrong. e.Data and raw are valid during the call.
 func (l *Log) Read(ctx context.Context, fn func(e audit.Entry, raw []byte) error) (Exported, error) {
-	r := &reading{fn: fn, published: l.published}
+	r := &reading{fn: fn}
+	if l.published != nil {
+		var err error
+		if r.covers, err = l.covers(); err != nil {
+			return Exported{}, err
+		}
+	}
 	report, err := l.verify(ctx, nil, r)
 	switch {
 	case err != nil:
@@ -34,17 +40,19 @@ func (l *Log) Read(ctx context.Context, fn func(e audit.Entry, raw []byte) error
 	return Exported{Origin: c.Origin, Entries: r.entries, Size: c.Size, Last: r.last, Checkpoint: string(c.Note)}, err
 }
 
-// see passes on an entry that was found good, if the published checkpoint
-// covers it: older shards are covered by the links of the newer ones.
-func (r *reading) see(e audit.Entry, raw []byte, h, newest header) {
-	if r.err != nil || r.published == nil {
+// see passes on an entry that was found good, if something that was signed
+// covers it.
+func (r *reading) see(e audit.Entry, raw []byte, h header) {
+	if r.err != nil {
 		return
 	}
-	if h.Origin == r.published.Origin && e.Seq >= h.Base+r.published.Size || h.Origin != r.published.Origin && h.Shard == newest.Shard {
-		return
+	for _, c := range r.covers {
+		if c.head.Shard == h.Shard && e.Seq < h.Base+c.signed.Size {
+			r.last, r.entries = e.Seq, r.entries+1
+			r.err = r.fn(e, raw)
+			return
+		}
 	}
-	r.last, r.entries = e.Seq, r.entries+1
-	r.err = r.fn(e, raw)
 }
 
 // Shard is the number of the newest shard, from 1.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 
@@ -29,6 +30,10 @@ func (s *Store) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		appended := s.appendBatch()
 		s.rotateIfFull()
+		if s.finished && s.unpublished() {
+			s.publishDue()
+		}
+		s.finished = false
 		if !armed && s.unpublished() {
 			publish.Reset(s.opt.PublishEvery)
 			armed = true
@@ -109,7 +114,7 @@ func (s *Store) commit(reqs []*request) ([][]audit.Entry, *StateError) {
 	if h := s.State(); h.State != OK {
 		return nil, &StateError{Health: h}
 	}
-	if err := s.room(); err != nil {
+	if err := s.opt.room(math.MaxUint64); err != nil {
 		return nil, err
 	}
 	if err := s.core.roll(); err != nil {
@@ -125,6 +130,11 @@ func (s *Store) commit(reqs []*request) ([][]audit.Entry, *StateError) {
 	if err := s.core.commit(p); err != nil {
 		return nil, err
 	}
+	if after := s.opt.PublishAfter; after != nil {
+		for _, e := range p.item.entries {
+			s.finished = s.finished || after(e.Type)
+		}
+	}
 	s.stats.batches.Add(1)
 	s.stats.flushes.Add(1)
 	s.stats.entries.Add(uint64(len(p.item.entries)))
@@ -133,25 +143,26 @@ func (s *Store) commit(reqs []*request) ([][]audit.Entry, *StateError) {
 	return p.answers, nil
 }
 
-// room refuses a batch when the disk is nearly full: what is left is needed
-// to derive, to publish and to mend.
-func (s *Store) room() *StateError {
-	free, total, err := s.opt.FS.Free(s.opt.Dir)
+// room refuses to write when the disk is nearly full: what is left is needed
+// to derive, to publish and to mend. most bounds what is asked for.
+func (o *Options) room(most uint64) *StateError {
+	free, total, err := o.FS.Free(o.Dir)
 	if err != nil {
 		e := writeError("free space", err)
 		e.Unknown = false
 		return e
 	}
-	reserve := s.opt.Reserve
+	reserve := o.Reserve
 	if reserve == 0 {
 		reserve = min(max(total/10, minReserve), maxReserve)
 	}
+	reserve = min(reserve, most)
 	if free >= reserve {
 		return nil
 	}
 	return &StateError{Health: Health{
 		State: Stopped, Cause: CauseDiskFull,
-		Reason: fmt.Sprintf("%d MB free in %s, %d MB are reserved", free>>20, s.opt.Dir, reserve>>20),
+		Reason: fmt.Sprintf("%d MB free in %s, %d MB are reserved", free>>20, o.Dir, reserve>>20),
 	}}
 }
 
@@ -185,7 +196,7 @@ func (s *Store) publishDue() {
 
 // publish writes the signed durable head to DIR/checkpoint. Owner only.
 func (s *Store) publish() error {
-	signed, err := s.Checkpoint()
+	signed, err := s.sign()
 	if err != nil {
 		return err
 	}
@@ -206,8 +217,16 @@ func (s *Store) publish() error {
 }
 
 // Checkpoint returns the signed note of the durable head. It is not yet
-// published; whoever gets it can hold it against the log all the same.
+// published; whoever gets it can hold it against the log all the same. A log
+// that is not what it must be is not signed: that is a *StateError.
 func (s *Store) Checkpoint() ([]byte, error) {
+	if h := s.State(); h.Cause == CauseAlarm {
+		return nil, &StateError{Health: h}
+	}
+	return s.sign()
+}
+
+func (s *Store) sign() ([]byte, error) {
 	s.state.Lock()
 	defer s.state.Unlock()
 	if s.state.signed == nil || s.state.of != s.state.head {
@@ -247,6 +266,12 @@ func (s *Store) Resume(ctx context.Context) error {
 		if s.State().State == OK {
 			return nil
 		}
+		if full := s.opt.room(math.MaxUint64); full != nil { // opening needs room too
+			if s.State().State == Stopped {
+				s.setHealth(full.Health)
+			}
+			return full
+		}
 		return s.reopen(ctx)
 	})
 }
@@ -274,10 +299,6 @@ func (s *Store) reopen(ctx context.Context) error {
 	s.core.clock = s.clock
 	if h := s.State(); h.State != OK {
 		return &StateError{Health: h}
-	}
-	if err := s.room(); err != nil {
-		s.stop(err)
-		return err
 	}
 	return nil
 }

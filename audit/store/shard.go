@@ -2,17 +2,12 @@ package store
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"linefit/audit"
 )
-
-// snapshotBytes bounds the keys and values in one snapshot entry.
-const snapshotBytes = 32 << 10
 
 // Rotate ends the newest shard and begins the next: with the last checkpoint
 // of the one before and a snapshot of all projections. It needs ShardKey.
@@ -27,14 +22,25 @@ func (s *Store) Rotate(ctx context.Context) error {
 	})
 }
 
-// rotateIfFull begins the next shard when the newest is long enough.
+// rotateIfFull begins the next shard when the newest is long or old enough.
 func (s *Store) rotateIfFull() {
-	if s.opt.ShardKey == nil || s.State().State != OK || s.core.tree.Size() < s.opt.ShardEntries {
+	if s.opt.ShardKey == nil || s.State().State != OK || !s.due() {
 		return
 	}
 	if err := s.rotate(); err != nil && s.State().State == OK {
 		s.stop(&StateError{Health: Health{State: Stopped, Cause: CauseWrite, Reason: err.Error()}, err: err})
 	}
+}
+
+// due says whether the newest shard is to be closed now.
+func (s *Store) due() bool {
+	c := s.core
+	size, limit := c.tree.Size(), s.opt.ShardEntries
+	old := s.opt.ShardAge > 0 && !c.since.IsZero() && c.synced && c.newest.Sub(c.since) > s.opt.ShardAge
+	if size < limit && !old {
+		return false
+	}
+	return s.opt.Quiet == nil || s.opt.Quiet() || size >= limit+limit/10
 }
 
 func (s *Store) rotate() error {
@@ -50,16 +56,22 @@ func (s *Store) rotate() error {
 }
 
 // appendOwn appends one entry of the log's own. Owner only.
-func (s *Store) appendOwn(typ string, fact any) error {
-	data, err := audit.Marshal(fact)
-	if err != nil {
-		return err
+func (s *Store) appendOwn(typ string, fact any) error { return s.appendOwns(typ, []any{fact}) }
+
+// appendOwns appends entries of the log's own, of one type, in one batch.
+func (s *Store) appendOwns(typ string, facts []any) error {
+	r := &request{}
+	for _, fact := range facts {
+		data, err := audit.Marshal(fact)
+		if err != nil {
+			return err
+		}
+		d, err := audit.Draft{Type: typ, Data: data}.Normalize()
+		if err != nil {
+			return err
+		}
+		r.drafts = append(r.drafts, s.queue.stamp(d))
 	}
-	d, err := audit.Draft{Type: typ, Data: data}.Normalize()
-	if err != nil {
-		return err
-	}
-	r := &request{drafts: []stamped{s.queue.stamp(d)}}
 	if _, failed := s.commit([]*request{r}); failed != nil {
 		s.stop(failed)
 		return failed
@@ -142,7 +154,7 @@ func (s *Store) openShard() error {
 	}
 	defer v.txn.Discard()
 	for _, p := range s.opt.Projections {
-		if err := s.appendSnapshot(v, p.Name(), &ready); err != nil {
+		if err := s.carryOver(v, p.Name(), &ready); err != nil {
 			return err
 		}
 	}
@@ -150,118 +162,6 @@ func (s *Store) openShard() error {
 		return err
 	}
 	return s.publish()
-}
-
-// appendSnapshot appends one projection's state in parts.
-func (s *Store) appendSnapshot(v *snapshot, name string, ready *audit.ShardReady) error {
-	part := audit.ShardSnapshot{Attempt: ready.Attempt, Projection: name}
-	size := 0
-	flush := func() error {
-		if len(part.Keys) == 0 {
-			return nil
-		}
-		ready.Parts++
-		err := s.appendOwn(audit.TypeShardSnapshot, part)
-		part.Keys, part.Values, size = nil, nil, 0
-		return err
-	}
-	err := namespace(v.txn, name).Iterate(nil, func(key, value []byte) error {
-		if size > 0 && size+len(key)+len(value) > snapshotBytes {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-		size += len(key) + len(value) + 8
-		part.Keys = append(part.Keys, base64.StdEncoding.EncodeToString(key))
-		part.Values = append(part.Values, base64.StdEncoding.EncodeToString(value))
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return flush()
-}
-
-// loadSnapshot puts the snapshot into an empty Badger with which the shard of
-// segs[from] begins. A station's first shard has none.
-func (c *core) loadSnapshot(ctx context.Context, segs []segment, from int) error {
-	c.next = segs[from].head.First
-	if segs[from].head.Shard == 1 {
-		return nil
-	}
-	l := &Log{fs: c.opt.FS, dir: c.opt.Dir, segs: segs[from:]}
-	ready, err := l.snapshotEnd(ctx)
-	if err != nil {
-		return err
-	}
-	parts := 0
-	for x, err := range l.entries(ctx) {
-		if err != nil {
-			return err
-		}
-		e, err := audit.Decode(x.raw)
-		if err != nil || e.Seq > ready.Attempt+uint64(ready.Parts) {
-			break
-		}
-		var part audit.ShardSnapshot
-		if e.Type != audit.TypeShardSnapshot || e.Seq < ready.Attempt {
-			continue
-		}
-		if err := audit.ParseFact(e, &part); err != nil {
-			return err
-		}
-		if err := c.d.load(part); err != nil {
-			return err
-		}
-		parts++
-	}
-	if parts != ready.Parts {
-		return fmt.Errorf("audit/store: the snapshot of shard %d has %d parts, %d are there", segs[from].head.Shard, ready.Parts, parts)
-	}
-	return nil
-}
-
-// snapshotEnd finds the entry that says that the snapshot is whole.
-func (l *Log) snapshotEnd(ctx context.Context) (audit.ShardReady, error) {
-	for x, err := range l.entries(ctx) {
-		if err != nil {
-			return audit.ShardReady{}, err
-		}
-		e, err := audit.Decode(x.raw)
-		if err != nil {
-			return audit.ShardReady{}, err
-		}
-		if e.Type == audit.TypeShardReady {
-			var ready audit.ShardReady
-			return ready, audit.ParseFact(e, &ready)
-		}
-	}
-	return audit.ShardReady{}, fmt.Errorf("audit/store: shard %d has no whole snapshot, and the shards before it are not here", l.segs[0].head.Shard)
-}
-
-// load writes a part of a snapshot.
-func (d *deriver) load(part audit.ShardSnapshot) error {
-	known := slices.ContainsFunc(d.projections, func(p audit.Projection) bool { return p.Name() == part.Projection })
-	if !known {
-		return nil // a projection that is no more
-	}
-	if len(part.Keys) != len(part.Values) {
-		return errors.New("audit/store: snapshot with keys without values")
-	}
-	txn := d.db.NewTransaction(true)
-	defer txn.Discard()
-	ns := namespace(txn, part.Projection)
-	for i := range part.Keys {
-		key, err1 := base64.StdEncoding.DecodeString(part.Keys[i])
-		value, err2 := base64.StdEncoding.DecodeString(part.Values[i])
-		if err := errors.Join(err1, err2); err != nil {
-			return fmt.Errorf("audit/store: snapshot: %w", err)
-		}
-		if err := ns.Set(key, value); err != nil {
-			return err
-		}
-	}
-	return txn.Commit()
 }
 
 // Accept goes on with a log that opening found damaged: two people have seen
@@ -296,32 +196,20 @@ func (s *Store) acceptDamage(findings []audit.Finding) error {
 		return err
 	}
 	c := s.core
-	link := &audit.ShardOpened{Shard: max(shard, 1) + 1, Origin: c.key.Name(), VKey: c.key.VKey(), Accepted: s.accept}
-	base := max(c.next, c.d.meta.Applied+1, 1)
+	if c.was.VKey != "" && c.was.Origin != c.key.Name() {
+		return fmt.Errorf("audit/store: the log here is another station's, %q: it cannot go on as %q", c.was.Origin, c.key.Name())
+	}
+	p := c.prior(shard)
+	link := p.link
+	link.Shard, link.Accepted = p.shard+1, s.accept
 	if err := c.d.forget(max(c.next, c.base())); err != nil {
 		return err
 	}
-	v, err := audit.ParseVKey(c.key.VKey())
-	if err != nil {
-		return err
-	}
-	notes := s.opt.Anchors
-	if published, err := readFile(s.opt.FS, filepath.Join(s.opt.Dir, checkpointFile), 1<<20); err == nil {
-		notes = append([][]byte{published}, notes...)
-	}
-	newest := audit.Checkpoint{}
-	for _, note := range notes { // one that does not verify is among the findings
-		if signed, err := audit.OpenCheckpoint(note, v); err == nil && (newest.Note == nil || signed.Size > newest.Size) {
-			newest = signed
-		}
-	}
-	link.Checkpoint = string(newest.Note)
-	base = max(base, c.base()+newest.Size)
 	key, err := s.opt.keyOf(link.Shard)
 	if err != nil {
 		return err
 	}
-	return s.beginShard(key, link, base)
+	return s.beginShard(key, &link, p.next)
 }
 
 // base is the seq of the newest shard's first entry, as far as it is known.

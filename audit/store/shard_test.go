@@ -16,7 +16,7 @@ import (
 func sharded(t testing.TB) store.Options {
 	keys := map[uint32]audit.Key{}
 	return store.Options{
-		Dir: t.TempDir(), Key: newKey(t), SegmentSize: 12 << 10, Projections: []audit.Projection{counts{}},
+		Dir: t.TempDir(), Key: newKey(t), SegmentSize: 12 << 10, Projections: []audit.Projection{counts{}, audit.Names{}},
 		ShardKey: func(shard uint32, origin string) (audit.Key, error) {
 			if keys[shard] == nil {
 				k, _, err := audit.NewKey(origin)
@@ -142,30 +142,6 @@ func TestShardBundleAndTiles(t *testing.T) {
 		} else if e, err := audit.Decode(p.Entry); err != nil || e.Seq != seq {
 			t.Errorf("proof of %d: %+v, %v", seq, e, err)
 		}
-	}
-}
-
-// The older shards can be archived: what is left opens, derives the same
-// state from the snapshot, and verifies.
-func TestArchivedShards(t *testing.T) {
-	o := threeShards(t)
-	for _, pattern := range []string{"0001-*", "0002-*"} {
-		files, err := filepath.Glob(filepath.Join(o.Dir, "segments", pattern))
-		if err != nil || len(files) == 0 {
-			t.Fatal(files, err)
-		}
-		for _, f := range files {
-			remove(t, f)
-		}
-		if r := verify(t, o.Dir, store.VerifyOptions{}); !r.OK {
-			t.Fatalf("%+v", r.Findings)
-		}
-		remove(t, filepath.Join(o.Dir, "badger"))
-		s, stop := start(t, o)
-		if n := count(t, s, "step.done/1"); n != 210 || s.State().State != store.OK {
-			t.Fatalf("%d entries, %+v", n, s.State())
-		}
-		stop()
 	}
 }
 

@@ -27,6 +27,8 @@ type Store struct {
 	clock   drifting          // of the last core; the appender's
 	accept  *audit.Acceptance // while Accept reopens; the appender's
 	ended   chan struct{}     // closed when Run returns
+	// finished says that a head is to be published at once; the appender's.
+	finished bool
 
 	// mu guards what follows. The appender holds it for writing only while it
 	// replaces the core; readers hold it for reading while they use one.
@@ -84,10 +86,7 @@ func (s *Store) open(ctx context.Context) error {
 	s.core, s.opening = o.core, o.summary
 	s.setHead()
 	if len(o.findings) > 0 && s.accept == nil {
-		s.stop(&StateError{Health: Health{
-			State: ReadOnly, Cause: CauseAlarm, Findings: o.findings,
-			Reason: fmt.Sprintf("%s (%d findings)", o.findings[0], len(o.findings)),
-		}})
+		s.stop(&StateError{Health: alarm(o.findings)})
 		return nil
 	}
 	if err := s.begin(ctx, o); err != nil {

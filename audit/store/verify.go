@@ -90,6 +90,7 @@ func (l *Log) verify(ctx context.Context, checkpoint []byte, read *reading) (Rep
 		v.report.Published = l.published.Size
 		v.expect(*l.published, checkpointFile, audit.FindTruncated)
 	}
+	v.expectKnown()
 	if checkpoint != nil {
 		v.given(checkpoint)
 	}
@@ -115,7 +116,8 @@ type verification struct {
 	// carriedSize is the size of the newest checkpoint in the log itself. The
 	// published one cannot be older: it was written first.
 	carriedSize uint64
-	broken      bool // an entry is missing: roots say nothing any more
+	broken      bool              // an entry is missing: roots say nothing any more
+	gone        map[uint32]string // shards that were archived, with their last checkpoint
 	torn        *damage
 	tornIn      segment
 }
@@ -240,7 +242,7 @@ func (v *verification) batch(b batch, seg segment) {
 			v.find(f)
 		}
 		if v.read != nil && err == nil {
-			v.read.see(e, raw, v.head, v.log.newest())
+			v.read.see(e, raw, v.head)
 		}
 		v.meet(v.check.Size())
 	}
@@ -343,5 +345,6 @@ func (v *verification) finish() {
 			v.find(audit.Finding{Code: audit.FindMissing, File: e.file, Detail: fmt.Sprintf("%s is of log %q, whose segments are not here", e.name(), e.signed.Origin)})
 		}
 	}
+	v.expectArchived()
 	v.report.OK = len(v.report.Findings) == 0
 }

@@ -33,6 +33,23 @@ func (v *verification) beginShard(seg segment, h header) {
 	v.meet(0)
 }
 
+// expectKnown expects what people who went on in spite of damage knew to be
+// left of a shard.
+func (v *verification) expectKnown() {
+	for i, s := range v.log.segs {
+		link := s.head.Link
+		if i == 0 || link == nil || link.Accepted == nil || link.Known == "" {
+			continue
+		}
+		c, err := v.log.open([]byte(link.Known))
+		if err != nil {
+			v.find(checkpointFinding(err, s.rel()))
+			continue
+		}
+		v.expect(c, s.rel(), audit.FindTruncated)
+	}
+}
+
 // checkLink compares a shard's end with what the next one says of it.
 func (v *verification) checkLink(h header, bad func(code, format string, args ...any)) {
 	end := v.check.Head()
@@ -61,12 +78,51 @@ func (v *verification) shardFact(e audit.Entry, seg segment, offset int64) {
 			v.closed = &fact
 		}
 	}
+	if e.Type == audit.TypeShardArchived {
+		v.left(e)
+	}
 	if e.Seq != v.head.Base || v.head.Shard == 1 || e.Seq == 0 {
 		return
 	}
 	want, err := audit.Marshal(v.head.Link)
 	if err != nil || e.Type != audit.TypeShardOpened || string(want) != string(json.RawMessage(e.Data)) {
 		v.find(audit.Finding{Code: audit.FindHeader, File: seg.rel(), Offset: offset, Seq: e.Seq, Detail: "the shard's first entry is not what the segment's header says of the shard before"})
+	}
+}
+
+// left notes which shards an entry says were archived.
+func (v *verification) left(e audit.Entry) {
+	var fact audit.ShardArchived
+	if audit.ParseFact(e, &fact) != nil {
+		return
+	}
+	if v.gone == nil {
+		v.gone = map[uint32]string{}
+	}
+	for _, s := range fact.Shards {
+		v.gone[s.Shard] = s.Checkpoint
+	}
+}
+
+// expectArchived expects of every shard before the oldest one at hand that the
+// log says where it went, unless people went on without them.
+func (v *verification) expectArchived() {
+	if len(v.log.segs) == 0 || v.broken {
+		return
+	}
+	oldest := v.log.segs[0].head
+	if oldest.Link == nil || oldest.Link.Accepted != nil {
+		return
+	}
+	for shard := oldest.Shard - 1; shard >= 1; shard-- {
+		last, said := v.gone[shard]
+		switch {
+		case !said:
+			v.find(audit.Finding{Code: audit.FindMissing, File: v.log.segs[0].rel(), Detail: fmt.Sprintf("shard %d is not here, and no entry says that it was archived", shard)})
+			return
+		case shard == oldest.Shard-1 && last != oldest.Link.Checkpoint:
+			v.find(audit.Finding{Code: audit.FindFork, File: v.log.segs[0].rel(), Detail: fmt.Sprintf("shard %d was archived with another end than the next shard says", shard)})
+		}
 	}
 }
 
@@ -85,8 +141,11 @@ func (v *verification) archived(c audit.Checkpoint) bool {
 }
 
 func (e expected) name() string {
-	if e.file == "" {
+	switch e.file {
+	case "":
 		return "the given checkpoint"
+	case checkpointFile:
+		return "the published checkpoint"
 	}
-	return "the published checkpoint"
+	return "the checkpoint with which people went on"
 }

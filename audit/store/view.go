@@ -1,10 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
+	"path/filepath"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/mod/sumdb/tlog"
@@ -62,7 +66,24 @@ func (s *snapshot) Entry(seq uint64) (audit.Entry, error) {
 	for e, err := range s.Entries(seq, seq) {
 		return e, err
 	}
+	if oldest, err := s.oldest(); err != nil || seq > 0 && seq < oldest {
+		return audit.Entry{}, errors.Join(err, fmt.Errorf("audit/store: entry %d: %w", seq, audit.ErrArchived))
+	}
 	return audit.Entry{}, fmt.Errorf("audit/store: no entry %d, the last is %d", seq, s.meta.Last)
+}
+
+// oldest is the number of the oldest entry at hand.
+func (s *snapshot) oldest() (uint64, error) {
+	names, err := s.opt.FS.ReadDir(filepath.Join(s.opt.Dir, segmentDir))
+	if err != nil {
+		return 0, fmt.Errorf("audit/store: %w", err)
+	}
+	for _, name := range names {
+		if _, first, ok := parseSegmentName(name); ok {
+			return first, nil
+		}
+	}
+	return 0, nil
 }
 
 func (s *snapshot) Entries(first, last uint64) iter.Seq2[audit.Entry, error] {
@@ -92,6 +113,9 @@ func (s *snapshot) Unit(serial string) iter.Seq2[audit.Entry, error] {
 		}
 		for _, seq := range seqs {
 			e, err := s.Entry(seq)
+			if errors.Is(err, audit.ErrArchived) {
+				continue
+			}
 			if !yield(e, err) || err != nil {
 				return
 			}
@@ -114,6 +138,13 @@ func (s *snapshot) raw(first, last uint64) iter.Seq2[[]byte, error] {
 				return
 			}
 			next, err := s.rawSegment(at, start, seq, last, yield)
+			if errors.Is(err, fs.ErrNotExist) { // archived, if there is an older end of the log
+				oldest, listErr := s.oldest()
+				if listErr == nil && seq < oldest {
+					seq = oldest
+					continue
+				}
+			}
 			if err != nil {
 				yield(nil, err)
 				return
@@ -209,26 +240,25 @@ func (s *snapshot) findSegment(seq uint64) (place, uint64, error) {
 			return place{h.Shard, h.First, int64(len(text))}, h.First, err
 		}
 	}
-	return place{}, 0, fmt.Errorf("audit/store: entry %d is no longer here", seq)
+	if len(segs) == 0 {
+		return place{}, 0, fmt.Errorf("audit/store: entry %d: no segment is here", seq)
+	}
+	h := segs[0].head
+	text, err := h.encode()
+	return place{h.Shard, h.First, int64(len(text))}, h.First, err
 }
 
 var errIndex = errors.New("malformed record")
 
 // tile returns the data of a tile of the current shard's tree.
 func (s *snapshot) tile(level int, index uint64, width int) ([]byte, error) {
-	if level == 0 && width < tileWidth {
-		return s.leaves(index<<tileHeight, width)
-	}
-	item, err := s.txn.Get(tileKey(s.meta.Shard, level, index))
-	if err != nil {
-		return nil, fmt.Errorf("audit/store: tile %d/%d: %w", level, index, err)
-	}
-	return item.ValueCopy(nil)
+	return shardView{snapshot: s, head: header{Shard: s.meta.Shard, Base: s.meta.Base}}.tile(level, index, width)
 }
 
-// leaves hashes entries, for the one tile that is not kept.
-func (s *snapshot) leaves(leaf uint64, n int) ([]byte, error) {
-	first := s.meta.Base + leaf
+// leaves hashes entries of the shard that begins with entry base, for the one
+// tile that is not kept.
+func (s *snapshot) leaves(base, leaf uint64, n int) ([]byte, error) {
+	first := base + leaf
 	out := make([]byte, 0, n*tlog.HashSize)
 	for raw, err := range s.raw(first, first+uint64(n)-1) {
 		if err != nil {
@@ -241,4 +271,8 @@ func (s *snapshot) leaves(leaf uint64, n int) ([]byte, error) {
 		return nil, fmt.Errorf("audit/store: entries %d to %d are not all there", first, first+uint64(n)-1)
 	}
 	return out, nil
+}
+
+func sortEntries(all []audit.Entry) {
+	slices.SortFunc(all, func(a, b audit.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
 }
