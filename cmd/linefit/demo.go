@@ -298,8 +298,13 @@ func (d *demo) drained(ctx context.Context) bool {
 
 // stockUp brings the codes that the line bought into the ledger, once.
 func (d *demo) stockUp(ctx context.Context) error {
-	if d.plant.View().Stock.Total > 0 {
-		return nil
+	var have station.StockCount
+	err := d.plant.Log.View(func(v audit.View) (err error) {
+		have, err = stock.Count(v)
+		return err
+	})
+	if err != nil || have.Total > 0 {
+		return err
 	}
 	codes, err := d.world.Codes()
 	if err != nil {

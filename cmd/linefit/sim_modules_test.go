@@ -9,6 +9,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -94,23 +95,35 @@ func askTTY(t *testing.T, path string, lines ...string) string {
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
-	if err := f.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
 	r, out := bufio.NewReader(f), ""
-	for _, line := range lines {
+	ask := func(line string, within time.Duration) error {
+		if err := f.SetDeadline(time.Now().Add(within)); err != nil {
+			return err
+		}
 		if _, err := f.WriteString(line + "\r"); err != nil {
-			t.Fatal(err)
+			return err
 		}
 		for {
 			l, err := r.ReadString('\n')
 			out += l
-			if err != nil {
-				t.Fatalf("%s: %q, %v", line, out, err)
+			if l = strings.TrimSpace(l); err != nil || l == "OK" || l == "ERROR" || strings.HasPrefix(l, "+CME") {
+				return err
 			}
-			if l = strings.TrimSpace(l); l == "OK" || l == "ERROR" || strings.HasPrefix(l, "+CME") {
-				break
-			}
+		}
+	}
+	// What is said to a module that boots is lost.
+	for i := 0; ; i++ {
+		err := ask("AT", 3*time.Second)
+		if err == nil {
+			break
+		}
+		if i == 20 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("AT: %q, %v", out, err)
+		}
+	}
+	for _, line := range lines {
+		if err := ask(line, time.Minute); err != nil {
+			t.Fatalf("%s: %q, %v", line, out, err)
 		}
 	}
 	return out

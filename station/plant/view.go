@@ -5,41 +5,29 @@ import (
 
 	"linefit/audit"
 	"linefit/audit/store"
-	"linefit/rework"
 	"linefit/station"
 	"linefit/station/admission"
-	"linefit/station/stock"
 )
 
-// View is the engine's view, completed with what the log knows of stock, units
-// and the MES.
+// View is the engine's view with the health of the log and of the lot.
 func (pl *Plant) View() station.View {
 	v := pl.Engine.View()
-	v.Recipe = pl.Plan.Recipe.Name
-	link, detail := pl.Outbox.Link()
-	v.MES = string(link)
-	if detail != "" && v.Detail == "" {
+	if _, detail := pl.Outbox.Link(); detail != "" && v.Detail == "" {
 		v.Detail = detail
 	}
-	v.Head = pl.Log.Last()
-	if h := pl.Log.State(); h.State != store.OK && v.Health == station.HealthOK {
-		v.Health, v.Detail = station.HealthStopped, h.Reason
+	if v.Health != station.HealthOK {
+		return v
 	}
-	_ = pl.Log.View(func(a audit.View) error { // a stopped log is in Health already
-		if n, err := stock.Count(a); err == nil {
-			v.Stock = n
-		}
-		if n, err := rework.Count(a); err == nil {
-			v.Counts = n.Counts
-		}
-		if l, err := admission.LotOf(a); err == nil && l.Halted && v.Health == station.HealthOK {
+	if h := pl.Log.State(); h.State != store.OK {
+		v.Health, v.Detail = station.HealthStopped, h.Reason
+		return v
+	}
+	_ = pl.Log.View(func(a audit.View) error { // a log that stops right here is in the next view
+		if l, err := admission.LotOf(a); err == nil && l.Halted {
 			v.Health, v.Detail = station.HealthHalted, string(l.Cause)
 		}
 		return nil
 	})
-	if status, err := pl.Outbox.Status(); err == nil {
-		v.Pending = status.Pending
-	}
 	return v
 }
 
