@@ -29,6 +29,7 @@ type cli struct {
 	Report   reportCmd   `cmd:"" help:"Yield, failures, times and interoperability as one HTML file."`
 	Recipe   recipeCmd   `cmd:"" help:"Recipes: check, show, digest."`
 	Config   configCmd   `cmd:"" help:"The station file: check."`
+	Bench    benchCmd    `cmd:"" help:"How fast the whole job is with different numbers of slots."`
 	Sim      simCmd      `cmd:"" help:"The virtual parts, one by one, for other programs to talk to."`
 }
 
