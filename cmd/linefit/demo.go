@@ -131,7 +131,7 @@ func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
 	d := &demo{cmd: c, dir: dir, begin: time.Now()}
 	d.world, err = sim.Open(sim.Options{
 		Dir: filepath.Join(dir, "sim"), Units: c.Units, Slots: c.Slots, Seed: c.Seed, Faults: c.Faults, Baud: c.Baud,
-		Personas: personas, Mix: sim.Mixes, Spare: c.Units/4 + 8, Cap: 5, ProfileSize: 12_288,
+		Personas: personas, Mix: sim.Mixes, Fleet: sim.FleetOf(r.Accepts), Spare: c.Units/4 + 8, Cap: 5, ProfileSize: 12_288,
 	})
 	if err != nil {
 		return nil, exit(exitMissing, err)

@@ -36,7 +36,9 @@ func (b Books) Compare(a Account) (Profiles, []string) {
 	on := map[ident.ICCID][]ident.EID{}
 	for eid, profiles := range a.Cards {
 		for _, p := range profiles {
-			on[p.ICCID] = append(on[p.ICCID], eid)
+			if !p.Preloaded { // its maker's
+				on[p.ICCID] = append(on[p.ICCID], eid)
+			}
 		}
 	}
 	var problems []string

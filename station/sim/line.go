@@ -34,6 +34,7 @@ type Options struct {
 	Baud       int    // 0: no pacing
 	Personas   modemsim.Personas
 	Mix        []string // personas of the units, in turn
+	Fleet      Fleet    // generations of their eUICCs, in turn; empty: SGP.22
 	Spare      int      // orders at the SM-DP+ beyond one per unit
 	Cap        int      // downloads that the operator allows per order
 	Memory     bool     // ports and servers in memory: works in a testing/synctest bubble

@@ -61,7 +61,7 @@ func (w *World) fresh(n int) (UnitState, error) {
 	if err != nil {
 		return UnitState{}, err
 	}
-	u := UnitState{Serial: station.Serial(fmt.Sprintf("LF%06d", n+1)), Persona: persona, IMEI: imei, EID: eid}
+	u := UnitState{Serial: station.Serial(fmt.Sprintf("LF%06d", n+1)), Persona: persona, IMEI: imei, EID: eid, Generation: w.opt.Fleet.of(n)}
 	u.Label = fmt.Sprintf("SN=%s;IMEI=%s;EID=%s", u.Serial, imei, eid)
 	return u, nil
 }
@@ -149,6 +149,9 @@ func (w *World) cardWith(st UnitState, pki *testpki.Card) (*euiccsim.Card, error
 		// Most cards of the line hand out an answer with the command that asks
 		// for it; every fourth one keeps it for GET RESPONSE.
 		Direct: hash(w.opt.Seed, st.EID, "direct")%4 != 0,
+	}
+	if err := w.generation(st, &opt); err != nil {
+		return nil, err
 	}
 	if w.opt.Hooks.Card != nil {
 		w.opt.Hooks.Card(st, &opt)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"linefit/modem/euiccsim"
 	"linefit/modem/ident"
 	"linefit/station"
 )
@@ -29,17 +30,19 @@ const (
 
 // UnitState is what the world remembers of a unit.
 type UnitState struct {
-	Serial  station.Serial      `json:"serial"`
-	Label   string              `json:"label"` // what its label's barcode says
-	Persona string              `json:"persona"`
-	IMEI    ident.IMEI          `json:"imei"`
-	EID     ident.EID           `json:"eid"`
-	Place   Place               `json:"place"`
-	Slot    int                 `json:"slot,omitempty"`
-	Attempt int                 `json:"attempt"` // times it was put into a slot
-	Order   int                 `json:"order"`   // position in the queue
-	Last    station.Disposition `json:"last,omitempty"`
-	Saw     Sums                `json:"saw"` // over all stays that ended
+	Serial  station.Serial `json:"serial"`
+	Label   string         `json:"label"` // what its label's barcode says
+	Persona string         `json:"persona"`
+	IMEI    ident.IMEI     `json:"imei"`
+	EID     ident.EID      `json:"eid"`
+	// Generation of the eUICC; empty is SGP.22's.
+	Generation euiccsim.Generation `json:"generation,omitempty"`
+	Place      Place               `json:"place"`
+	Slot       int                 `json:"slot,omitempty"`
+	Attempt    int                 `json:"attempt"` // times it was put into a slot
+	Order      int                 `json:"order"`   // position in the queue
+	Last       station.Disposition `json:"last,omitempty"`
+	Saw        Sums                `json:"saw"` // over all stays that ended
 }
 
 // state is the world's own file.
