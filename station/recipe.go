@@ -67,6 +67,15 @@ type Step struct {
 	Optional bool
 	// Final marks the step that ends in-factory provisioning.
 	Final bool `json:",omitempty"`
+	// Only names the generations of eUICCs with which the step is done, where it
+	// is not done with all that the recipe accepts.
+	Only []string `json:",omitempty"`
+}
+
+// For reports whether a step is done with an eUICC of a generation; empty: one
+// that was not read yet.
+func (s Step) For(generation string) bool {
+	return len(s.Only) == 0 || slices.Contains(s.Only, generation)
 }
 
 // Limit bounds a measurement. Exactly one kind of bound is set.

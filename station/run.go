@@ -138,9 +138,14 @@ func (r *Run) advance() {
 	if r.Recipe == nil {
 		return
 	}
-	for r.At < len(r.Recipe.Steps) && r.Closing && !r.Recipe.Steps[r.At].Always {
+	for r.At < len(r.Recipe.Steps) && r.passes(r.Recipe.Steps[r.At]) {
 		r.At++
 	}
+}
+
+// passes reports whether a run passes a step by.
+func (r *Run) passes(s Step) bool {
+	return r.Closing && !s.Always || !s.For(r.Identity.Generation)
 }
 
 // ended decides what follows an attempt: the Then of its fact.
@@ -191,6 +196,9 @@ func (r *Run) missing() *Failure {
 	}
 	touches, adds := false, false
 	for _, s := range r.Recipe.Steps {
+		if !s.For(r.Identity.Generation) {
+			continue
+		}
 		touches = touches || s.Kind == KindDownload || s.Kind == KindLoad || evident(s.Kind)
 		adds = adds || s.Kind == KindAddEIM
 		if !s.Optional && r.Tries[s.ID] == 0 {
@@ -253,6 +261,7 @@ func (r *Run) evolve(f Fact) {
 				r.Evidence, r.EIMs = nil, nil
 			}
 			r.At = i
+			r.advance()
 		}
 	case StepEnded:
 		r.evolveStep(f)

@@ -31,18 +31,19 @@ import (
 const version = "0.1.0"
 
 type demoCmd struct {
-	Headless bool   `help:"Run without a screen, to the end of all units."`
-	Units    int    `help:"Units to provision; 16 without a screen, else 64." placeholder:"N"`
-	Slots    int    `default:"4" help:"Fixture slots, 1 to 64."`
-	Seed     uint64 `default:"1" help:"What happens by chance follows from it."`
-	Faults   string `default:"none" enum:"none,typical,harsh" help:"How much goes wrong: none, typical or harsh."`
-	Recipe   string `type:"path" placeholder:"FILE" help:"Another recipe than the shipped one."`
-	Mode     string `default:"online" enum:"online" help:"online: each profile is downloaded from the SM-DP+."`
-	Baud     int    `default:"115200" help:"Line rate of the virtual modules; 0: no pacing."`
-	Dir      string `type:"path" placeholder:"DIR" help:"Keep the store there, and go on with what is there."`
-	JSON     bool   `name:"json" help:"Print the summary as one JSON document."`
-	Listen   string `placeholder:"HOST:PORT" help:"Serve the API there too; what changes state needs the token in DIR/api.token."`
-	Lang     string `default:"en" help:"Language of the screen: en or zh."`
+	Headless bool     `help:"Run without a screen, to the end of all units."`
+	Units    int      `help:"Units to provision; 16 without a screen, else 64." placeholder:"N"`
+	Slots    int      `default:"4" help:"Fixture slots, 1 to 64."`
+	Seed     uint64   `default:"1" help:"What happens by chance follows from it."`
+	Faults   string   `default:"none" enum:"none,typical,harsh" help:"How much goes wrong: none, typical or harsh."`
+	Recipe   string   `type:"path" placeholder:"FILE" help:"Another recipe than the shipped one."`
+	Mode     string   `default:"online" enum:"online" help:"online: each profile is downloaded from the SM-DP+."`
+	Fleet    []string `enum:"sgp22,sgp32,sgp02" placeholder:"GENERATION" help:"What eUICCs the units have, in turn: sgp22, sgp32, sgp02; those that the recipe accepts where nothing is said."`
+	Baud     int      `default:"115200" help:"Line rate of the virtual modules; 0: no pacing."`
+	Dir      string   `type:"path" placeholder:"DIR" help:"Keep the store there, and go on with what is there."`
+	JSON     bool     `name:"json" help:"Print the summary as one JSON document."`
+	Listen   string   `placeholder:"HOST:PORT" help:"Serve the API there too; what changes state needs the token in DIR/api.token."`
+	Lang     string   `default:"en" help:"Language of the screen: en or zh."`
 }
 
 // Run is the main job without hardware.
@@ -128,10 +129,14 @@ func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
 	if err != nil {
 		return nil, err
 	}
+	fleet := c.Fleet
+	if len(fleet) == 0 {
+		fleet = r.Accepts
+	}
 	d := &demo{cmd: c, dir: dir, begin: time.Now()}
 	d.world, err = sim.Open(sim.Options{
 		Dir: filepath.Join(dir, "sim"), Units: c.Units, Slots: c.Slots, Seed: c.Seed, Faults: c.Faults, Baud: c.Baud,
-		Personas: personas, Mix: sim.Mixes, Fleet: sim.FleetOf(r.Accepts), Spare: c.Units/4 + 8, Cap: 5, ProfileSize: 12_288,
+		Personas: personas, Mix: sim.Mixes, Fleet: sim.FleetOf(fleet), Spare: c.Units/4 + 8, Cap: 5, ProfileSize: 12_288,
 	})
 	if err != nil {
 		return nil, exit(exitMissing, err)

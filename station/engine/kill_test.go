@@ -19,13 +19,25 @@ type killRun struct {
 	to      station.Disposition
 	card    string
 	ledger  station.StockState
+	from    string // type of the fact before which nothing is killed; empty: the run's first
 }
 
 // killRuns are runs that are killed at each of their facts.
-var killRuns = []killRun{
-	{"passing", simtest.Options{}, station.Pass, "", station.Release, "enabled", station.StockInstalled},
+func killRuns(t *testing.T) []killRun {
+	iot := func(es10c bool) simtest.Options {
+		return simtest.Options{Recipe: simtest.Recipe(t, "iot"), Card: func(_ sim.UnitState, c *euiccsim.Options) { c.ES10cOnIoT = es10c }}
+	}
+	return append(consumerRuns,
+		killRun{"IoT", iot(true), station.Pass, "", station.Release, "enabled", station.StockInstalled,
+			station.ProfileReserved{}.FactType()}, // as consumer units up to here
+		killRun{"M2M", simtest.Options{Recipe: simtest.Recipe(t, "m2m")}, station.Pass, "", station.Release, "absent", "", ""},
+	)
+}
+
+var consumerRuns = []killRun{
+	{"passing", simtest.Options{}, station.Pass, "", station.Release, "enabled", station.StockInstalled, ""},
 	{"failing", simtest.Options{Card: func(_ sim.UnitState, c *euiccsim.Options) { c.Faults[euiccsim.FaultStateLost] = -1 }},
-		station.Failed, station.ProfileReadback, station.Retest, "disabled", station.StockInstalled},
+		station.Failed, station.ProfileReadback, station.Retest, "disabled", station.StockInstalled, ""},
 }
 
 // killPoints are the moments of a kill around one entry, with the pace of the
@@ -44,8 +56,8 @@ var killPoints = []struct {
 // moment, the run ends as it would have, with the same account of unit, profile
 // and order, and nothing is downloaded that was not counted.
 func TestKilledAtEveryFact(t *testing.T) {
-	for _, run := range killRuns {
-		first, last := measure(t, run.options)
+	for _, run := range killRuns(t) {
+		first, last := measure(t, run)
 		for _, p := range killPoints {
 			for n := first; n <= last; n++ {
 				t.Run(fmt.Sprintf("%s/%s/%d", run.name, p.name, n), func(t *testing.T) {
@@ -65,8 +77,8 @@ func TestKilledAtEveryFact(t *testing.T) {
 
 // TestKilledAgainAndAgain kills the station three times in one run.
 func TestKilledAgainAndAgain(t *testing.T) {
-	for _, run := range killRuns {
-		first, last := measure(t, run.options)
+	for _, run := range killRuns(t) {
+		first, last := measure(t, run)
 		for n := first; n <= last; n += 3 {
 			for _, again := range []uint64{1, 5, 11} {
 				t.Run(fmt.Sprintf("%s/%d+%d", run.name, n, again), func(t *testing.T) {
@@ -86,14 +98,20 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	}
 }
 
-// measure finds the first and the last entry of a run.
-func measure(t *testing.T, o simtest.Options) (first, last uint64) {
+// measure finds the first and the last entry of a run at which it is killed.
+func measure(t *testing.T, run killRun) (first, last uint64) {
 	synctest.Test(t, func(t *testing.T) {
-		l := simtest.New(t, o)
+		l := simtest.New(t, run.options)
 		synctest.Wait()
 		first = l.Head() + 1
 		l.RunUnit(1)
 		last = l.Head()
+		for _, e := range l.Entries() {
+			if e.Type == run.from {
+				first = e.Seq
+				break
+			}
+		}
 	})
 	return first, last
 }
@@ -111,7 +129,11 @@ func (run killRun) check(t *testing.T, l *simtest.Line, kills int) {
 	if r.Verdict.Verdict != run.verdict || r.Code() != run.code || r.Disposition.Disposition != run.to {
 		t.Errorf("%s %v, %s", r.Verdict.Verdict, r.Verdict.Reason, r.Disposition.Disposition)
 	}
-	if got := l.OnCard(u, i.ICCID); got != run.card || i.State != run.ledger || len(order.Installs) != 1 {
+	installs := 1
+	if run.ledger == "" { // nothing is installed here
+		installs = 0
+	}
+	if got := l.OnCard(u, i.ICCID); got != run.card || i.State != run.ledger || len(order.Installs) != installs {
 		t.Errorf("card %s, ledger %s, %d installations", got, i.State, len(order.Installs))
 	}
 	if order.Deliveries > 1+l.Restarts() || order.Deliveries > i.Downloads || i.Downloads > 3 || len(r.OpenIntents()) > 0 {

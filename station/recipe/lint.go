@@ -10,27 +10,74 @@ import (
 // lint finds what the schema cannot say: names that must exist, an order that
 // keeps a unit safe, evidence before a pass.
 func lint(doc *strictyaml.Doc, r *station.Recipe, f file) strictyaml.Problems {
-	l := &linter{doc: doc, r: r, seen: map[string]int{}}
+	l := &linter{doc: doc, r: r, whole: r, seen: map[string]int{}}
 	for i := range r.Steps {
 		l.step(i, f.Steps[i])
 	}
 	l.restart()
-	l.order()
-	l.factory(f)
-	l.generations()
-	l.iot()
+	l.only()
+	for _, g := range r.Accepts {
+		v := &linter{doc: doc, r: seenBy(r, g), whole: r, found: l.found}
+		v.order()
+		v.factory(f)
+		v.generations()
+		v.iot()
+		l.found = v.found
+	}
 	return l.found
 }
 
+// linter looks at a recipe as eUICCs of one generation meet it.
 type linter struct {
 	doc   *strictyaml.Doc
 	r     *station.Recipe
+	whole *station.Recipe
 	seen  map[string]int
 	found strictyaml.Problems
 }
 
+// add notes a mistake, once for all generations that it concerns.
 func (l *linter) add(path []string, format string, args ...any) {
-	l.found = append(l.found, l.doc.Problem(path, format, args...))
+	if p := l.doc.Problem(path, format, args...); !slices.Contains(l.found, p) {
+		l.found = append(l.found, p)
+	}
+}
+
+// seenBy is a recipe as eUICCs of one generation meet it: every step is in its
+// place, and those that are not for it are of no kind.
+func seenBy(r *station.Recipe, generation string) *station.Recipe {
+	v := *r
+	v.Accepts, v.Steps = []string{generation}, slices.Clone(r.Steps)
+	for i, s := range v.Steps {
+		if !s.For(generation) {
+			v.Steps[i] = station.Step{ID: s.ID}
+		}
+	}
+	return &v
+}
+
+// only: a step that is not for every eUICC comes when the generation is known,
+// and is for some that the recipe accepts. Closing steps run whatever happened,
+// also before that.
+func (l *linter) only() {
+	read := l.first(station.KindEUICC)
+	for i, s := range l.r.Steps {
+		at := strictyaml.Path("steps", i, "only")
+		if len(s.Only) == 0 {
+			continue
+		}
+		for n, g := range s.Only {
+			if !slices.Contains(l.r.Accepts, g) {
+				l.add(strictyaml.Path("steps", i, "only", n), "the recipe does not accept %s", g)
+			}
+		}
+		switch {
+		case s.Always:
+			l.add(at, "a closing step runs whatever happened, also where the eUICC was not read")
+		case read < 0 || i <= read:
+			l.add(at, "needs %s before it: the generation is not known", station.KindEUICC)
+		}
+	}
 }
 
 func (l *linter) step(i int, raw step) {

@@ -10,6 +10,7 @@ import (
 
 // Generations as recipes name them.
 const (
+	sgp22 = "sgp22"
 	sgp32 = "sgp32"
 	sgp02 = "sgp02"
 )
@@ -27,26 +28,39 @@ var localKinds = []string{
 // generations holds each step against the eUICCs that the recipe accepts.
 func (l *linter) generations() {
 	accepts := func(g string) bool { return slices.Contains(l.r.Accepts, g) }
-	only32 := accepts(sgp32) && len(l.r.Accepts) == 1
 	for i, s := range l.r.Steps {
 		at := strictyaml.Path("steps", i, "kind")
-		if slices.Contains(iotKinds, s.Kind) && !only32 {
-			l.add(at, "only SGP.32 eUICCs have this function; the recipe accepts %s", strings.Join(l.r.Accepts, ", "))
+		if slices.Contains(iotKinds, s.Kind) && !accepts(sgp32) {
+			l.add(at, "only SGP.32 eUICCs have this function; the recipe accepts %s%s", strings.Join(l.whole.Accepts, ", "), l.hint(sgp32))
 		}
 		if slices.Contains(localKinds, s.Kind) && accepts(sgp02) {
-			l.add(at, "an SGP.02 eUICC has no such local function, its profiles come from its SM-SR; the recipe accepts sgp02")
+			l.add(at, "an SGP.02 eUICC has no such local function, its profiles come from its SM-SR; the recipe accepts sgp02%s", l.hint(sgp22, sgp32))
 		}
 		for _, p := range []struct{ param, value string }{
 			{"routes", station.RouteImmediate}, {"routes", station.RouteCarried}, {"what", "eim"}, {"what", "immediate_enable"},
 		} {
-			if slices.Contains(s.Params[p.param], p.value) && !accepts(sgp32) {
-				l.add(strictyaml.Path("steps", i, "with", p.param), "%s: only SGP.32 eUICCs have this function; the recipe accepts %s", p.value, strings.Join(l.r.Accepts, ", "))
+			if slices.Contains(s.Params[p.param], p.value) && !l.reaches(i, sgp32) {
+				l.add(strictyaml.Path("steps", i, "with", p.param), "%s: only SGP.32 eUICCs have this function; the recipe accepts %s", p.value, strings.Join(l.whole.Accepts, ", "))
 			}
 		}
 	}
 	if accepts(sgp02) && l.first(station.KindBootstrap) < 0 {
 		l.add(strictyaml.Path("accepts"), "sgp02 needs a step of kind %s: nothing else proves such a unit", station.KindBootstrap)
 	}
+}
+
+// reaches reports whether a step is done with eUICCs of a generation.
+func (l *linter) reaches(i int, generation string) bool {
+	return slices.Contains(l.whole.Accepts, generation) && l.whole.Steps[i].For(generation)
+}
+
+// hint says how a step is kept from the eUICCs that do not have its function.
+func (l *linter) hint(generations ...string) string {
+	have := slices.DeleteFunc(generations, func(g string) bool { return !slices.Contains(l.whole.Accepts, g) })
+	if len(have) == 0 {
+		return ""
+	}
+	return "; say only: [" + strings.Join(have, ", ") + "]"
 }
 
 // iot holds the recipe to the order that an IoT eUICC (SGP.32) asks for:
@@ -120,10 +134,10 @@ func (l *linter) routes(i int, s station.Step, add int) {
 	if add >= 0 && i > add && slices.ContainsFunc(routes, func(r string) bool { return r != station.RouteCarried }) || add >= 0 && i > add && len(routes) == 0 {
 		l.add(strictyaml.Path("steps", i, "kind"), "AddInitialEim is the last change of the eUICC, step %q is before; only route carried comes behind it", l.r.Steps[add].ID)
 	}
-	if has(station.RouteCarried) && (add < 0 || i < add) && !l.deliveredWithEIM() {
+	if has(station.RouteCarried) && slices.Contains(l.r.Accepts, sgp32) && (add < 0 || i < add) && !l.deliveredWithEIM() {
 		l.add(at, "carried: the eUICC has no eIM by then whose signature it could check")
 	}
-	if has(station.RouteImmediate) {
+	if has(station.RouteImmediate) && slices.Contains(l.r.Accepts, sgp32) { // others have no such route
 		l.session(i, s, at)
 	}
 }

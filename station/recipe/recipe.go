@@ -43,6 +43,7 @@ type step struct {
 	Always       bool
 	Optional     bool
 	Final        bool
+	Only         []string
 }
 
 // Load reads a recipe file.
@@ -107,6 +108,7 @@ func (f file) recipe() *station.Recipe {
 		out := station.Step{
 			ID: s.ID, Kind: s.Kind, Limits: s.Limits, Timeout: timeout, Attempts: max(s.Attempts, 1), RetryFrom: s.RetryFrom,
 			Irreversible: s.Irreversible || kind.Irreversible, Always: s.Always, Optional: s.Optional, Final: s.Final,
+			Only: s.Only,
 		}
 		if len(s.With) > 0 {
 			out.Params = map[string][]string{}
@@ -164,6 +166,9 @@ func Show(r *station.Recipe) string {
 		fmt.Fprintf(&b, "   timeout %v, attempts %d%s%s\n", s.Timeout, s.Attempts, retry(s), flags(s))
 		for _, name := range sorted(s.Params) {
 			fmt.Fprintf(&b, "   %s: %s\n", name, strings.Join(s.Params[name], ", "))
+		}
+		if len(s.Only) > 0 {
+			fmt.Fprintf(&b, "   only %s\n", strings.Join(s.Only, ", "))
 		}
 		for _, l := range s.Limits {
 			fmt.Fprintf(&b, "   limit %s\n", l)

@@ -24,6 +24,7 @@ func Schema() []byte {
 			"then": object{"properties": object{"with": paramSchema(k)}},
 		})
 	}
+	generations := object{"type": "array", "minItems": 1, "uniqueItems": true, "items": object{"enum": []any{sgp22, sgp32, sgp02}}}
 	duration := object{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`}
 	step := object{
 		"type": "object", "additionalProperties": false, "required": []any{"id", "kind", "timeout"},
@@ -40,6 +41,7 @@ func Schema() []byte {
 			"always":       object{"type": "boolean"},
 			"optional":     object{"type": "boolean"},
 			"final":        object{"type": "boolean", "description": "Marks factory.close, the step that ends in-factory provisioning."},
+			"only":         generations,
 		},
 		"allOf": variants,
 	}
@@ -50,7 +52,7 @@ func Schema() []byte {
 			"recipe":  object{"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,63}$"},
 			"version": object{"type": "integer", "minimum": 1, "maximum": 1000000},
 			"title":   object{"type": "string", "maxLength": 120},
-			"accepts": object{"type": "array", "minItems": 1, "uniqueItems": true, "items": object{"enum": []any{"sgp22", "sgp32", "sgp02"}}},
+			"accepts": generations,
 			"restart": object{"type": "string"},
 			"rework":  object{"type": "boolean", "description": "The recipe prepares a unit for its next run: one that passes goes to retest and never out."},
 			"consent": object{"type": "object", "additionalProperties": false, "required": []any{"contract"},

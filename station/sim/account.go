@@ -17,6 +17,8 @@ import (
 type Account struct {
 	// Cards has the profiles on each eUICC, enabled or not.
 	Cards map[ident.EID][]euiccsim.ProfileState
+	// EIMs has the eIMs with which each eUICC is associated; none: no entry.
+	EIMs map[ident.EID][]string
 	// Orders has the SM-DP+'s orders by ICCID.
 	Orders map[ident.ICCID]smdpsim.OrderInfo
 	// Registrations counts attempts of all modules to register on a network.
@@ -29,7 +31,7 @@ type Account struct {
 
 // Account reads cards, SM-DP+ and fixtures.
 func (w *World) Account() (Account, error) {
-	a := Account{Cards: map[ident.EID][]euiccsim.ProfileState{}, Orders: map[ident.ICCID]smdpsim.OrderInfo{}, MESEvents: w.mes.Events()}
+	a := Account{Cards: map[ident.EID][]euiccsim.ProfileState{}, EIMs: map[ident.EID][]string{}, Orders: map[ident.ICCID]smdpsim.OrderInfo{}, MESEvents: w.mes.Events()}
 	for _, u := range w.ledger.units() {
 		st, err := euiccsim.ReadState(euiccsim.FileImage(filepath.Join(w.opt.Dir, "cards", string(u.EID)+".card")))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -39,6 +41,9 @@ func (w *World) Account() (Account, error) {
 			return a, fmt.Errorf("card of %s: %w", u.Serial, err)
 		}
 		a.Cards[u.EID] = st.Profiles
+		if len(st.EIMs) > 0 {
+			a.EIMs[u.EID] = st.EIMs
+		}
 	}
 	for _, o := range w.smdp.Orders() {
 		a.Orders[o.ICCID] = o

@@ -58,7 +58,7 @@ func readEIM(ctx context.Context, s *session, a *station.Attempt) station.StepRe
 func (s *session) wantedEIMs(a *station.Attempt) []string {
 	var ids []string
 	for _, step := range a.Run.Recipe.Steps {
-		if step.Kind == station.KindAddEIM {
+		if step.Kind == station.KindAddEIM && step.For(a.Run.Identity.Generation) {
 			list, _ := s.configurations(&station.Attempt{Run: a.Run, Step: step}) // that step has said what is wrong
 			ids = append(ids, eim.IDs(list)...)
 		}

@@ -138,9 +138,16 @@ func (l *Line) checkPass(a *Account, u sim.UnitState, r Run) {
 	if r.Disposition.Disposition != station.Release {
 		return // the MES held it
 	}
-	on := slices.IndexFunc(a.Cards[u.EID], func(p euiccsim.ProfileState) bool { return p.ICCID == e.Seen && p.Enabled == (e.State == "enabled") })
+	seen := e.Seen
+	if u.Generation == euiccsim.SGP02 { // shows its profile through the module only
+		seen = e.ICCID
+	}
+	if !slices.Equal(r.Verdict.EIMs, a.EIMs[u.EID]) {
+		a.problem("%s passed with eIMs %q, its card has %q", u.Serial, r.Verdict.EIMs, a.EIMs[u.EID])
+	}
+	on := slices.IndexFunc(a.Cards[u.EID], func(p euiccsim.ProfileState) bool { return p.ICCID == seen && p.Enabled == (e.State == "enabled") })
 	if on < 0 {
-		a.problem("%s passed with profile %s %s; its card has %+v", u.Serial, e.Seen, e.State, a.Cards[u.EID])
+		a.problem("%s passed with profile %s %s; its card has %+v", u.Serial, seen, e.State, a.Cards[u.EID])
 	}
 }
 

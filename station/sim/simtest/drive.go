@@ -71,6 +71,22 @@ func (l *Line) RunUnit(slot int) Run {
 	return Run{}
 }
 
+// RunAll lets the virtual people of a line work on all slots until every unit is
+// out, held or scrapped and everybody was told. Nothing may be killed meanwhile.
+func (l *Line) RunAll() {
+	l.t.Helper()
+	crew := &sim.Crew{World: l.World, Station: l.Station, Again: 200 * time.Millisecond, Repair: func(ctx context.Context, unit station.Serial) error {
+		by := rework.Person{Actor: "technician-1", Role: rework.RoleOperator}
+		if _, err := l.Station.Desk.Claim(ctx, by, string(unit)); err != nil {
+			return err
+		}
+		_, err := l.Station.Desk.Repair(ctx, by, string(unit), "found", "mended")
+		return err
+	}}
+	l.must(crew.Run(l.t.Context()))
+	l.Drain()
+}
+
 // runs counts a unit's runs that are durable.
 func (l *Line) runs(unit station.Serial) int {
 	l.mu.Lock()

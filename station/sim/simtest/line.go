@@ -14,6 +14,7 @@ import (
 
 	"linefit/audit"
 	"linefit/audit/store/storetest"
+	"linefit/configs"
 	"linefit/modem"
 	"linefit/modem/euiccsim"
 	"linefit/modem/modemsim"
@@ -22,6 +23,7 @@ import (
 	"linefit/station"
 	"linefit/station/admission"
 	"linefit/station/engine"
+	"linefit/station/recipe"
 	"linefit/station/sim"
 	"linefit/station/steps"
 )
@@ -31,9 +33,10 @@ import (
 // policy.
 type Options struct {
 	Units, Slots int
-	Persona      string   // of every unit, or
-	Mix          []string // in turn
-	CSIM         bool     // the modules have no +CCHO
+	Persona      string    // of every unit, or
+	Mix          []string  // in turn
+	Fleet        sim.Fleet // of eUICCs; empty: those that the recipe accepts
+	CSIM         bool      // the modules have no +CCHO
 	Seed         uint64
 	Faults       string // the simulated line's own plan
 	Spare        int    // profiles beyond one per unit; negative: none
@@ -156,6 +159,9 @@ func (l *Line) defaults(o Options) Options {
 		o.Recipe, err = shared.recipe()
 		l.must(err)
 	}
+	if o.Fleet == nil {
+		o.Fleet = sim.FleetOf(o.Recipe.Accepts)
+	}
 	if o.Policy == nil {
 		o.Policy, err = shared.policy()
 		l.must(err)
@@ -168,6 +174,16 @@ func (l *Line) must(err error) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+}
+
+// Recipe is one of the shipped recipes by its file's name, without ".yaml".
+func Recipe(t testing.TB, name string) *station.Recipe {
+	t.Helper()
+	r, err := recipe.LoadFS(configs.FS, "recipes/"+name+".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -196,7 +212,7 @@ func (l *Line) openWorld() {
 	o := l.opt
 	w, err := sim.Open(sim.Options{
 		Dir: filepath.Join(l.Dir, "sim"), Units: o.Units, Slots: o.Slots, Seed: o.Seed, Faults: o.Faults,
-		Personas: l.personas(), Mix: o.Mix, Spare: o.Spare, Cap: o.Cap, Memory: true, ProfileSize: o.Size,
+		Personas: l.personas(), Mix: o.Mix, Fleet: o.Fleet, Spare: o.Spare, Cap: o.Cap, Memory: true, ProfileSize: o.Size,
 		Hooks: sim.Hooks{Card: o.Card, Order: o.Order, Server: o.Server, Request: l.heard, Socket: l.socket, Module: l.drawn},
 	})
 	l.must(err)

@@ -17,6 +17,10 @@ var functions = map[wire.Tag]string{
 	0xBF29: "SetNickname", 0xBF2B: "RetrieveNotificationsList", 0xBF2D: "GetProfilesInfo", 0xBF2E: "GetEUICCChallenge",
 	0xBF30: "RemoveNotification", 0xBF31: "EnableProfile", 0xBF32: "DisableProfile", 0xBF33: "DeleteProfile",
 	0xBF38: "AuthenticateServer", 0xBF3E: "GetEID", 0xBF41: "CancelSession", 0xBF43: "GetRAT",
+	0xBF34: "eUICCMemoryReset",
+	// SGP.32 section 5.9
+	0xBF51: "LoadEuiccPackage", 0xBF55: "GetEimConfigurationData", 0xBF56: "GetCerts", 0xBF57: "AddInitialEim",
+	0xBF59: "ConfigureImmediateProfileEnabling", 0xBF5A: "ImmediateEnable", 0xBF5F: "GetConnectivityParameters", 0xBF64: "eUICCMemoryReset",
 }
 
 // socket stands between a module and its card: it knows which function each

@@ -1,0 +1,147 @@
+package steps_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"linefit/modem/euiccsim"
+	"linefit/station"
+	"linefit/station/sim"
+	"linefit/station/sim/simtest"
+)
+
+// iotRow is a command of the IoT steps with which something goes wrong.
+type iotRow struct {
+	function string
+	later    int // passings that go well first
+	es10c    bool
+	// want is the outcome, or those of hows in their order.
+	want []string
+}
+
+const iotPassed = "pass, release; card enabled; order installed 1; ledger installed 1; eIM eim.linefit.test"
+
+const iotHeld = "inconclusive enable.session, hold; card disabled; order installed 1; ledger installed 1"
+
+// iotHows is what goes wrong: beside the four variants the answer is lost, the
+// unit loses power, the module starts anew.
+var iotHows = append(slices.Clone(variants), simtest.Lost, simtest.AnswerLost, simtest.PowerBefore, simtest.PowerAfter, simtest.Reboot)
+
+var iotRows = []iotRow{
+	{function: "ConfigureImmediateProfileEnabling", want: []string{iotPassed}},
+	{function: "ImmediateEnable", es10c: true, want: []string{iotPassed}},
+	// Without ES10c the session of the download is the only chance: after a loss
+	// of power before it was done the unit is held, its profile installed.
+	{function: "ImmediateEnable", want: []string{iotPassed, iotPassed, iotHeld, iotPassed, iotPassed, iotPassed, iotHeld, iotPassed}},
+	{function: "AddInitialEim", want: []string{iotPassed}},
+	{function: "GetEimConfigurationData", want: []string{iotPassed}},
+	{function: "GetCerts", want: []string{iotPassed}},
+	{function: "GetConnectivityParameters", want: []string{iotPassed}},
+}
+
+// TestIoTScenario is the table of the IoT steps: commands × what happens to them
+// × the way to the card. It prints the table with -v.
+func TestIoTScenario(t *testing.T) {
+	recipe := simtest.Recipe(t, "iot")
+	var mu sync.Mutex
+	var cells []cell
+	t.Cleanup(func() { printTable(t, cells) })
+	order := 0
+	for _, row := range iotRows {
+		for n, how := range iotHows {
+			for _, csim := range []bool{false, true} {
+				order++
+				at, route, name := order, map[bool]string{false: "CGLA", true: "CSIM"}[csim], row.function
+				if row.es10c {
+					name += ", ES10c too"
+				}
+				t.Run(fmt.Sprintf("%s/%s/%s", name, how, route), func(t *testing.T) {
+					t.Parallel()
+					got := ""
+					defer func() {
+						mu.Lock()
+						defer mu.Unlock()
+						cells = append(cells, cell{at, "IoT", fmt.Sprintf("%-46s %-13s %s  %s", name, how, route, got), t.Failed()})
+					}()
+					synctest.Test(t, func(t *testing.T) {
+						got = row.run(t, recipe, how, csim, row.want[min(n, len(row.want)-1)])
+					})
+				})
+			}
+		}
+	}
+}
+
+func (row iotRow) run(t *testing.T, recipe *station.Recipe, how simtest.How, csim bool, want string) string {
+	l := simtest.New(t, simtest.Options{Recipe: recipe, CSIM: csim, Card: func(_ sim.UnitState, c *euiccsim.Options) { c.ES10cOnIoT = row.es10c }})
+	l.FaultLater(simtest.Card(row.function), how, row.later)
+	u, _ := l.World.Queued()
+	r := l.RunUnit(1)
+	if l.Struck() != 1 {
+		t.Errorf("the fault has struck %d times", l.Struck())
+	}
+	if r.Run == nil || r.Verdict == nil {
+		t.Fatalf("no run: %v", r.Refused)
+	}
+	got := outcome(l, r, l.OnCard(u, l.Item(r).ICCID))
+	a := l.Check()
+	for _, id := range a.EIMs[u.EID] {
+		got += "; eIM " + id
+	}
+	if got != want {
+		t.Errorf("\n got %s\nwant %s\n%v", got, want, r.Verdict.Reason)
+	}
+	return got
+}
+
+// TestFleet runs consumer, IoT and M2M units through one process: the recipe
+// does with each what is for its generation, and the log says the same of all.
+func TestFleet(t *testing.T) {
+	recipe := simtest.Recipe(t, "fleet")
+	for _, faults := range []string{"none", "typical", "harsh"} {
+		for seed := uint64(1); seed <= 3; seed++ {
+			if faults == "none" && seed > 1 {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/%d", faults, seed), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) { fleet(t, recipe, faults, seed) })
+			})
+		}
+	}
+}
+
+func fleet(t *testing.T, recipe *station.Recipe, faults string, seed uint64) {
+	mix := []string{"demo-eg25", "demo-sara-r5"}
+	l := simtest.New(t, simtest.Options{Recipe: recipe, Units: 6, Slots: 3, Mix: mix, Spare: 6, Faults: faults, Seed: seed})
+	l.RunAll()
+	seen := map[euiccsim.Generation]int{}
+	for _, u := range l.World.Units() {
+		runs := l.Runs(u.Serial)
+		if len(runs) == 0 {
+			t.Fatalf("%s did not run", u.Serial)
+		}
+		r := runs[len(runs)-1]
+		seen[u.Generation]++
+		passed := r.Verdict.Verdict == station.Pass
+		if faults == "none" && (!passed || len(runs) > 1) {
+			t.Errorf("%s (%s): %s %v in %d runs", u.Serial, u.Generation, r.Verdict.Verdict, r.Verdict.Reason, len(runs))
+		}
+		if passed && r.Verdict.Generation != string(u.Generation) {
+			t.Errorf("%s is %s, the log says %q", u.Serial, u.Generation, r.Verdict.Generation)
+		}
+		if got := len(r.Verdict.EIMs); passed && (got == 1) != (u.Generation == euiccsim.SGP32) {
+			t.Errorf("%s (%s) passed with %d eIMs", u.Serial, u.Generation, got)
+		}
+		if u.Generation == euiccsim.SGP02 && (r.Profile != nil || len(r.Intents) > 0) {
+			t.Errorf("%s is M2M: reserved %v, intents %v", u.Serial, r.Profile, r.Intents)
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("generations %v", seen)
+	}
+	l.Check()
+}
