@@ -114,6 +114,7 @@ const (
 	CMESIMPIN2Required    = 17
 	CMESIMPUK2Required    = 18
 	CMEMemoryFull         = 20
+	CMEInvalidIndex       = 21
 	CMENotFound           = 22
 	CMEUnknown            = 100
 	CMEIncorrectParameter = 50

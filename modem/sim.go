@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +98,26 @@ func (m *Module) AwaitSIM(ctx context.Context) (SIMStatus, error) {
 			return s, err
 		}
 	}
+}
+
+// CardOn makes the card reachable on a module whose radio is off and which has
+// switched the card off too, as at functionality level 0 (3GPP TS 27.007 section
+// 8.2) and, on some, at every start: the family's way to radio off keeps the
+// card on. It reports whether there was anything to do; a module whose radio is
+// on is left alone. When it returns the card is no longer busy.
+func (m *Module) CardOn(ctx context.Context) (bool, error) {
+	level, err := m.FunctionalityLevel(ctx)
+	if err != nil || slices.Contains(m.quirks.Radio.OnLevels, level) {
+		return false, err
+	}
+	if s, err := m.SIM(ctx); err != nil || s.State == SIMReady {
+		return false, err
+	}
+	if err := m.RadioOff(ctx); err != nil {
+		return true, err
+	}
+	_, err = m.AwaitSIM(ctx)
+	return true, err
 }
 
 // DetectOff switches the card detection input off, where the family can. It
@@ -225,6 +246,22 @@ func (m *Module) IMSI(ctx context.Context) (ident.IMSI, error) {
 func (m *Module) Refreshes() int {
 	m.absorb()
 	return m.refresh
+}
+
+// AwaitRefresh is for the time after a command that asked for a REFRESH of the
+// card. It returns when a REFRESH line has come since [Module.Refreshes] was
+// since, or the family's settle time has passed without one, and the card is no
+// longer busy. Until then an APDU may meet a card that is being reset. A family
+// without such lines is only asked whether its card is busy; it may be a moment
+// later.
+func (m *Module) AwaitRefresh(ctx context.Context, since int) (SIMStatus, error) {
+	if len(m.quirks.SIM.Refresh) > 0 && m.Refreshes() <= since && !m.lost {
+		_, err := m.listen(ctx, m.quirks.SIM.RefreshSettle, func(atcmd.URC) bool { return m.refresh > since || m.lost })
+		if err != nil {
+			return SIMStatus{}, err
+		}
+	}
+	return m.AwaitSIM(ctx)
 }
 
 // AwaitICCID waits until the module shows an ICCID, after a profile was enabled

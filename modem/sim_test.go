@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"linefit/atcmd"
 	"linefit/modem"
@@ -100,5 +101,62 @@ func TestIMSIStaysOutOfTheTrace(t *testing.T) {
 	imsi, err := m.IMSI(t.Context())
 	if err != nil || imsi.Reveal() != "001010123456789" || strings.Contains(trace.String(), "001010") || !strings.Contains(trace.String(), "AT+CIMI") {
 		t.Errorf("%v, %v, %s", imsi, err, trace.String())
+	}
+}
+
+// After a REFRESH was asked for, the module's line is waited for, and then a
+// card that is not busy; without a line, the family's settle time.
+func TestAwaitRefresh(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		took   time.Duration
+		seen   int
+	}{
+		"line": {"~ 800ms\n< +QUSIM: 1\n> AT+CPIN?\n< +CME ERROR: 14\n" + asked("AT+CPIN?", "+CPIN: READY"), 1050 * time.Millisecond, 1},
+		"none": {asked("AT+CPIN?", "+CPIN: READY"), 5 * time.Second, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := mustAttach(t, eg25(c.script), modem.Options{})
+				start := time.Now()
+				s, err := m.AwaitRefresh(t.Context(), 0)
+				if took := time.Since(start); err != nil || s.State != modem.SIMReady || m.Refreshes() != c.seen || took != c.took {
+					t.Errorf("%+v, %v, %d lines, %v", s, err, m.Refreshes(), took)
+				}
+			})
+		})
+	}
+}
+
+// A module that has the card off at its start is told to switch it on, with the
+// radio off; one whose card answers is left alone.
+func TestCardOn(t *testing.T) {
+	for persona, off := range map[string]bool{"nrf91": true, "sequans-gm02s": true, "quectel-eg25": false} {
+		t.Run(persona, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, persona)
+				port, err := b.link.Open()
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.PowerOn()
+				m, err := modem.Attach(t.Context(), port, virtualTable(t), modem.Options{Booting: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = m.Close() }()
+				for _, want := range []bool{off, false} {
+					if done, err := m.CardOn(t.Context()); err != nil || done != want {
+						t.Errorf("done %v, want %v, %v", done, want, err)
+					}
+				}
+				if s, err := m.SIM(t.Context()); err != nil || s.State != modem.SIMReady && !(!off && s.State == modem.SIMBusy) {
+					t.Errorf("%+v, %v", s, err)
+				}
+				if off && b.Attempts() != 0 {
+					t.Errorf("%d registration attempts", b.Attempts())
+				}
+			})
+		})
 	}
 }

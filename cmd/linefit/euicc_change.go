@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"linefit/modem/apdu"
 	"linefit/modem/euicc"
 	"linefit/modem/rsp"
 )
@@ -28,7 +29,8 @@ func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, pr
 	defer u.close()
 	var log *cardLog
 	var detail rsp.Detail
-	err = u.card(a.ctx, func(card *euicc.Card) error {
+	seen := u.refreshes()
+	work := func(card *euicc.Card) error {
 		eid, err := card.EID(a.ctx)
 		if err != nil {
 			return err
@@ -46,6 +48,10 @@ func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, pr
 			return err
 		}
 		return log.change(phase, d, run)
+	}
+	err = u.again(a.ctx, func() (retry bool, err error) {
+		err = u.card(a.ctx, work)
+		return log == nil && (apdu.SIMBusy(err) || channelLost(err)), err
 	})
 	if log != nil {
 		defer log.close()
@@ -53,21 +59,21 @@ func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, pr
 	if err != nil && (log == nil || !unknownOutcome(err)) {
 		return e.failed(a, err)
 	}
-	return u.readBack(what, detail, refresh, err)
+	if refresh && err == nil {
+		u.afterRefresh(a.ctx, seen)
+	}
+	return u.readBack(what, detail, err)
 }
 
 // readBack shows what the eUICC says after a change, also after one whose
 // outcome was not known.
-func (u *unit) readBack(what string, detail rsp.Detail, refresh bool, cause error) error {
+func (u *unit) readBack(what string, detail rsp.Detail, cause error) error {
 	ctx := u.a.ctx
 	if err := u.settle(ctx); err != nil {
 		return u.c.failed(u.a, errors.Join(cause, err))
 	}
-	if refresh {
-		u.afterRefresh(ctx)
-	}
 	var profiles []euicc.Profile
-	err := u.card(ctx, func(card *euicc.Card) (err error) {
+	err := u.reading(ctx, func(card *euicc.Card) (err error) {
 		profiles, err = card.Profiles(ctx)
 		return err
 	})

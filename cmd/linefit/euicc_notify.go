@@ -63,8 +63,9 @@ func (c *euiccNotifyListCmd) Run(a *app, e *euiccCmd) error {
 	}
 	defer u.close()
 	list := []notificationView{}
-	err = u.card(a.ctx, func(card *euicc.Card) error {
+	err = u.reading(a.ctx, func(card *euicc.Card) error {
 		waiting, err := card.Notifications(a.ctx)
+		list = list[:0]
 		for _, n := range waiting {
 			list = append(list, notificationView{Sequence: n.Sequence, Event: n.Event, ICCID: string(n.ICCID), Address: n.Address})
 		}
@@ -214,7 +215,7 @@ func (c *euiccReconcileCmd) Run(a *app, e *euiccCmd) error {
 	}
 	defer u.close()
 	var out euiccReconciled
-	err = u.card(a.ctx, func(card *euicc.Card) error {
+	err = u.reading(a.ctx, func(card *euicc.Card) error {
 		eid, err := card.EID(a.ctx)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"linefit/modem"
+	"linefit/modem/apdu"
 	"linefit/modem/euicc"
 	"linefit/modem/ident"
 )
@@ -76,7 +77,11 @@ func (c *euiccInfoCmd) Run(a *app, e *euiccCmd) error {
 		return e.failed(a, err)
 	}
 	defer u.close()
-	info, err := u.survey(a.ctx)
+	var info euiccInfo
+	err = u.again(a.ctx, func() (retry bool, err error) {
+		info, err = u.survey(a.ctx)
+		return apdu.SIMBusy(err), err
+	})
 	if err != nil {
 		return e.failed(a, err)
 	}
@@ -125,7 +130,7 @@ func (u *unit) survey(ctx context.Context) (euiccInfo, error) {
 	if two.FreeNonVolatile >= 0 {
 		info.FreeNVM = &two.FreeNonVolatile
 	}
-	return info, u.card(ctx, func(card *euicc.Card) error { return info.fill(ctx, card) })
+	return info, u.reading(ctx, func(card *euicc.Card) error { return info.fill(ctx, card) })
 }
 
 // fill reads what is not in the eUICC's information.
@@ -140,9 +145,11 @@ func (info *euiccInfo) fill(ctx context.Context, card *euicc.Card) error {
 		return err
 	}
 	info.Pending = len(waiting)
-	if addresses, err := card.Addresses(ctx); err == nil { // some eUICCs have none to tell
-		info.DefaultSMDP, info.RootSMDS = addresses.DefaultSMDP, addresses.RootSMDS
+	addresses, err := card.Addresses(ctx)
+	if apdu.SIMBusy(err) {
+		return err
 	}
+	info.DefaultSMDP, info.RootSMDS = addresses.DefaultSMDP, addresses.RootSMDS // some eUICCs have none to tell
 	if info.Generation == euicc.SGP32 {
 		if eims, err := card.EIMs(ctx); err == nil {
 			for _, e := range eims {
@@ -163,7 +170,7 @@ func (c *euiccListCmd) Run(a *app, e *euiccCmd) error {
 	}
 	defer u.close()
 	var list []euicc.Profile
-	err = u.card(a.ctx, func(card *euicc.Card) (err error) {
+	err = u.reading(a.ctx, func(card *euicc.Card) (err error) {
 		list, err = card.Profiles(a.ctx)
 		return err
 	})

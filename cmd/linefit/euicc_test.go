@@ -7,9 +7,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -71,7 +74,10 @@ func (h *hand) run(want int, out any, args ...string) string {
 }
 
 func newHand(t *testing.T, args ...string) *hand {
-	m := startModules(t, append([]string{"--persona", "demo-eg25"}, args...)...)
+	if !slices.Contains(args, "--persona") {
+		args = append(args, "--persona", "demo-eg25")
+	}
+	m := startModules(t, args...)
 	go func() { _, _ = io.Copy(io.Discard, m.lines) }()
 	t.Cleanup(func() { m.stop() })
 	return &hand{t: t, pty: m.start.Modules[0].PTY, dir: t.TempDir()}
@@ -264,5 +270,42 @@ func TestEUICCExitCodes(t *testing.T) {
 		if strings.Contains(stderr.String(), s.Profiles[0].MatchingID) {
 			t.Errorf("%v: the matching id is shown: %s", c.args, stderr.String())
 		}
+	}
+}
+
+// Enabling and disabling with a REFRESH on every family, one after the other
+// without a pause: each command waits for the card that the module resets, also
+// when it does so late.
+func TestEUICCRefreshByFamily(t *testing.T) {
+	plan := filepath.Join(t.TempDir(), "plan.yaml")
+	rules := "name: late\nabout: the module resets the card later than it should\nrules:\n"
+	for i, late := range []string{"0ms", "60ms", "120ms"} {
+		rules += fmt.Sprintf("  - {point: refresh, chance: 1, from: %d, to: %d, fault: {kind: delay, delay: %s}}\n", i, i, late)
+	}
+	if err := os.WriteFile(plan, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	personas := []string{"demo-eg25", "demo-le910", "demo-generic", "demo-nrf91"}
+	s := startServer(t, "--count", strconv.Itoa(len(personas)))
+	for i, persona := range personas {
+		t.Run(persona, func(t *testing.T) {
+			t.Parallel()
+			h := newHand(t, "--persona", persona, "--faults", plan)
+			var d euiccDownload
+			h.run(exitOK, &d, "download", "--activation-code", s.Profiles[i].ActivationCode, "--ca", s.CA)
+			var c changed
+			for _, step := range [][2]string{{"enable", "enabled"}, {"disable", "disabled"}, {"enable", "enabled"}} {
+				c = changed{}
+				h.run(exitOK, &c, step[0], string(d.ICCID))
+				if c.State != step[1] {
+					t.Errorf("%s: %+v", step[0], c)
+				}
+			}
+			var info euiccInfo
+			h.run(exitOK, &info, "info")
+			if len(info.Profiles) != 1 || info.Pending != 3 {
+				t.Errorf("%+v", info)
+			}
+		})
 	}
 }

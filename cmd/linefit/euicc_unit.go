@@ -120,27 +120,40 @@ func (u *unit) chosen(routes []apdu.Route) []apdu.Route {
 	return out
 }
 
-// channel opens a channel to an application. A module whose own assistant holds
-// the ISD-R is asked to let go of it, once.
+// channel opens a channel to an application. A card that the module has switched
+// off is switched on, and a module whose own assistant holds the ISD-R is asked
+// to let go of it, once.
 func (u *unit) channel(ctx context.Context, aid []byte) (*apdu.Channel, error) {
-	open := func() (*apdu.Channel, error) {
-		return apdu.Open(ctx, u.exec, aid, apdu.Options{Trace: u.trace.apdu}, u.routes...)
-	}
-	ch, err := open()
-	for deadline := time.Now().Add(busyLimit); simBusy(err) && time.Now().Before(deadline); ch, err = open() {
-		if err := pause(ctx, busyPoll); err != nil {
-			return nil, err
+	ch, err := u.open(ctx, aid)
+	for _, help := range []struct {
+		do   func(context.Context) (bool, error)
+		said string
+	}{
+		{u.module.CardOn, "the card was off: it was switched on, with the radio off"},
+		{u.module.UnlockISDR, "the module's own profile assistant was told to let go of the eUICC"},
+	} {
+		if err == nil || u.module == nil || !apdu.RefusedByModule(err) && !errors.Is(err, apdu.ErrRefused) || errors.Is(err, apdu.ErrUnknown) || ctx.Err() != nil {
+			return ch, err
+		}
+		done, herr := help.do(ctx)
+		if herr != nil {
+			return nil, errors.Join(err, herr)
+		}
+		if done {
+			fmt.Fprintln(u.a.stderr, help.said)
+			ch, err = u.open(ctx, aid)
 		}
 	}
-	if err == nil || u.module == nil || errors.Is(err, apdu.ErrUnknown) || ctx.Err() != nil {
-		return ch, err
-	}
-	unlocked, uerr := u.module.UnlockISDR(ctx)
-	if !unlocked || uerr != nil {
-		return nil, errors.Join(err, uerr)
-	}
-	fmt.Fprintln(u.a.stderr, "the module's own profile assistant was told to let go of the eUICC")
-	return open()
+	return ch, err
+}
+
+// open opens a channel, again while the module is busy with its card.
+func (u *unit) open(ctx context.Context, aid []byte) (ch *apdu.Channel, err error) {
+	err = u.again(ctx, func() (retry bool, err error) {
+		ch, err = apdu.Open(ctx, u.exec, aid, apdu.Options{Trace: u.trace.apdu}, u.routes...)
+		return apdu.SIMBusy(err), err
+	})
+	return ch, err
 }
 
 // A module that reads its card anew answers SIM busy for a while, with no line
@@ -149,11 +162,6 @@ const (
 	busyLimit = 30 * time.Second
 	busyPoll  = 300 * time.Millisecond
 )
-
-func simBusy(err error) bool {
-	var cme *atcmd.CMEError
-	return errors.As(err, &cme) && cme.Code == atcmd.CMESIMBusy
-}
 
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
@@ -179,6 +187,47 @@ func (u *unit) card(ctx context.Context, work func(*euicc.Card) error) error {
 	return err
 }
 
+// reading is card for work that changes nothing and may therefore be done again:
+// a card that is reset in the middle of it, as by a REFRESH that was asked for
+// earlier, answers SIM busy or has lost the channel.
+func (u *unit) reading(ctx context.Context, work func(*euicc.Card) error) error {
+	lost := 0
+	return u.again(ctx, func() (retry bool, err error) {
+		err = u.card(ctx, work)
+		if channelLost(err) {
+			lost++
+		}
+		return apdu.SIMBusy(err) || channelLost(err) && lost < 3, err
+	})
+}
+
+// again does try over as long as it asks for that, for at most busyLimit.
+func (u *unit) again(ctx context.Context, try func() (retry bool, err error)) error {
+	for deadline := time.Now().Add(busyLimit); ; {
+		retry, err := try()
+		if !retry || !time.Now().Before(deadline) {
+			return err
+		}
+		if perr := pause(ctx, busyPoll); perr != nil {
+			return errors.Join(err, perr)
+		}
+		if serr := u.settle(ctx); serr != nil {
+			return errors.Join(err, serr)
+		}
+	}
+}
+
+// channelLost: the card was reset under an open channel. The module then has no
+// such session, or the card says that the channel is not open.
+func channelLost(err error) bool {
+	var cme *atcmd.CMEError
+	if errors.As(err, &cme) {
+		return cme.Code == atcmd.CMEInvalidIndex || cme.Code == atcmd.CMENotFound
+	}
+	var status *euicc.StatusError
+	return errors.As(err, &status) && status.SW == wire.SWChannelNotSupported
+}
+
 // settle makes the port usable after a command without an answer.
 func (u *unit) settle(ctx context.Context) error {
 	if u.port.Err() == nil {
@@ -195,14 +244,23 @@ func (u *unit) settle(ctx context.Context) error {
 	return err
 }
 
-// afterRefresh waits until the module has read the card again.
-func (u *unit) afterRefresh(ctx context.Context) {
+// refreshes counts the REFRESH lines that the module has shown.
+func (u *unit) refreshes() int {
+	if u.module == nil {
+		return 0
+	}
+	return u.module.Refreshes()
+}
+
+// afterRefresh waits until the module has read the card again, after a command
+// that asked for it when the module had shown since REFRESH lines.
+func (u *unit) afterRefresh(ctx context.Context, since int) {
 	if u.module == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, busyLimit)
 	defer cancel()
-	if _, err := u.module.AwaitSIM(ctx); errors.Is(err, modem.ErrRestarted) {
+	if _, err := u.module.AwaitRefresh(ctx, since); errors.Is(err, modem.ErrRestarted) {
 		_ = u.module.Recover(ctx)
 	}
 }

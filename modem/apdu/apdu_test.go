@@ -94,6 +94,16 @@ func TestLeftoversAreClosed(t *testing.T) {
 	}
 }
 
+// A module that is reading its card has neither leftovers to close nor another
+// route to offer.
+func TestOpenStopsAtABusyCard(t *testing.T) {
+	m := &fakeModule{fail: func(string) error { return &atcmd.CMEError{Code: atcmd.CMESIMBusy} }}
+	_, err := apdu.Open(t.Context(), m, wire.AIDISDR, apdu.Options{}, apdu.Route{Kind: apdu.CGLA}, apdu.Route{Kind: apdu.CSIM})
+	if !apdu.SIMBusy(err) || errors.Is(err, apdu.ErrUnknown) || len(m.log) != 1 {
+		t.Errorf("%v after %v", err, m.log)
+	}
+}
+
 func TestFallsBackToCSIM(t *testing.T) {
 	m := &fakeModule{noCGLA: true, card: table(t,
 		"0070000001", "029000",

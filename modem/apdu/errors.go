@@ -114,6 +114,13 @@ func refusedByModule(err error) bool {
 // card. The AT port stays usable after it.
 func RefusedByModule(err error) bool { return refusedByModule(err) }
 
+// SIMBusy reports whether the module said that it is reading its card
+// (+CME ERROR: 14), as after a REFRESH: the same may work a moment later.
+func SIMBusy(err error) bool {
+	var cme *atcmd.CMEError
+	return errors.As(err, &cme) && cme.Code == atcmd.CMESIMBusy
+}
+
 // unsupported: the module does not know the command at all.
 func unsupported(err error) bool {
 	var cme *atcmd.CMEError

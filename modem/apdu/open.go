@@ -17,9 +17,9 @@ var terminalCapability = []byte{0x80, wire.InsTerminalCapability, 0, 0, 0x0A, 0x
 
 // Open selects the application aid on a new logical channel, over the first of
 // the routes that works. After a failure it closes leftover channels and tries
-// that route once more. It stops at once when the port has become unusable, and
-// when a card said that it has no such application (an error matching
-// [ErrNoApplication]).
+// that route once more. It stops at once when the port has become unusable, when
+// the module is busy with its card ([SIMBusy]), and when a card said that it has
+// no such application (an error matching [ErrNoApplication]).
 func Open(ctx context.Context, at Executor, aid []byte, opt Options, routes ...Route) (*Channel, error) {
 	var failures []error
 	for _, r := range routes {
@@ -31,7 +31,7 @@ func Open(ctx context.Context, at Executor, aid []byte, opt Options, routes ...R
 			return c, nil
 		}
 		failures = append(failures, opened(r.Kind, err))
-		if !refusedByModule(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrAnswer) || errors.Is(err, ErrNoApplication) {
+		if !refusedByModule(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrAnswer) || errors.Is(err, ErrNoApplication) || SIMBusy(err) {
 			break
 		}
 	}
@@ -76,7 +76,7 @@ func openRoute(ctx context.Context, at Executor, aid []byte, opt Options, route 
 // openCGLA lets the module open the channel.
 func openCGLA(ctx context.Context, at Executor, aid []byte, opt Options, route Route) (*Channel, error) {
 	handle, err := openSession(ctx, at, aid, route.Deadlines.Open)
-	if err != nil && refusedByModule(err) && !unsupported(err) {
+	if err != nil && refusedByModule(err) && !unsupported(err) && !SIMBusy(err) {
 		if err := clearSessions(ctx, at, route); err != nil {
 			return nil, err
 		}

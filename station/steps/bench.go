@@ -155,7 +155,12 @@ type session struct {
 	seen    seen
 	route   apdu.Route // that worked last on this module
 	suspect bool
-	trace   trace
+
+	// A REFRESH was asked for when the module had shown refreshes lines about
+	// one: the card is about to be reset.
+	refreshing bool
+	refreshes  int
+	trace      trace
 }
 
 // seen is what was read on the channel that is open.
@@ -180,7 +185,7 @@ func (s *session) drop() {
 		_ = s.module.Close() // a port that is gone has nothing to say any more
 		s.module = nil
 	}
-	s.route, s.supply, s.suspect = apdu.Route{}, supplyUnknown, false
+	s.route, s.supply, s.suspect, s.refreshing = apdu.Route{}, supplyUnknown, false, false
 }
 
 // setSupply switches the supply; what was open is closed before it goes off.

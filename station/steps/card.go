@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"linefit/modem"
 	"linefit/modem/apdu"
 	"linefit/modem/euicc"
 	"linefit/modem/ident"
@@ -42,7 +43,7 @@ func (s *session) openApplication(ctx context.Context, aid []byte) (*apdu.Channe
 	if err != nil {
 		return nil, err
 	}
-	if _, err := m.AwaitSIM(ctx); err != nil {
+	if err := s.cardReady(ctx, m); err != nil {
 		return nil, err
 	}
 	q := m.Quirks()
@@ -66,6 +67,17 @@ func (s *session) openApplication(ctx context.Context, aid []byte) (*apdu.Channe
 	}
 	s.route = c.Route()
 	return c, nil
+}
+
+// cardReady waits for a card that the module is reading, or is about to reset.
+func (s *session) cardReady(ctx context.Context, m *modem.Module) (err error) {
+	if s.refreshing {
+		_, err = m.AwaitRefresh(ctx, s.refreshes)
+	} else {
+		_, err = m.AwaitSIM(ctx)
+	}
+	s.refreshing = s.refreshing && err != nil
+	return err
 }
 
 // closeCard closes the channel under a deadline of its own; a channel that

@@ -74,7 +74,7 @@ func (s *session) boot(ctx context.Context, run *station.Run) error {
 	if known := run.Identity.IMEI; known != "" && m.Identity().IMEI != known {
 		return errors.Join(&modem.OtherModuleError{Want: known, Got: m.Identity().IMEI}, m.Close())
 	}
-	s.module, s.suspect = m, false
+	s.module, s.suspect, s.refreshing = m, false, false
 	return nil
 }
 

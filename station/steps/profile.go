@@ -82,6 +82,7 @@ func (s *session) change(ctx context.Context, a *station.Attempt, effect station
 			return failed(err, station.LogStopped)
 		}
 	}
+	seen := s.module.Refreshes()
 	if err := do(ctx, c, p); err != nil {
 		s.suspect = true
 		if !euicc.Unknown(err) {
@@ -89,7 +90,7 @@ func (s *session) change(ctx context.Context, a *station.Attempt, effect station
 		}
 		return failed(err, station.EUICCProtocol) // the next try reads the state first
 	}
-	s.suspect = true // a REFRESH closes the channel
+	s.suspect, s.refreshing, s.refreshes = true, true, seen // a REFRESH closes the channel
 	return s.changed(ctx, a, station.Result{Effect: effect, Number: number, Outcome: station.OK, State: want.String(), By: "answer", ICCID: iccid, AID: hex.EncodeToString(p.AID)}, true)
 }
 
