@@ -10,7 +10,8 @@ import (
 )
 
 // writeOutput writes a file whole or not at all: a name is there only when
-// everything in it is. "-" is stdout.
+// everything in it is. "-" is stdout. A device or a pipe is written to, not
+// replaced.
 func writeOutput(a *app, path string, fn func(io.Writer) error) error {
 	if path == "-" {
 		w := bufio.NewWriter(a.stdout)
@@ -18,6 +19,9 @@ func writeOutput(a *app, path string, fn func(io.Writer) error) error {
 			return errors.Join(err, w.Flush())
 		}
 		return w.Flush()
+	}
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		return writeDevice(path, fn)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -38,4 +42,13 @@ func writeOutput(a *app, path string, fn func(io.Writer) error) error {
 		}
 	}
 	return err
+}
+
+func writeDevice(path string, fn func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(f)
+	return errors.Join(fn(w), w.Flush(), f.Close())
 }

@@ -32,7 +32,7 @@ const version = "0.1.0"
 
 type demoCmd struct {
 	Headless bool     `help:"Run without a screen, to the end of all units."`
-	Units    int      `help:"Units to provision; 16 without a screen, else 64." placeholder:"N"`
+	Units    *int     `help:"Units to provision; 16 without a screen, else 64." placeholder:"N"`
 	Slots    int      `default:"4" help:"Fixture slots, 1 to 64."`
 	Seed     uint64   `default:"1" help:"What happens by chance follows from it."`
 	Faults   string   `default:"none" enum:"none,typical,harsh" help:"How much goes wrong: none, typical or harsh."`
@@ -49,14 +49,15 @@ type demoCmd struct {
 // Run is the main job without hardware.
 func (c *demoCmd) Run(a *app) error {
 	screen := !c.Headless && !c.JSON && onScreen(a)
-	if c.Units == 0 {
-		c.Units = 16
-		if screen {
-			c.Units = 64
-		}
-	}
 	if err := c.check(); err != nil {
 		return exit(exitUsage, err)
+	}
+	if c.Units == nil {
+		units := 16
+		if screen {
+			units = 64
+		}
+		c.Units = &units
 	}
 	dir, cleanup, err := c.folder()
 	if err != nil {
@@ -86,8 +87,8 @@ func (c *demoCmd) Run(a *app) error {
 
 func (c *demoCmd) check() error {
 	var errs []error
-	if c.Units < 1 || c.Units > 100_000 {
-		errs = append(errs, fmt.Errorf("--units %d: 1 to 100000 are possible", c.Units))
+	if c.Units != nil && (*c.Units < 1 || *c.Units > 100_000) {
+		errs = append(errs, fmt.Errorf("--units %d: 1 to 100000 are possible", *c.Units))
 	}
 	if c.Slots < 1 || c.Slots > 64 {
 		errs = append(errs, fmt.Errorf("--slots %d: 1 to 64 are possible", c.Slots))
@@ -135,8 +136,8 @@ func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
 	}
 	d := &demo{cmd: c, dir: dir, begin: time.Now()}
 	d.world, err = sim.Open(sim.Options{
-		Dir: filepath.Join(dir, "sim"), Units: c.Units, Slots: c.Slots, Seed: c.Seed, Faults: c.Faults, Baud: c.Baud,
-		Personas: personas, Mix: sim.Mixes, Fleet: sim.FleetOf(fleet), Spare: c.Units/4 + 8, Cap: 5, ProfileSize: 12_288,
+		Dir: filepath.Join(dir, "sim"), Units: *c.Units, Slots: c.Slots, Seed: c.Seed, Faults: c.Faults, Baud: c.Baud,
+		Personas: personas, Mix: sim.Mixes, Fleet: sim.FleetOf(fleet), Spare: *c.Units/4 + 8, Cap: 5, ProfileSize: 12_288,
 	})
 	if err != nil {
 		return nil, exit(exitMissing, err)
@@ -266,7 +267,7 @@ func (d *demo) headless(a *app) (sum summary, err error) {
 			return err
 		}
 		crew := d.crew()
-		progress := newProgress(a.stderr, d.plant, d.cmd.Units)
+		progress := newProgress(a.stderr, d.plant, *d.cmd.Units)
 		defer progress.follow(ctx)()
 		if err := crew.Run(ctx); err != nil {
 			return err

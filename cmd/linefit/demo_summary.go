@@ -65,7 +65,7 @@ func (s summary) good(faults string) bool {
 
 // summarize counts over the whole folder, from the log and from the world.
 func (d *demo) summarize(ctx context.Context) (summary, error) {
-	s := summary{Units: d.cmd.Units, Seconds: time.Since(d.begin).Seconds()}
+	s := summary{Units: *d.cmd.Units, Seconds: time.Since(d.begin).Seconds()}
 	account, err := d.world.Account()
 	if err != nil {
 		return s, err

@@ -22,7 +22,11 @@ import (
 
 // onScreen reports whether there is a terminal to show the station on.
 func onScreen(a *app) bool {
-	out, ok := a.stdout.(*os.File)
+	w := a.stdout
+	if o, ok := w.(*output); ok {
+		w = o.w
+	}
+	out, ok := w.(*os.File)
 	in, ok2 := a.stdin.(*os.File)
 	return ok && ok2 && term.IsTerminal(out.Fd()) && term.IsTerminal(in.Fd())
 }

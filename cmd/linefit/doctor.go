@@ -49,7 +49,7 @@ const checkTimeout = 5 * time.Second
 
 // Run looks at everything that a station needs and changes nothing.
 func (c *doctorCmd) Run(a *app) error {
-	cfg, err := loadConfig(c.Config)
+	cfg, err := loadStation(c.Config)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func readFiles(c *config.Config) error {
 	_, err = loadQuirks(c.Quirks)
 	errs = append(errs, err)
 	_, err = loadUnits(c.Units)
-	errs = append(errs, err, p.servers(c.SMDP), p.office(c.MES))
+	errs = append(errs, err, p.servers(c), p.office(c.MES))
 	return errors.Join(errs...)
 }
 

@@ -5,7 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"runtime/debug"
+	"slices"
+
+	"linefit/internal/strictyaml"
 )
 
 // Exit codes, one table for all subcommands.
@@ -45,13 +50,27 @@ func report(stderr io.Writer, err error) int {
 	}
 	var e *exitError
 	if !errors.As(err, &e) {
-		fmt.Fprintln(stderr, "linefit:", err)
-		return exitInternal
+		e = &exitError{code: exitInternal, err: err}
+		if outputError(err) {
+			e.code = exitMissing
+		}
 	}
-	if e.err != nil {
+	var mistakes strictyaml.Problems
+	switch {
+	case e.err == nil:
+	case errors.As(err, &mistakes) && mistakes.Error() == e.err.Error():
+		fmt.Fprintf(stderr, "%v\nlinefit: %s\n", mistakes, counted(len(mistakes), "mistake"))
+	default:
 		fmt.Fprintln(stderr, "linefit:", err)
 	}
 	return e.code
+}
+
+// outputError reports whether an error is the system's about what a command
+// prints to: a full disk or a reader that has gone is no fault of linefit.
+func outputError(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) && path.Op == "write" && slices.Contains([]string{os.Stdout.Name(), os.Stderr.Name()}, path.Path)
 }
 
 // printJSON prints exactly one JSON document and a line feed.

@@ -16,6 +16,8 @@ import (
 // cli is the whole command line. Each subcommand has its own file and a Run
 // method that takes *app.
 type cli struct {
+	Version kong.VersionFlag `help:"Print the version."`
+
 	Euicc    euiccCmd    `cmd:"" help:"One eUICC by hand, on any port."`
 	Demo     demoCmd     `cmd:"" help:"The main job on a whole line without hardware."`
 	Serve    serveCmd    `cmd:"" help:"The station's daemon."`
@@ -57,26 +59,33 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			code = exitInternal
 		}
 	}()
-	var c cli
-	exited := -1
-	parser, err := kong.New(&c,
-		kong.Name("linefit"),
-		kong.Description("Factory-line provisioning station: cellular modules and their eUICCs, many slots at once, every step proven."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exited = code }),
-		kong.UsageOnError(),
-	)
-	if err != nil {
-		fmt.Fprintln(stderr, "linefit:", err)
-		return exitInternal
-	}
-	kctx, err := parser.Parse(args)
-	if exited >= 0 { // --help
-		return exited
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "linefit:", err)
+	if len(args) == 0 {
+		parse([]string{"--help"}, stderr, stderr)
 		return exitUsage
 	}
-	return report(stderr, kctx.Run(&app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}))
+	p := parse(args, stdout, stderr)
+	if p.kctx == nil {
+		return p.code
+	}
+	out := &output{w: stdout}
+	err := p.kctx.Run(&app{ctx: ctx, stdin: stdin, stdout: out, stderr: stderr})
+	if err == nil && out.err != nil { // what was asked for did not arrive
+		err = exit(exitMissing, out.err)
+	}
+	return report(stderr, err)
+}
+
+// output is stdout; it remembers that something could not be written.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
 }

@@ -31,9 +31,33 @@ type recipeDocument struct {
 	Recipe   string              `json:"recipe,omitempty"`
 	Version  int                 `json:"version,omitempty"`
 	Digest   string              `json:"digest,omitempty"`
-	Steps    []station.Step      `json:"steps,omitempty"`
+	Steps    []stepDocument      `json:"steps,omitempty"`
 	Mistakes strictyaml.Problems `json:"mistakes"`
 	recipe   *station.Recipe
+}
+
+// stepDocument is a step as JSON, with the names of the recipe file.
+type stepDocument struct {
+	ID           string              `json:"id"`
+	Kind         string              `json:"kind"`
+	With         map[string][]string `json:"with,omitempty"`
+	Limits       []limitDocument     `json:"limits,omitempty"`
+	Timeout      string              `json:"timeout"`
+	Attempts     int                 `json:"attempts"`
+	RetryFrom    string              `json:"retry_from,omitempty"`
+	RetryOn      []station.Outcome   `json:"retry_on,omitempty"`
+	Irreversible bool                `json:"irreversible,omitempty"`
+	Always       bool                `json:"always,omitempty"`
+	Optional     bool                `json:"optional,omitempty"`
+	Final        bool                `json:"final,omitempty"`
+}
+
+type limitDocument struct {
+	Measure string   `json:"measure"`
+	Min     *int64   `json:"min,omitempty"`
+	Max     *int64   `json:"max,omitempty"`
+	In      []string `json:"in,omitempty"`
+	Prefix  []string `json:"prefix,omitempty"`
 }
 
 type (
@@ -45,19 +69,22 @@ type (
 	}
 )
 
-// read reads all files; mistakes stand in the documents.
+// read reads all files; mistakes stand in the documents. The error is about
+// files that cannot be read, all of them.
 func (c recipeFiles) read() (docs []recipeDocument, err error) {
 	for _, file := range c.Files {
 		d := recipeDocument{File: file, Mistakes: strictyaml.Problems{}}
-		if d.recipe, err = readRecipe(file, &d.Mistakes); err != nil {
-			return nil, err
+		var unread error
+		if d.recipe, unread = readRecipe(file, &d.Mistakes); unread != nil {
+			err = errors.Join(err, unread)
+			d.Mistakes = append(d.Mistakes, strictyaml.Problem{File: file, Line: 1, Column: 1, Text: unread.Error()})
 		}
 		if d.recipe != nil {
 			d.OK, d.Recipe, d.Version, d.Digest = true, d.recipe.Name, d.recipe.Version, d.recipe.Digest()
 		}
 		docs = append(docs, d)
 	}
-	return docs, nil
+	return docs, err
 }
 
 // readRecipe reads a recipe; what is wrong with it goes to mistakes.
@@ -86,19 +113,22 @@ func fileExit(err error) error {
 	return err
 }
 
-// mistakes prints the mistakes of all files and ends 2 if there are any.
-func mistakes(a *app, docs []recipeDocument) error {
-	n := 0
+// mistakes are the mistakes of all files, as the error that ends 2; where there
+// is none but a file that may not be read, 4.
+func mistakes(docs []recipeDocument, unread error) error {
+	var all strictyaml.Problems
 	for _, d := range docs {
-		for _, m := range d.Mistakes {
-			fmt.Fprintln(a.stderr, m)
-			n++
-		}
+		all = append(all, d.Mistakes...)
 	}
-	if n > 0 {
-		return exit(exitUsage, fmt.Errorf("%s", counted(n, "mistake")))
+	if len(all) == 0 {
+		return nil
 	}
-	return nil
+	code := exitUsage
+	var coded *exitError
+	if len(all) == 1 && errors.As(unread, &coded) {
+		code = coded.code
+	}
+	return exit(code, all)
 }
 
 func counted(n int, what string) string {
@@ -110,22 +140,19 @@ func counted(n int, what string) string {
 
 // run reads, prints what is right and reports what is wrong.
 func (c recipeFiles) run(a *app, print func(recipeDocument)) error {
-	docs, err := c.read()
-	if err != nil {
-		return err
-	}
+	docs, unread := c.read()
 	if c.JSON {
 		if err := a.json(map[string]any{"recipes": docs}); err != nil {
 			return err
 		}
-		return mistakes(a, docs)
+		return mistakes(docs, unread)
 	}
 	for _, d := range docs {
 		if d.OK {
 			print(d)
 		}
 	}
-	return mistakes(a, docs)
+	return mistakes(docs, unread)
 }
 
 // Run lints.
@@ -138,19 +165,16 @@ func (c *recipeLintCmd) Run(a *app) error {
 // Run shows.
 func (c *recipeShowCmd) Run(a *app) error {
 	if c.JSON {
-		docs, err := c.read()
-		if err != nil {
-			return err
-		}
+		docs, unread := c.read()
 		for i := range docs {
 			if docs[i].OK {
-				docs[i].Steps = docs[i].recipe.Steps
+				docs[i].Steps = stepDocuments(docs[i].recipe.Steps)
 			}
 		}
 		if err := a.json(map[string]any{"recipes": docs}); err != nil {
 			return err
 		}
-		return mistakes(a, docs)
+		return mistakes(docs, unread)
 	}
 	return c.run(a, func(d recipeDocument) {
 		fmt.Fprintf(a.stdout, "%sdigest %s\n", recipe.Show(d.recipe), d.Digest)
@@ -167,9 +191,19 @@ func (c *recipeSchemaCmd) Run(a *app) error {
 	if _, err := fmt.Fprintln(a.stdout, string(recipe.Schema())); err != nil {
 		return err
 	}
-	docs, err := recipeFiles{Files: c.Files}.read()
-	if err != nil {
-		return err
+	return mistakes(recipeFiles{Files: c.Files}.read())
+}
+
+func stepDocuments(steps []station.Step) (docs []stepDocument) {
+	for _, s := range steps {
+		d := stepDocument{
+			ID: s.ID, Kind: s.Kind, With: s.Params, Timeout: s.Timeout.String(), Attempts: s.Attempts, RetryFrom: s.RetryFrom,
+			RetryOn: s.RetryOn, Irreversible: s.Irreversible, Always: s.Always, Optional: s.Optional, Final: s.Final,
+		}
+		for _, l := range s.Limits {
+			d.Limits = append(d.Limits, limitDocument(l))
+		}
+		docs = append(docs, d)
 	}
-	return mistakes(a, docs)
+	return docs
 }

@@ -41,7 +41,7 @@ type commander interface {
 
 // Run provisions one unit: through the daemon where it runs, else by itself.
 func (c *runCmd) Run(a *app) error {
-	cfg, err := loadConfig(c.Config)
+	cfg, err := loadStation(c.Config)
 	if err != nil {
 		return err
 	}

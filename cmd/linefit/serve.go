@@ -22,7 +22,7 @@ type serveCmd struct {
 
 // Run is the daemon.
 func (c *serveCmd) Run(a *app) error {
-	cfg, err := loadConfig(c.Config)
+	cfg, err := loadStation(c.Config)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"linefit/audit"
+	"linefit/internal/strictyaml"
 	"linefit/modem"
 	"linefit/modem/rsp"
 	"linefit/station"
@@ -38,13 +39,40 @@ var testCIs = []string{
 	"C0BC70BA36929D43B467FF57570530E57AB8FCD8", // brainpoolP256r1
 }
 
+// testIssuers are testCIs and the issuer of linefit's own virtual parts, whose
+// key is in the program.
+func testIssuers() ([]string, error) {
+	ca, err := simAuthority()
+	if err != nil {
+		return nil, err
+	}
+	return append(slices.Clone(testCIs), strings.ToUpper(hex.EncodeToString(ca.CI.Cert.SubjectKeyId))), nil
+}
+
 // loadConfig reads a station file; mistakes are exit code 2.
 func loadConfig(path string) (*config.Config, error) {
 	c, err := config.Load(path)
-	if err != nil {
-		return nil, exit(exitUsage, err)
+	var found strictyaml.Problems
+	switch {
+	case errors.As(err, &found):
+		return nil, exit(exitUsage, found)
+	case err != nil:
+		return nil, fileExit(err)
 	}
 	return c, nil
+}
+
+// loadStation reads a station file for one who is going to work with all that it
+// names: every mistake in all of these files is listed, and nothing starts.
+func loadStation(path string) (*config.Config, error) {
+	f, err := inspectStation(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.mistakes) > 0 {
+		return nil, exit(exitUsage, f.mistakes)
+	}
+	return f.config, nil
 }
 
 // plan is what the station file says of a station.
@@ -73,7 +101,7 @@ func fromConfig(c *config.Config, logger zerolog.Logger) (plan, error) {
 	p.Quirks, err = loadQuirks(c.Quirks)
 	errs = append(errs, err)
 	p.Units, err = loadUnits(c.Units)
-	errs = append(errs, err, p.servers(c.SMDP), p.office(c.MES), p.stocking(c))
+	errs = append(errs, err, p.servers(c), p.office(c.MES), p.stocking(c))
 	if err := errors.Join(errs...); err != nil {
 		return p, exit(exitUsage, err)
 	}
@@ -116,36 +144,45 @@ func loadUnits(path string) (admission.Units, error) {
 	return admission.ParseUnits(path, f)
 }
 
-// servers allows the SM-DP+ servers and issuers of the file and no others.
-func (p *plan) servers(c config.SMDP) error {
+// servers allows the SM-DP+ servers and issuers of the file and no others. Its
+// mistakes are of type strictyaml.Problems.
+func (p *plan) servers(cfg *config.Config) error {
+	c := cfg.SMDP
 	var certs []*x509.Certificate
-	var errs []error
-	for _, file := range c.CI {
+	var found strictyaml.Problems
+	tests, err := testIssuers()
+	if err != nil {
+		return err
+	}
+	for i, file := range c.CI {
+		wrong := func(format string, args ...any) {
+			found = append(found, cfg.Problem(strictyaml.Path("smdp", "ci", i), format, args...))
+		}
 		b, err := os.ReadFile(file)
 		if err != nil {
-			errs = append(errs, err)
+			wrong("%v", err)
 			continue
 		}
-		found, err := rsp.ParseCertificates(b)
+		these, err := rsp.ParseCertificates(b)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", file, err))
+			wrong("%s: %v; wanted: the issuer's certificate, PEM or DER", file, err)
 		}
-		for _, cert := range found {
+		for _, cert := range these {
 			id := strings.ToUpper(hex.EncodeToString(cert.SubjectKeyId))
-			if slices.Contains(testCIs, id) && !c.TestCI {
-				errs = append(errs, fmt.Errorf("%s is a published test issuer: a production station does not trust it", file))
+			if slices.Contains(tests, id) && !c.TestCI {
+				wrong("%s is a test issuer, whose key everybody has: a production station does not trust it; wanted: the GSMA CI's certificate, or test_ci: true on a station that is no production line", file)
 			}
 			p.Trust.CIs = append(p.Trust.CIs, id)
 		}
-		certs = append(certs, found...)
+		certs = append(certs, these...)
 	}
 	p.Issuers = certs
-	p.Trust.TestCIs, p.Trust.Production = testCIs, !c.TestCI
+	p.Trust.TestCIs, p.Trust.Production = tests, !c.TestCI
 	p.RSP = rsp.NewClient(rsp.ClientConfig{
 		Transport: rsp.NewTransport(rsp.TransportConfig{Roots: rsp.Pool(certs...), DialTimeout: c.Timeout.D()}),
 		AllowHost: onlyHosts(c.Hosts...),
 	})
-	return errors.Join(errs...)
+	return found.Err()
 }
 
 // office is the MES of the file.

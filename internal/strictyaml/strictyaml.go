@@ -5,9 +5,10 @@
 package strictyaml
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,9 +16,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 )
 
 // Problem is one mistake in a file.
@@ -53,7 +51,9 @@ func (p Problems) Err() error {
 	if len(p) == 0 {
 		return nil
 	}
-	sort.SliceStable(p, func(i, j int) bool { return p[i].Line < p[j].Line })
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Text, b.Text))
+	})
 	return p
 }
 
@@ -108,26 +108,9 @@ func (d *Doc) Validate(schema *jsonschema.Schema) Problems {
 		}
 		return nil
 	}
-	var all Problems
-	d.collect(invalid, &all)
-	return all
-}
-
-func (d *Doc) collect(e *jsonschema.ValidationError, all *Problems) {
-	if len(e.Causes) > 0 {
-		for _, c := range e.Causes {
-			d.collect(c, all)
-		}
-		return
-	}
-	at := e.InstanceLocation
-	if extra, ok := e.ErrorKind.(*kind.AdditionalProperties); ok {
-		for _, name := range extra.Properties {
-			*all = append(*all, d.Problem(append(append([]string{}, at...), name), "this key is not known here"))
-		}
-		return
-	}
-	*all = append(*all, d.Problem(at, "%s", e.ErrorKind.LocalizedString(message.NewPrinter(language.English))))
+	c := collector{doc: d, right: descriptions(schema)}
+	c.collect(invalid)
+	return c.found
 }
 
 // Decode fills v from the document. Unknown keys are mistakes.

@@ -43,6 +43,13 @@ type Config struct {
 	MES     *MES `yaml:"-"` // nil: none
 	API     API
 	SMDP    SMDP
+
+	doc *strictyaml.Doc // where everything stands in the file
+}
+
+// Problem is a mistake at a path of keys and indexes of the file.
+func (c *Config) Problem(path []string, format string, args ...any) strictyaml.Problem {
+	return c.doc.Problem(path, format, args...)
 }
 
 // Place is the equipment path (ISA-95) and where the station keeps its data.
@@ -193,6 +200,16 @@ type file struct {
 
 // Parse reads a station file. The error is of type strictyaml.Problems.
 func Parse(name string, data []byte) (*Config, error) {
+	c, err := Inspect(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Inspect is Parse for one who looks for more mistakes: where the file has the
+// right shape its content comes beside the error.
+func Inspect(name string, data []byte) (*Config, error) {
 	doc, err := strictyaml.Parse(name, data)
 	if err != nil {
 		return nil, err
@@ -205,6 +222,7 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	c := f.Config
+	c.doc = doc
 	if m, ok := f.MES.(map[string]any); ok {
 		if c.MES, err = decodeMES(m); err != nil {
 			return nil, strictyaml.Problems{doc.Problem(strictyaml.Path("mes"), "%v", err)}
@@ -212,10 +230,42 @@ func Parse(name string, data []byte) (*Config, error) {
 	}
 	c.absolute(filepath.Dir(name))
 	c.defaults()
-	if err := c.lint(doc).Err(); err != nil {
-		return nil, err
+	return &c, c.lint(doc).Err()
+}
+
+// Named is a file that a station file names.
+type Named struct {
+	Key     string // recipe, policy, quirks or units
+	Path    string
+	Problem strictyaml.Problem // at the key, without text
+}
+
+// NamedFiles are the files that a station file names, as far as it can be read
+// at all: mistakes in them can be shown together with those of the file.
+func NamedFiles(name string, data []byte) (found []Named) {
+	doc, err := strictyaml.Parse(name, data)
+	if err != nil {
+		return nil
 	}
-	return &c, nil
+	var f struct{ Recipe, Policy, Quirks, Units any }
+	if yaml.Unmarshal(data, &f) != nil {
+		return nil
+	}
+	add := func(key string, value any) {
+		path, ok := value.(string)
+		if !ok || path == "" {
+			return
+		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(filepath.Dir(name), path)
+		}
+		found = append(found, Named{Key: key, Path: path, Problem: doc.Problem(strictyaml.Path(key), "")})
+	}
+	add("recipe", f.Recipe)
+	add("policy", f.Policy)
+	add("quirks", f.Quirks)
+	add("units", f.Units)
+	return found
 }
 
 func decodeMES(m map[string]any) (*MES, error) {

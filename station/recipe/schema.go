@@ -25,11 +25,11 @@ func Schema() []byte {
 		})
 	}
 	generations := object{"type": "array", "minItems": 1, "uniqueItems": true, "items": object{"enum": []any{sgp22, sgp32, sgp02}}}
-	duration := object{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`}
+	duration := object{"type": "string", "description": "a time such as 300ms, 20s or 1m30s", "pattern": `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`}
 	step := object{
 		"type": "object", "additionalProperties": false, "required": []any{"id", "kind", "timeout"},
 		"properties": object{
-			"id":           object{"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,31}$"},
+			"id":           object{"type": "string", "description": "small letters, digits, dash and underscore, 32 at most, a letter first", "pattern": "^[a-z][a-z0-9_-]{0,31}$"},
 			"kind":         object{"enum": kinds},
 			"with":         object{"type": "object"},
 			"limits":       object{"type": "array", "items": limitSchema()},
@@ -49,7 +49,7 @@ func Schema() []byte {
 		"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "linefit recipe",
 		"type": "object", "additionalProperties": false, "required": []any{"recipe", "version", "accepts", "restart", "steps"},
 		"properties": object{
-			"recipe":  object{"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,63}$"},
+			"recipe":  object{"type": "string", "description": "small letters, digits, dash and underscore, 64 at most, a letter first", "pattern": "^[a-z][a-z0-9_-]{0,63}$"},
 			"version": object{"type": "integer", "minimum": 1, "maximum": 1000000},
 			"title":   object{"type": "string", "maxLength": 120},
 			"accepts": generations,
