@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"linefit/audit/store"
 	"linefit/rework"
 	"linefit/station"
+	"linefit/station/ifpp"
 	"linefit/station/mes"
 	"linefit/station/plant"
 	"linefit/station/stock"
@@ -25,8 +27,9 @@ import (
 
 // bench is a station's store for commands to work on, running or not.
 type bench struct {
-	t   *testing.T
-	dir string
+	t       *testing.T
+	dir     string
+	issuers []*x509.Certificate // of the station that serves
 }
 
 func newBench(t *testing.T) *bench {
@@ -149,7 +152,10 @@ func (b *bench) serve(s *store.Store, socket string, fn func()) {
 	j := plant.Journal{Log: s}
 	server, err := mes.NewServer(mes.ServerOptions{
 		Station: still{}, Log: s, Outbox: mes.NewOutbox(mes.OutboxOptions{Log: s, Client: none}), Desk: rework.NewDesk(s.View, j),
-		Stock: &stock.Room{Ledger: stock.NewLedger(s.View, vault, nil), Journal: j, Running: plant.RunningIn(s.View)},
+		Stock: &stock.Room{
+			Ledger: stock.NewLedger(s.View, vault, nil), Journal: j, Trust: stock.TrustIssuers(b.issuers...), Inspect: ifpp.Inspect, Running: plant.RunningIn(s.View),
+		},
+		LoadingReport: func(batch string) ([]byte, error) { return plant.LoadingReport(s, vault, batch) },
 	})
 	if err != nil {
 		b.t.Fatal(err)

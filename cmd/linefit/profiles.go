@@ -13,7 +13,7 @@ import (
 )
 
 type profilesCmd struct {
-	Import     profilesImportCmd     `cmd:"" help:"Take a list of activation codes into the stock: all of it or nothing."`
+	Import     profilesImportCmd     `cmd:"" help:"Take a list of activation codes, or a batch of prepared packages, into the stock: all of it or nothing."`
 	List       profilesListCmd       `cmd:"" help:"What is in stock, and what is left of every kind."`
 	Release    profilesReleaseCmd    `cmd:"" help:"Put a quarantined profile back for any eUICC."`
 	Resolve    profilesResolveCmd    `cmd:"" help:"Say what was found out about a profile: installed, absent, unused or spent."`
@@ -21,6 +21,8 @@ type profilesCmd struct {
 	Reconcile  profilesReconcileCmd  `cmd:"" help:"Compare ledger and log with the lists of SM-DP+ and MES."`
 	Claim      profilesClaimCmd      `cmd:"" help:"Burnt, stuck and expired orders by provider, with the eUICCs' signed results."`
 	Request    profilesRequestCmd    `cmd:"" help:"Which eUICCs of a list have no profile yet: the list that a provider needs."`
+	Report     profilesReportCmd     `cmd:"" help:"The loading report of in-factory provisioning: what became of every prepared package (SGP.41)."`
+	Check      profilesCheckCmd      `cmd:"" help:"Hold a loading report against the eUICC maker's data: every result is signed by its eUICC."`
 	Split      profilesSplitCmd      `cmd:"" help:"Split a list into disjoint signed shares, one for each station."`
 	Erase      profilesEraseCmd      `cmd:"" help:"Erase the codes of profiles that were used up long enough ago."`
 }
@@ -56,7 +58,8 @@ type profilesImportCmd struct {
 	who
 	terms
 	shares
-	File string `arg:"" type:"existingfile" help:"CSV or JSON; the first line of CSV names the columns."`
+	File string `arg:"" type:"existingfile" help:"Codes: CSV or JSON; the first line of CSV names the columns. Prepared packages: a batch, format linefit-batch/1."`
+	EIDs string `name:"eids" type:"existingfile" placeholder:"LIST" help:"Only packages for eUICCs of this list (CSV or JSON with a column eid) are taken."`
 	Wipe bool   `help:"Erase the file when its codes are in the vault."`
 }
 
@@ -70,8 +73,12 @@ func (c *profilesImportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	eids, err := optionalList(c.EIDs)
+	if err != nil {
+		return err
+	}
 	return c.withStock(a, c.shares, func(ctx context.Context, r stockroom) error {
-		out, err := r.importList(ctx, by, c.File, data, c.batch())
+		out, err := r.importList(ctx, by, stock.Source{Name: c.File, Data: data, Batch: c.batch()}, eids)
 		if err != nil {
 			return err
 		}

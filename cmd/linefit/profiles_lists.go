@@ -116,13 +116,18 @@ func (c *profilesClaimCmd) Run(a *app) error {
 type profilesRequestCmd struct {
 	where
 	File string `arg:"" type:"existingfile" help:"List of eUICCs: CSV or JSON with a column eid."`
+	bindingRequest
 }
 
-// Run prints the eUICCs that still need a profile, as CSV or JSON.
+// Run prints the eUICCs that still need a profile, as CSV or JSON; with --ifpp
+// it writes a binding request.
 func (c *profilesRequestCmd) Run(a *app) error {
 	data, err := readList(c.File)
 	if err != nil {
 		return err
+	}
+	if c.IFPP {
+		return c.bind(a, list{c.File, data})
 	}
 	return c.withStock(a, shares{}, func(ctx context.Context, r stockroom) error {
 		eids, err := r.needed(ctx, list{c.File, data})

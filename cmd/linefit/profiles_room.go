@@ -7,8 +7,10 @@ import (
 	"strconv"
 	"time"
 
+	"linefit/audit/store"
 	"linefit/modem/ident"
 	"linefit/station"
+	"linefit/station/ifpp"
 	"linefit/station/plant"
 	"linefit/station/stock"
 	"linefit/ui/client"
@@ -17,7 +19,9 @@ import (
 // stockroom is the stock of a running station, or of a store.
 type stockroom interface {
 	list(ctx context.Context, id string, f stock.Filter, limit int) (stock.Stocked, error)
-	importList(ctx context.Context, by station.Person, name string, data []byte, batch station.StockBatch) (stock.Imported, error)
+	// importList takes a list in; eids are the only eUICCs that its packages may
+	// be for, nil: any.
+	importList(ctx context.Context, by station.Person, src stock.Source, eids *list) (stock.Imported, error)
 	release(ctx context.Context, d stock.Decision) (station.StockItem, error)
 	resolve(ctx context.Context, d stock.Decision, f stock.Finding) (station.StockItem, error)
 	quarantine(ctx context.Context, by station.Person, batch, why string) (int, error)
@@ -25,6 +29,7 @@ type stockroom interface {
 	claims(ctx context.Context, batch string) ([]stock.Claim, error)
 	needed(ctx context.Context, l list) ([]ident.EID, error)
 	reconcile(ctx context.Context, server, units *list, batch string) ([]stock.Disagreement, error)
+	loadingReport(ctx context.Context, batch string) ([]byte, error)
 }
 
 // withStock works with the stock of the station that was named.
@@ -54,16 +59,19 @@ func (w where) withStock(a *app, s shares, fn func(context.Context, stockroom) e
 		if err := ledger.Recover(ctx, o.journal); err != nil {
 			return exit(exitMissing, err)
 		}
-		room := stock.Room{Ledger: ledger, Journal: o.journal, Share: rule, Running: plant.RunningIn(o.store.View)}
+		room := stock.Room{Ledger: ledger, Journal: o.journal, Share: rule, Inspect: ifpp.Inspect, Running: plant.RunningIn(o.store.View)}
 		if room.Trust, err = s.trust(); err != nil {
 			return err
 		}
-		return fn(ctx, storeRoom{room})
+		return fn(ctx, storeRoom{room, o.store})
 	}))
 }
 
 // storeRoom is the stock of a store.
-type storeRoom struct{ stock.Room }
+type storeRoom struct {
+	stock.Room
+	log *store.Store
+}
 
 func (r storeRoom) list(_ context.Context, id string, f stock.Filter, limit int) (stock.Stocked, error) {
 	out, err := r.List(f, limit)
@@ -74,8 +82,14 @@ func (r storeRoom) list(_ context.Context, id string, f stock.Filter, limit int)
 	return out, err
 }
 
-func (r storeRoom) importList(ctx context.Context, by station.Person, name string, data []byte, batch station.StockBatch) (stock.Imported, error) {
-	return r.Import(ctx, by, stock.Source{Name: name, Data: data, Batch: batch})
+func (r storeRoom) importList(ctx context.Context, by station.Person, src stock.Source, eids *list) (stock.Imported, error) {
+	room := r.Room
+	if eids != nil {
+		if err := room.Only(eids.name, eids.data); err != nil {
+			return stock.Imported{}, err
+		}
+	}
+	return room.Import(ctx, by, src)
 }
 
 func (r storeRoom) release(ctx context.Context, d stock.Decision) (station.StockItem, error) {
@@ -155,8 +169,9 @@ func (r remoteRoom) list(ctx context.Context, id string, f stock.Filter, limit i
 	return out, err
 }
 
-func (r remoteRoom) importList(ctx context.Context, by station.Person, name string, data []byte, batch station.StockBatch) (out stock.Imported, err error) {
-	err = r.c.Post(ctx, "/v1/stock/import", body{"operator": by.Actor, "role": by.Role, "name": name, "data": string(data), "batch": batch}, &out)
+func (r remoteRoom) importList(ctx context.Context, by station.Person, src stock.Source, eids *list) (out stock.Imported, err error) {
+	b := without(body{"operator": by.Actor, "role": by.Role, "name": src.Name, "data": string(src.Data), "batch": src.Batch, "eids": listBody(eids)})
+	err = r.c.Post(ctx, "/v1/stock/import", b, &out)
 	return out, err
 }
 

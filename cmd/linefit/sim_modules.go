@@ -42,6 +42,8 @@ type simModulesCmd struct {
 	Direct     bool          `negatable:"" default:"true" help:"A command with an Le is answered at once, as where the module fetches for T=0; otherwise with 61xx."`
 	CardMemory int           `default:"0" help:"Free bytes of a new card; 0: 512 KiB."`
 	Generation string        `default:"sgp22" enum:"sgp22,sgp32,sgp02" help:"What the cards speak: sgp22, sgp32 or sgp02."`
+	OneTime    int           `name:"one-time-keys" placeholder:"N" help:"In-factory one-time keys with which each new card is delivered (SGP.41)."`
+	MakerData  string        `type:"path" placeholder:"FILE" help:"Write the eUICC maker's data there: certificates and one-time keys of all cards (linefit-euicc-data/1)."`
 	Network    bool          `help:"A network accepts registration attempts."`
 	Control    bool          `help:"Take lines 'on N', 'off N', 'reset N' from stdin: the modules' power supply and reset pin."`
 	JSON       bool          `name:"json" help:"JSON Lines: first the modules, later each port that returned, at the end the counters."`
@@ -69,6 +71,9 @@ func (c *simModulesCmd) Run(a *app) error {
 			return err
 		}
 		start.Modules = append(start.Modules, *m)
+	}
+	if err := c.makerData(start); err != nil {
+		return err
 	}
 	return c.serve(a, in, start, out)
 }
@@ -132,8 +137,8 @@ func (c *simModulesCmd) inputs() (*simModulesInputs, error) {
 	if c.Count < 1 || c.Count > maxSimModules {
 		errs = append(errs, fmt.Errorf("--count %d is not between 1 and %d", c.Count, maxSimModules))
 	}
-	if min(c.Boot, c.CardDelay, c.Install) < 0 || min(c.Baud, c.CardMemory) < 0 {
-		errs = append(errs, errors.New("--baud, --boot, --card-delay, --card-memory and --install are not negative"))
+	if min(c.Boot, c.CardDelay, c.Install) < 0 || min(c.Baud, c.CardMemory, c.OneTime) < 0 {
+		errs = append(errs, errors.New("--baud, --boot, --card-delay, --card-memory, --install and --one-time-keys are not negative"))
 	}
 	var err error
 	if in.personas, err = c.personas(); err != nil {
@@ -226,7 +231,7 @@ func (c *simModulesCmd) module(slot int, in *simModulesInputs, out *simModulesOu
 	if err != nil {
 		return nil, err
 	}
-	m := &simModule{Slot: slot, Persona: p.Name, EID: card.EID()}
+	m := &simModule{Slot: slot, Persona: p.Name, EID: card.EID(), card: card}
 	if m.IMEI, err = ident.IMEIWithCheck(fmt.Sprintf("%s%06d", p.Identity.TAC, (c.Seed%1000*1000+uint64(slot))%1000000)); err != nil {
 		return nil, exit(exitUsage, err)
 	}
@@ -268,7 +273,7 @@ func (c *simModulesCmd) card(slot int, maker *testpki.CardMaker) (*euiccsim.Card
 		return nil, exit(exitUsage, err)
 	}
 	o := euiccsim.Options{
-		PKI: pki, Image: &euiccsim.MemoryImage{}, Generation: euiccsim.Generation(c.Generation), FreeNVM: c.CardMemory,
+		PKI: pki, Image: &euiccsim.MemoryImage{}, Generation: euiccsim.Generation(c.Generation), FreeNVM: c.CardMemory, OneTimeKeys: c.OneTime,
 		Clock: time.Now, Delays: euiccsim.Delays{APDU: c.CardDelay, Install: c.Install}, Direct: c.Direct,
 	}
 	if c.State != "" {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 
+	"linefit/modem/euiccsim"
 	"linefit/modem/ident"
 	"linefit/modem/modemsim"
 )
@@ -24,6 +25,7 @@ type simModule struct {
 
 	module *modemsim.Module
 	port   *modemsim.PTY
+	card   *euiccsim.Card
 }
 
 // simModulesPort is a later line: a port returned.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"linefit/modem/smdpsim"
 )
@@ -30,6 +29,7 @@ type simBatch struct {
 	ID       string `json:"id"`
 	EUICCs   int    `json:"euiccs"`
 	Packages int    `json:"packages"`
+	CA       string `json:"ca"` // PEM of the issuer to trust
 }
 
 // Run prepares one batch.
@@ -65,11 +65,14 @@ func (c *simSmdpPrepareCmd) Run(a *app) error {
 	if err := writeBatch(c.Out, batch); err != nil {
 		return exit(missingOrRefused(err), err)
 	}
-	out := simBatch{Batch: c.Out, ID: batch.ID, EUICCs: len(req.EUICCs), Packages: len(batch.Packages)}
+	out := simBatch{Batch: c.Out, ID: batch.ID, EUICCs: len(req.EUICCs), Packages: len(batch.Packages), CA: c.Out + ".ci.pem"}
+	if err := os.WriteFile(out.CA, pki.RootPEM(), 0o644); err != nil { //nolint:gosec // a certificate is public
+		return exit(missingOrRefused(err), err)
+	}
 	if c.JSON {
 		return printJSON(a.stdout, out)
 	}
-	fmt.Fprintf(a.stdout, "%s: %d packages for %d eUICCs\n", out.Batch, out.Packages, out.EUICCs)
+	fmt.Fprintf(a.stdout, "%s: %d packages for %d eUICCs; trust %s\n", out.Batch, out.Packages, out.EUICCs, out.CA)
 	return nil
 }
 
@@ -101,23 +104,11 @@ func (c *simSmdpPrepareCmd) profile() (func(int) (smdpsim.Order, error), error) 
 	}, nil
 }
 
-// writeBatch replaces the file as a whole. It holds packages: only the owner
-// may read it.
+// writeBatch writes a file with packages: only the owner may read it.
 func writeBatch(path string, batch *smdpsim.Batch) error {
 	text, err := json.MarshalIndent(batch, "", " ")
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".batch-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(text, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
+	return replaceFile(path, append(text, '\n'))
 }

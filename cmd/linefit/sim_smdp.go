@@ -19,6 +19,7 @@ import (
 type simSmdpCmd struct {
 	Serve   simSmdpServeCmd   `cmd:"" default:"withargs" help:"Serve ES9+ over TLS until interrupted."`
 	Prepare simSmdpPrepareCmd `cmd:"" help:"Bind profiles to in-factory one-time keys and write them as a batch (SGP.41)."`
+	Report  simSmdpReportCmd  `cmd:"" help:"Take a loading report in, as the SM-DPf does: every result counts with its eUICC's signature only."`
 }
 
 // simSmdpServeCmd is the SM-DP+ as a process.

@@ -1,9 +1,7 @@
 package ifpp
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -242,13 +240,19 @@ func (r *Report) count() {
 }
 
 // Write is the report as a file.
-func (r *Report) Write() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", " ")
-	if err := enc.Encode(r); err != nil {
-		return nil, fmt.Errorf("loading report: %w", err)
+func (r *Report) Write() ([]byte, error) { return write("loading report", r) }
+
+// Results opens signed results where the loading step keeps them: sealed in the
+// vault, each under its package's handle.
+func Results(v *stock.Vault) func(handle string) ([]byte, error) {
+	return func(handle string) ([]byte, error) {
+		s, err := v.Get(stock.KindResult, handle)
+		if errors.Is(err, stock.ErrNoItem) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return s.Reveal(), nil
 	}
-	return b.Bytes(), nil
 }

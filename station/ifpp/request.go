@@ -1,6 +1,8 @@
 package ifpp
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -32,7 +34,34 @@ type Order struct {
 	Name     string // its reference
 	List     string // name of the list of eUICCs, for messages
 	EIDs     []ident.EID
-	Packages int // that each eUICC is to have, with those that it has; at least 1
+	Lines    map[ident.EID]int // of the list, where they are known, for messages
+	Packages int               // that each eUICC is to have, with those that it has; at least 1
+	// Operator is the service provider whose profiles are ordered: packages of
+	// others do not count. Empty: all do.
+	Operator string
+}
+
+// Wanted is the number of packages that a request asks for.
+func (r *Request) Wanted() (n int) {
+	for _, e := range r.EUICCs {
+		n += e.Packages
+	}
+	return n
+}
+
+// Write is the request as a file.
+func (r *Request) Write() ([]byte, error) { return write("binding request", r) }
+
+// write is a file of this package.
+func write(what string, v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return b.Bytes(), nil
 }
 
 // MakeRequest makes the binding request of an order: for every eUICC as many
@@ -43,11 +72,11 @@ type Order struct {
 func MakeRequest(d *Data, o Order, stocked func(ident.EID) ([]station.StockItem, error)) (*Request, error) {
 	r := &Request{Format: RequestFormat, Order: o.Name, EUICCs: []Requirement{}}
 	var found strictyaml.Problems
-	add := func(format string, args ...any) {
-		found = append(found, strictyaml.Problem{File: o.List, Line: 1, Column: 1, Text: fmt.Sprintf(format, args...)})
+	add := func(eid ident.EID, format string, args ...any) {
+		found = append(found, strictyaml.Problem{File: o.List, Line: max(o.Lines[eid], 1), Column: 1, Text: fmt.Sprintf(format, args...)})
 	}
 	if o.Packages < 1 {
-		add("%d packages for each eUICC: at least 1", o.Packages)
+		add("", "%d packages for each eUICC: at least 1", o.Packages)
 	}
 	seen := map[ident.EID]bool{}
 	for _, eid := range o.EIDs {
@@ -59,18 +88,18 @@ func MakeRequest(d *Data, o Order, stocked func(ident.EID) ([]station.StockItem,
 		if err != nil {
 			return nil, err
 		}
-		lacking := o.Packages - good(items)
+		lacking := o.Packages - o.good(items)
 		if lacking <= 0 {
 			continue
 		}
 		e, known := d.Find(eid)
 		if !known {
-			add("EID %s: the eUICC maker's data have no such eUICC", eid)
+			add(eid, "EID %s: the eUICC maker's data have no such eUICC", eid)
 			continue
 		}
 		keys := unusedKeys(e.Keys, items)
 		if len(keys) < lacking {
-			add("EID %s: %d one-time keys are unused, %d are needed", eid, len(keys), lacking)
+			add(eid, "EID %s: %d one-time keys are unused, %d are needed", eid, len(keys), lacking)
 			continue
 		}
 		r.EUICCs = append(r.EUICCs, Requirement{EID: eid, Certificate: e.Certificate, EUM: e.EUM, Packages: lacking, Keys: keys[:lacking]})
@@ -82,9 +111,9 @@ func MakeRequest(d *Data, o Order, stocked func(ident.EID) ([]station.StockItem,
 }
 
 // good counts the packages that an eUICC has or can still get.
-func good(items []station.StockItem) (n int) {
+func (o Order) good(items []station.StockItem) (n int) {
 	for _, i := range items {
-		if i.Kind != station.KindPreparedPackage {
+		if i.Kind != station.KindPreparedPackage || o.Operator != "" && i.Operator != o.Operator {
 			continue
 		}
 		switch {

@@ -2,6 +2,7 @@ package mes
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -44,6 +45,7 @@ type ImportBody struct {
 	PersonBody
 	ListBody
 	Batch *station.StockBatch `json:"batch,omitempty" doc:"Name and terms of the batch, where the list does not state them"`
+	EIDs  *ListBody           `json:"eids,omitempty" doc:"List with a column eid: only packages for these eUICCs are taken"`
 }
 
 // DecisionBody is a decision about one profile.
@@ -99,6 +101,7 @@ func (s *Server) stockRoutes(api huma.API) {
 		return
 	}
 	s.stockReads(api, room)
+	s.loadingReport(api)
 	s.stockLists(api, room)
 	huma.Register(api, change("release-profile", "/v1/stock/{handle}/release", "stock", "Put a quarantined profile back for any eUICC"), func(ctx context.Context, in *struct {
 		Handle
@@ -165,6 +168,23 @@ func (s *Server) stockReads(api huma.API, room *stock.Room) {
 	})
 }
 
+// loadingReport serves the loading report (SGP.41, step 13), as the file has it.
+func (s *Server) loadingReport(api huma.API) {
+	report := s.opt.LoadingReport
+	if report == nil {
+		return
+	}
+	type output struct {
+		Body json.RawMessage
+	}
+	huma.Register(api, look("get-loading-report", "/v1/stock/loading-report", "stock", "What became of every prepared package of in-factory provisioning, with the results that eUICCs signed (linefit-loading-report/1)"), func(ctx context.Context, in *struct {
+		Batch string `query:"batch" maxLength:"64" doc:"This batch only"`
+	}) (*output, error) {
+		text, err := report(in.Batch)
+		return &output{Body: text}, stockProblem(ctx, err)
+	})
+}
+
 // stockLists serves what takes a list in.
 func (s *Server) stockLists(api huma.API, room *stock.Room) {
 	large := func(op huma.Operation) huma.Operation {
@@ -176,6 +196,12 @@ func (s *Server) stockLists(api huma.API, room *stock.Room) {
 		src := stock.Source{Name: in.Body.Name, Data: []byte(in.Body.Data)}
 		if in.Body.Batch != nil {
 			src.Batch = *in.Body.Batch
+		}
+		room := *room
+		if in.Body.EIDs != nil {
+			if err := room.Only(in.Body.EIDs.Name, []byte(in.Body.EIDs.Data)); err != nil {
+				return nil, stockProblem(ctx, err)
+			}
 		}
 		ctx, cancel := s.patience(ctx)
 		defer cancel()

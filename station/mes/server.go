@@ -42,6 +42,9 @@ type ServerOptions struct {
 	Outbox  *Outbox
 	Desk    Desk        // nil: tickets are read only
 	Stock   *stock.Room // nil: not served
+	// LoadingReport makes the loading report of in-factory provisioning, of one
+	// batch or of all (""); nil: not served.
+	LoadingReport func(batch string) ([]byte, error)
 	// Recipes lists the recipes that the station can run; Recipe names the one
 	// that a scan starts.
 	Recipes []*station.Recipe

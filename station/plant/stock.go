@@ -7,6 +7,7 @@ import (
 	"linefit/audit"
 	"linefit/rework"
 	"linefit/station"
+	"linefit/station/ifpp"
 	"linefit/station/stock"
 )
 
@@ -63,7 +64,8 @@ func (pl *Plant) warnLow() {
 // Room is the stock as people and the MES work with it.
 func (pl *Plant) Room() *stock.Room {
 	return &stock.Room{
-		Ledger: pl.Ledger, Journal: pl.Journal, Share: pl.Plan.Shares, Trust: stock.TrustIssuers(pl.Plan.Issuers...), Running: RunningIn(pl.Log.View),
+		Ledger: pl.Ledger, Journal: pl.Journal, Share: pl.Plan.Shares, Trust: stock.TrustIssuers(pl.Plan.Issuers...), Inspect: ifpp.Inspect,
+		Running: RunningIn(pl.Log.View),
 	}
 }
 

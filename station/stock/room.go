@@ -85,6 +85,22 @@ func (r *Room) Import(ctx context.Context, by station.Person, src Source) (Impor
 	return r.Ledger.Import(ctx, src, station.Scope{Actor: by.Actor}, r.Journal)
 }
 
+// Only lets in packages for the eUICCs of a list alone, as [ReadEIDList] reads
+// it.
+func (r *Room) Only(name string, list []byte) error {
+	eids, err := ReadEIDList(name, list)
+	if err != nil {
+		return err
+	}
+	listed := map[ident.EID]bool{}
+	for _, eid := range eids {
+		listed[eid] = true
+	}
+	before := r.Known
+	r.Known = func(eid ident.EID) bool { return listed[eid] && (before == nil || before(eid)) }
+	return nil
+}
+
 // Release is [Ledger.Release].
 func (r *Room) Release(ctx context.Context, d Decision) (station.StockItem, error) {
 	d.Running = r.Running
