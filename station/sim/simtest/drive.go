@@ -55,7 +55,18 @@ func (l *Line) Next(slot int) sim.UnitState {
 func (l *Line) RunUnit(slot int) Run {
 	l.t.Helper()
 	u := l.Next(slot)
-	before := l.runs(u.Serial)
+	return l.finish(slot, u, l.runs(u.Serial))
+}
+
+// Finish takes a unit that stands in a slot and was scanned to the end of its
+// run, as [Line.RunUnit] does.
+func (l *Line) Finish(slot int, u sim.UnitState) Run {
+	l.t.Helper()
+	return l.finish(slot, u, 0)
+}
+
+func (l *Line) finish(slot int, u sim.UnitState, before int) Run {
+	l.t.Helper()
 	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		refused, done := l.tend(slot, u, before)
@@ -67,7 +78,9 @@ func (l *Line) RunUnit(slot int) Run {
 			return runs[len(runs)-1]
 		}
 	}
-	l.t.Fatalf("slot %d does not come to an end: %+v", slot, l.View(slot))
+	status, err := l.Station.Outbox.Status()
+	l.t.Fatalf("slot %d does not come to an end: %+v, fixture %+v, %d runs, MES %+v %v, %d notifications", slot, l.View(slot),
+		l.World.Jig(slot).Look(), l.runs(u.Serial), status, err, l.Station.Notify.Pending())
 	return Run{}
 }
 
@@ -131,7 +144,7 @@ func (l *Line) tend(slot int, u sim.UnitState, before int) (refused *station.Rea
 	case v.State == station.SlotEmpty && look.Unit == u.Serial && !ran:
 		err = l.do(station.Command{Kind: station.CmdScan, Slot: slot, Text: u.Label})
 		var r *station.Refusal
-		if errors.As(err, &r) && !l.isDead() {
+		if errors.As(err, &r) && !l.isDead() && !passing[r.Reason.Code] {
 			return r.Reason, false
 		}
 	case v.State != station.SlotArmed && v.State != station.SlotRunning && v.State != station.SlotDone && look.Unit == "" && ran && l.drained():
@@ -147,7 +160,13 @@ func (l *Line) tend(slot int, u sim.UnitState, before int) (refused *station.Rea
 	return nil, false
 }
 
+// passing are refusals that a later scan does not meet.
+var passing = map[station.Code]bool{station.LogStopped: true, station.SlotNotReady: true, station.MESUnreachable: true}
+
 func (l *Line) isDead() bool { return l.Station.p.dead.Load() }
+
+// Pause lets the line go on for a second at most.
+func (l *Line) Pause() { l.pause(nil, nil) }
 
 // pause waits for a change, and brings a killed station back.
 func (l *Line) pause(changed, logged <-chan struct{}) {

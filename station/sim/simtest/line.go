@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"linefit/audit"
@@ -81,6 +82,8 @@ type Line struct {
 	process    atomic.Pointer[process]
 	killAfter  atomic.Uint64
 	killBefore atomic.Uint64
+	failAt     atomic.Uint64
+	failHow    atomic.Int32
 	restarts   int
 	again      []uint64
 	radio      int64 // registration attempts in worlds that were closed
@@ -267,6 +270,23 @@ func (l *Line) KillAfter(seq uint64) { l.killAfter.Store(seq) }
 // KillBefore kills the station when the entry was about to be written.
 func (l *Line) KillBefore(seq uint64) { l.killBefore.Store(seq) }
 
+// FailAt lets the disk fail at the batch with an entry; the log stops, and is
+// tried again a second later.
+func (l *Line) FailAt(seq uint64, f storetest.Fault) {
+	l.failHow.Store(int32(f))
+	l.failAt.Store(seq)
+}
+
+// MakeSpace ends a full disk.
+func (l *Line) MakeSpace() { l.disk.MakeSpace() }
+
+// Passes counts how often a pass lamp was lit.
+func (l *Line) Passes() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.passes
+}
+
 // KillAgain kills the station once more when so many entries more are durable
 // after the next restart; called several times, after the restarts that follow.
 func (l *Line) KillAgain(after uint64) { l.again = append(l.again, after) }
@@ -286,6 +306,7 @@ func (l *Line) begin() {
 	l.remember()
 	l.Station.stockUp()
 	l.Station.run()
+	synctest.Wait() // every slot stands as the log says, or works
 }
 
 // Restart goes on after a kill: everything that lives in memory is dropped, the

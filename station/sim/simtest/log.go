@@ -2,6 +2,7 @@ package simtest
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"linefit/audit"
@@ -76,7 +77,16 @@ func (g *log) Queue(ctx context.Context, drafts ...audit.Draft) error {
 }
 
 // Await implements engine.Log.
-func (g *log) Await(ctx context.Context) error { return plant.Await(ctx, g) }
+func (g *log) Await(ctx context.Context) error {
+	if g.p.dead.Load() {
+		return errDead
+	}
+	if err := plant.Await(ctx, g); err != nil {
+		return err
+	}
+	g.p.line.remember() // what was recorded although its append failed
+	return nil
+}
 
 // Resume implements plant.Waiter: a dead process writes nothing.
 func (g *log) Resume(ctx context.Context) error {
@@ -103,6 +113,10 @@ func (l *Line) writing(g *log, drafts []audit.Draft) error {
 		default:
 			g.p.line.disk.Add(storetest.Rule{Type: d.Type, Nth: 1, Fault: storetest.TookEffect})
 		}
+	}
+	if n := l.failAt.Load(); n != 0 && g.Last()+uint64(len(drafts)) >= n {
+		l.failAt.Store(0)
+		l.disk.Add(storetest.Rule{Nth: 1, Fault: storetest.Fault(l.failHow.Load())})
 	}
 	if n := l.killBefore.Load(); n != 0 && g.Last()+uint64(len(drafts)) >= n {
 		l.killBefore.Store(0)
@@ -141,6 +155,9 @@ type said struct {
 // durable takes note of an entry.
 func (l *Line) durable(e audit.Entry) {
 	f, err := station.Decode(e.Type, e.Data)
+	if errors.Is(err, station.ErrUnknownFact) {
+		return // the store's own
+	}
 	if err != nil {
 		l.t.Errorf("entry %d: %v", e.Seq, err)
 		return
