@@ -55,7 +55,7 @@ func TestModuleOverPty(t *testing.T) {
 		t.Fatal(err)
 	}
 	sim, port, link := servePty(t, "demo-eg25", func(p *modemsim.Persona) { p.Port.Enumerates = true })
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a guard against hanging
 	defer cancel()
 	opt := modem.Options{Booting: true, RadioOff: true, Quirk: "quectel-eg25"}
 	var before string

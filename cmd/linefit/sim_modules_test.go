@@ -199,7 +199,7 @@ func TestSimModulesControl(t *testing.T) {
 		case got := <-read:
 			read <- got
 		case <-time.After(20 * time.Millisecond):
-			if i < 500 {
+			if i < 15_000 { // five minutes: a guard against hanging
 				continue
 			}
 			t.Fatal("the port does not vanish")

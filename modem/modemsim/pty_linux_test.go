@@ -37,7 +37,7 @@ func openTTY(t testing.TB, path string) *client {
 
 // ask returns the lines of an answer up to its result code.
 func (c *client) ask(line string) (lines []string, err error) {
-	if err := c.f.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.f.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 		return nil, err
 	}
 	if _, err := c.f.WriteString(line + "\r\n"); err != nil {
@@ -135,7 +135,7 @@ func talk(t *testing.T, path string, i int) {
 	if err != nil || inner != nil || tio.Ospeed != 921600 || tio.Lflag&unix.ECHO != 0 {
 		t.Errorf("terminal: %+v, %v, %v", tio, err, inner)
 	}
-	if err := c.f.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.f.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 		t.Error(err)
 	}
 	for _, want := range []string{"RDY", "+CFUN: 1"} {

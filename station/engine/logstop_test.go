@@ -15,8 +15,8 @@ import (
 // The station stops, comes back with the log, and ends the run as it would have;
 // simtest watches that no pass lamp is ever lit without the durable verdict.
 func TestLogStopsAtEveryFact(t *testing.T) {
-	for _, run := range killRuns {
-		first, last := measure(t, run.options)
+	for _, run := range consumerRuns {
+		first, last := measure(t, run)
 		for _, f := range []struct {
 			name  string
 			fault storetest.Fault
@@ -41,7 +41,7 @@ func TestLogStopsAtEveryFact(t *testing.T) {
 // TestFullDisk: while the disk is full slots stand, no pass is shown and nothing
 // is admitted; after space was made the work goes on.
 func TestFullDisk(t *testing.T) {
-	first, last := measure(t, simtest.Options{})
+	first, last := measure(t, consumerRuns[0])
 	for n := first; n <= last; n += 4 {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
