@@ -20,6 +20,10 @@ type Index struct {
 
 const maxTerm = 256
 
+// Carried reports that an index is not state with which a shard begins: it
+// speaks of entries, and goes with them.
+func (Index) Carried() bool { return false }
+
 // Name implements [Projection].
 func (x Index) Name() string { return x.ID }
 

@@ -50,6 +50,17 @@ type Projection interface {
 	Apply(txn Txn, e Entry) error
 }
 
+// A Projection with this method whose answer is false does not go into the
+// snapshot with which a shard begins: it only finds entries, and those of shards
+// that are not here cannot be read anyway.
+type carrier interface{ Carried() bool }
+
+// Carried reports whether a projection goes into snapshots.
+func Carried(p Projection) bool {
+	c, ok := p.(carrier)
+	return !ok || c.Carried()
+}
+
 // A View is a consistent state of the log and everything derived from it: all
 // projections have applied exactly the entries up to Head().Size.
 type View interface {

@@ -3,10 +3,14 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 )
+
+// ErrNoUnit says that an identifier finds no unit.
+var ErrNoUnit = errors.New("audit: no unit with this identifier")
 
 // A Filter selects entries. Its zero value selects all.
 type Filter struct {

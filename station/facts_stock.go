@@ -89,6 +89,14 @@ type StockErased struct {
 	Handles []string `json:"handles"` // at most 500
 }
 
+// StockSecured says that every profile that could have been used without this
+// log knowing it was put into quarantine, after people went on with a log that
+// is not what it must be.
+type StockSecured struct {
+	Accepted uint64 `json:"accepted"` // entry with that decision
+	Profiles int    `json:"profiles"` // that were available or reserved
+}
+
 // NotificationKept says that a pending notification lies in the outbox.
 type NotificationKept struct {
 	Handle    string      `json:"handle"` // vault handle of the signed notification
@@ -115,6 +123,7 @@ func (ProfileReleased) FactType() string       { return "profile.released/1" }
 func (ProfileQuarantined) FactType() string    { return "profile.quarantined/1" }
 func (ProfileSpent) FactType() string          { return "profile.spent/1" }
 func (StockErased) FactType() string           { return "stock.erased/1" }
+func (StockSecured) FactType() string          { return "stock.secured/1" }
 func (NotificationKept) FactType() string      { return "notification.kept/1" }
 func (NotificationDelivered) FactType() string { return "notification.delivered/1" }
 

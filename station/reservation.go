@@ -69,6 +69,12 @@ func (i StockItem) Usable(eid ident.EID) bool {
 	return false
 }
 
+// Unreconciled reports whether the item is kept back because the log may not
+// know what became of it: only a person's decision puts it back.
+func (i StockItem) Unreconciled() bool {
+	return i.State == StockQuarantined && i.Reason != nil && i.Reason.Code == StockUnreconciled
+}
+
 // SameEUICCOnly quarantines a profile whose order knows an EID but which is not
 // installed: it can be used again for that eUICC only.
 const SameEUICCOnly Code = "profile.same_euicc"
@@ -91,6 +97,10 @@ func (i StockItem) Evolve(env Envelope, f Fact) StockItem {
 	case ProfileCommitted:
 		i.State, i.ICCID, i.EID, i.Reason = StockInstalled, f.ICCID, f.EID, nil
 	case ProfileReleased:
+		if env.Run != "" && i.Unreconciled() { // a run does not know what the log has forgotten
+			i.Releases++
+			return i
+		}
 		i.State, i.Unit, i.Run, i.EID, i.Reason = StockAvailable, "", "", "", nil
 		i.Releases++
 	case ProfileQuarantined:

@@ -3,14 +3,13 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"linefit/audit"
 )
 
 // ErrNoUnit says that no entry mentions an identifier.
-var ErrNoUnit = errors.New("audit/store: no unit with this identifier")
+var ErrNoUnit = audit.ErrNoUnit
 
 // Bundle returns the bundle of all units that an identifier finds.
 func (l *Log) Bundle(ctx context.Context, id string) (audit.Bundle, error) {

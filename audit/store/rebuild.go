@@ -11,6 +11,8 @@ import (
 	"hash"
 	"os"
 	"path/filepath"
+
+	"linefit/audit"
 )
 
 // A Rebuilt says how the derived state came out when it was made anew.
@@ -150,6 +152,9 @@ func compareDerived(opt Options, before, after digests) Rebuilt {
 		names = append(names, "batches", "tiles", "units")
 	}
 	for _, p := range opt.Projections {
+		if !before.whole && !audit.Carried(p) {
+			continue
+		}
 		names = append(names, "projection "+p.Name())
 	}
 	for _, name := range names {

@@ -154,6 +154,9 @@ func (s *Store) openShard() error {
 	}
 	defer v.txn.Discard()
 	for _, p := range s.opt.Projections {
+		if !audit.Carried(p) {
+			continue
+		}
 		if err := s.carryOver(v, p.Name(), &ready); err != nil {
 			return err
 		}

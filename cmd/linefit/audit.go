@@ -27,6 +27,8 @@ type auditCmd struct {
 	Export  auditExportCmd  `cmd:"" help:"Write entries out: as evidence (tiles, bundle) or for spreadsheets and scripts (csv, jsonl)."`
 	Prove   auditProveCmd   `cmd:"" help:"A proof that an entry is in the log, or that the log only grew."`
 	Check   auditCheckCmd   `cmd:"" help:"Check an export, bundle, proof or checkpoint offline, without a store."`
+	Accept  auditAcceptCmd  `cmd:"" help:"Go on with a log that is not what it must be: two people decide."`
+	Archive auditArchiveCmd `cmd:"" help:"Move closed shards out of the store: exported, verified, copied."`
 	Rebuild auditRebuildCmd `cmd:"" help:"Drop what is derived from the log, make it anew, and compare."`
 }
 

@@ -152,7 +152,7 @@ func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
 		return nil, err
 	}
 	if d.plant, err = plant.Open(a.ctx, p); err != nil {
-		return nil, exit(exitMissing, err)
+		return nil, startError(err)
 	}
 	return d, os.WriteFile(filepath.Join(dir, "station.vkey"), []byte(d.plant.Store.VKey()+"\n"), 0o644)
 }
@@ -195,18 +195,20 @@ func (d *demo) plan(r *station.Recipe) (plant.Plan, error) {
 	if err != nil {
 		return plant.Plan{}, err
 	}
-	key, err := audit.LoadOrCreateKey(filepath.Join(d.dir, "sim", "audit.key"), fmt.Sprintf("linefit.demo/sim-%d", d.cmd.Seed))
+	keyFile := filepath.Join(d.dir, "sim", "audit.key")
+	key, err := audit.LoadOrCreateKey(keyFile, fmt.Sprintf("linefit.demo/sim-%d", d.cmd.Seed))
 	if err != nil {
 		return plant.Plan{}, err
 	}
 	p := plant.Plan{
 		Place: station.StationOpened{Software: version, Site: "demo", Line: "virtual", Station: "demo", Simulated: "yes"},
-		Dir:   d.dir, Key: key, Vault: stock.KeyFile{Path: filepath.Join(d.dir, "sim", "vault.key"), Make: true},
+		Dir:   d.dir, Key: key, ShardKey: shardKeys(keyFile), Vault: stock.KeyFile{Path: filepath.Join(d.dir, "sim", "vault.key"), Make: true},
 		Recipe: r, Policy: policy, Slots: map[int]plant.Slot{}, Quirks: quirks,
 		Trust: steps.Trust{CIs: []string{d.world.CI()}}, Late: mes.LateDeferred, Answer: 5 * time.Second,
 		Assign: engine.AssignScan, Within: 10 * time.Second,
 		Notify: plant.Notify{Timeout: 15 * time.Second, Backoff: demoBackoff, Parallel: 16},
 	}
+	keepAnchors(&p, filepath.Join(d.dir, "sim", "anchor"))
 	for _, slot := range d.world.Slots() {
 		p.Slots[slot] = plant.Slot{Fixture: d.world.Jig(slot), Port: plant.SerialPort(d.world.PortPath(slot), d.cmd.Baud)}
 	}

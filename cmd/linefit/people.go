@@ -91,21 +91,28 @@ type offline struct {
 
 // withStore opens the store, works, and gives it back.
 func (w where) withStore(a *app, fn func(context.Context, offline) error) error {
+	return w.withAnyStore(a, false, fn)
+}
+
+// withAnyStore is withStore, with unclean for a log that did not open clean too.
+func (w where) withAnyStore(a *app, unclean bool, fn func(context.Context, offline) error) error {
 	log, err := store.OpenLog(w.Store, "")
 	if err != nil {
 		return exit(exitMissing, err)
 	}
-	key, err := readKey(w.AuditKey, w.Store+".audit.key", filepath.Join(w.Store, "sim", "audit.key"))
+	path := firstFile(w.AuditKey, w.Store+".audit.key", filepath.Join(w.Store, "sim", "audit.key"))
+	key, err := readKey(path, w.Store)
 	if err != nil {
 		return exit(exitMissing, err)
 	}
-	s, err := store.Open(a.ctx, store.Options{Dir: w.Store, Key: key, Sim: log.Sim(), Projections: plant.Projections(), Types: plant.KnownFact()})
+	opt := plant.Plan{Dir: w.Store, Key: key, ShardKey: shardKeys(path), Anchors: readAnchors(anchorFile(w.Store))}.StoreOptions()
+	opt.Sim = log.Sim()
+	s, err := store.Open(a.ctx, opt)
 	if err != nil {
 		return exit(exitMissing, err)
 	}
-	if h := s.State(); h.State != store.OK {
-		err := fmt.Errorf("the log did not open clean: %s; see linefit audit verify --store %s", h.Reason, w.Store)
-		return errors.Join(exit(exitVerdict, err), s.Close())
+	if h := s.State(); h.State != store.OK && !unclean {
+		return errors.Join(startError(&plant.UncleanError{Reason: h.Reason}), s.Close())
 	}
 	run, end := context.WithCancel(context.WithoutCancel(a.ctx)) // the log outlives what writes to it
 	var g errgroup.Group
@@ -115,11 +122,10 @@ func (w where) withStore(a *app, fn func(context.Context, offline) error) error 
 	return errors.Join(err, g.Wait(), s.Close())
 }
 
-// readKey reads a signing key that is there: none is ever made here.
-func readKey(named string, guesses ...string) (audit.Key, error) {
-	path := firstFile(named, guesses...)
+// readKey reads the signing key of a store: none is ever made here.
+func readKey(path, dir string) (audit.Key, error) {
 	if path == "" {
-		return nil, fmt.Errorf("the log's signing key is missing: %s; say --audit-key", strings.Join(guesses, ", "))
+		return nil, fmt.Errorf("the log's signing key is missing: there is no %s.audit.key; say --audit-key", dir)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {

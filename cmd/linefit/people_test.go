@@ -62,7 +62,7 @@ func newBench(t *testing.T) *bench {
 // open holds the store while fn works.
 func (b *bench) open(fn func(*store.Store)) {
 	b.t.Helper()
-	key, err := readKey(b.dir + ".audit.key")
+	key, err := readKey(b.dir+".audit.key", b.dir)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func (c *runCmd) Run(a *app) error {
 // alone holds the store's lock itself for one unit.
 func (c *runCmd) alone(a *app, cfg *config.Config) error {
 	logger := zerolog.New(a.stderr).Level(zerolog.WarnLevel)
-	pl, closeAll, err := openStation(a.ctx, cfg, logger)
+	pl, closeAll, err := openStation(a.ctx, cfg, logger, false)
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
 	"github.com/rs/zerolog"
 
+	"linefit/audit/store"
 	"linefit/station"
 	"linefit/station/config"
 	"linefit/station/mes"
@@ -31,7 +33,7 @@ func (c *serveCmd) Run(a *app) error {
 		return exit(exitUsage, err)
 	}
 	logger := zerolog.New(a.stderr).Level(level).With().Timestamp().Str("station", cfg.Station.Name).Logger()
-	pl, closeAll, err := openStation(a.ctx, cfg, logger)
+	pl, closeAll, err := openStation(a.ctx, cfg, logger, true)
 	if err != nil {
 		return err
 	}
@@ -41,18 +43,26 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	logger.Info().Str("socket", cfg.API.Socket).Str("listen", cfg.API.Listen).Int("slots", len(cfg.Slots)).
 		Int("faults", len(pl.Plan.Faults)).Uint64("head", pl.Store.Last()).Msg("station is up")
+	if h := pl.Store.State(); h.State != store.OK {
+		logger.Error().Str("log", string(h.State)).Msg(h.Reason + "; no unit is started until two people have accepted it: linefit audit accept")
+	}
 	err = errors.Join(pl.Run(a.ctx, api), closeAll())
 	logger.Info().Err(err).Msg("station is down")
+	var unclean *plant.UncleanError
+	if errors.As(err, &unclean) {
+		return exit(exitVerdict, err)
+	}
 	return err
 }
 
 // openStation assembles the station of a file. closeAll gives back store and
-// fixtures, after run.
-func openStation(ctx context.Context, cfg *config.Config, logger zerolog.Logger) (_ *plant.Plant, closeAll func() error, err error) {
+// fixtures, after run. unclean takes a log that is not what it must be, too.
+func openStation(ctx context.Context, cfg *config.Config, logger zerolog.Logger, unclean bool) (_ *plant.Plant, closeAll func() error, err error) {
 	p, err := fromConfig(cfg, logger)
 	if err != nil {
 		return nil, nil, err
 	}
+	p.Unclean = unclean
 	pl, err := plant.Open(ctx, p.Plan)
 	if err != nil {
 		return nil, nil, errors.Join(startError(err), p.CloseSlots())
@@ -64,8 +74,12 @@ func openStation(ctx context.Context, cfg *config.Config, logger zerolog.Logger)
 // program, or is not there, is 3.
 func startError(err error) error {
 	var coded *exitError
-	if errors.As(err, &coded) {
+	var unclean *plant.UncleanError
+	switch {
+	case errors.As(err, &coded):
 		return err
+	case errors.As(err, &unclean):
+		return exit(exitVerdict, fmt.Errorf("%w; linefit audit verify says what is wrong, linefit audit accept lets two people go on", err))
 	}
 	return exit(exitMissing, err)
 }
@@ -95,6 +109,6 @@ func serveAPI(ctx context.Context, pl *plant.Plant, cfg *config.Config) (func(co
 func serverOptions(pl *plant.Plant) mes.ServerOptions {
 	return mes.ServerOptions{
 		Station: pl, Log: pl.Store, Outbox: pl.Outbox, Desk: pl.Desk, Stock: pl.Room(), LoadingReport: pl.LoadingReport, Recipes: []*station.Recipe{pl.Plan.Recipe},
-		Recipe: pl.Plan.Recipe.Name, VKey: pl.Store.VKey(), Logger: pl.Plan.Logger,
+		Recipe: pl.Plan.Recipe.Name, VKey: pl.Store.VKey, Evidence: pl.Store, Alarm: pl.Alarm, Accept: pl.Accept, Logger: pl.Plan.Logger,
 	}
 }

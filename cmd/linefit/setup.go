@@ -108,7 +108,8 @@ func fromConfig(c *config.Config, logger zerolog.Logger) (plan, error) {
 	if p.Key, err = audit.LoadOrCreateKey(c.Audit.Key, c.Station.Origin); err != nil {
 		return p, exit(exitMissing, err)
 	}
-	p.keepAnchors(c.Station.Data + ".anchor")
+	p.ShardKey = shardKeys(c.Audit.Key)
+	keepAnchors(&p.Plan, anchorFile(c.Station.Data))
 	for _, s := range c.Slots {
 		p.slot(s)
 	}
@@ -213,24 +214,6 @@ func (p *plan) office(c *config.MES) error {
 	}
 	p.Late, p.Answer = mes.Late(c.Answer), c.AnswerWithin.D()
 	return errors.Join(errs...)
-}
-
-// keepAnchors reads the checkpoint that the MES acknowledged last, and keeps
-// the next ones, beside the store and not in it.
-func (p *plan) keepAnchors(file string) {
-	if b, err := os.ReadFile(file); err == nil {
-		p.Anchors = [][]byte{b}
-	}
-	p.Anchored = func(note []byte) {
-		tmp := file + ".new"
-		if err := os.WriteFile(tmp, note, 0o644); err != nil {
-			p.Logger.Warn().Err(err).Msg("the anchor cannot be kept")
-			return
-		}
-		if err := os.Rename(tmp, file); err != nil {
-			p.Logger.Warn().Err(err).Msg("the anchor cannot be kept")
-		}
-	}
 }
 
 // slot brings up one slot's fixture; what is missing puts the slot in Fault.

@@ -58,9 +58,11 @@ func (s *Server) auditRoutes(api huma.API) {
 		if err != nil {
 			return nil, &Problem{Title: http.StatusText(http.StatusInternalServerError), Status: http.StatusInternalServerError, Detail: err.Error()}
 		}
-		return &struct{ Body AuditHead }{AuditHead{
-			Origin: cp.Origin, Size: cp.Size, Root: cp.Root.String(), Checkpoint: string(note), VKey: s.opt.VKey, Last: s.opt.Log.Last(),
-		}}, nil
+		head := AuditHead{Origin: cp.Origin, Size: cp.Size, Root: cp.Root.String(), Checkpoint: string(note), Last: s.opt.Log.Last()}
+		if s.opt.VKey != nil {
+			head.VKey = s.opt.VKey()
+		}
+		return &struct{ Body AuditHead }{head}, nil
 	})
 }
 

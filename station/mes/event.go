@@ -2,6 +2,7 @@ package mes
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -237,7 +238,10 @@ func equipment(v audit.View, opened uint64) (Equipment, error) {
 	if opened == 0 { // a log that does not begin with it
 		return Equipment{}, nil
 	}
-	if _, err := fact(v, opened, &f); err != nil {
+	switch _, err := fact(v, opened, &f); {
+	case errors.Is(err, audit.ErrArchived): // of a delivered result: what is pending keeps it here
+		return Equipment{}, nil
+	case err != nil:
 		return Equipment{}, err
 	}
 	return Equipment{Site: f.Site, Area: f.Area, Line: f.Line, Station: f.Station, Software: f.Software}, nil

@@ -65,7 +65,7 @@ func EachItem(v audit.View, s ItemState, after uint64, fn func(Item) error) erro
 }
 
 // EachResult calls fn for the results behind entry after, in the order of the
-// log. fn ends it early with audit.ErrStop.
+// log; those of archived shards are left out. fn ends it early with audit.ErrStop.
 func EachResult(v audit.View, after uint64, fn func(Result) error) error {
 	r, err := outboxOf(v)
 	if err != nil {
@@ -87,8 +87,11 @@ func EachResult(v audit.View, after uint64, fn func(Result) error) error {
 			break
 		}
 		res, err := refs.result(v)
-		if err == nil {
+		switch {
+		case err == nil:
 			err = fn(res)
+		case errors.Is(err, audit.ErrArchived):
+			err = nil // with its shard
 		}
 		failed = err
 	}

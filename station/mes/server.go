@@ -45,12 +45,18 @@ type ServerOptions struct {
 	// LoadingReport makes the loading report of in-factory provisioning, of one
 	// batch or of all (""); nil: not served.
 	LoadingReport func(batch string) ([]byte, error)
+	// Evidence serves tiles and bundles; nil: not served.
+	Evidence Evidence
+	// Alarm is what is wrong with the log, and Accept lets the station go on in
+	// spite of it; nil: not served.
+	Alarm  func() []audit.Finding
+	Accept func(ctx context.Context, by station.Person, a audit.Acceptance) error
 	// Recipes lists the recipes that the station can run; Recipe names the one
 	// that a scan starts.
 	Recipes []*station.Recipe
 	Recipe  string
-	// VKey verifies the log's checkpoints.
-	VKey string
+	// VKey is the verifier key of the log's newest shard; nil: not told.
+	VKey func() string
 	// Tokens authorise over TCP.
 	Tokens []Token
 	// Hosts are names by which others reach the TCP port, beside those of
@@ -132,6 +138,7 @@ func (s *Server) routes() {
 	s.reworkRoutes(api)
 	s.stockRoutes(api)
 	s.auditRoutes(api)
+	s.evidenceRoutes(api)
 	s.outboxRoutes(api)
 	s.streamRoute(api)
 	describeProblems(api)

@@ -21,19 +21,29 @@ type Log interface {
 type Waiter interface {
 	State() store.Health
 	Resume(ctx context.Context) error
+	Changed() <-chan struct{}
 }
 
 // resumeEvery is the time between two tries to append again after the log stopped.
 const resumeEvery = time.Second
 
 // Await blocks until the log can be appended to again, and makes it so where it
-// can. It returns an error when ctx is done or the log is lost for this process.
+// can. A log that is not what it must be waits for people. It returns an error
+// when ctx is done or the log is lost for this process.
 func Await(ctx context.Context, w Waiter) error {
 	for {
-		switch h := w.State(); h.State {
-		case store.OK:
+		changed := w.Changed()
+		switch h := w.State(); {
+		case h.State == store.OK:
 			return nil
-		case store.ReadOnly, store.Closed:
+		case h.Cause == store.CauseAlarm:
+			select {
+			case <-changed:
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case h.State != store.Stopped:
 			return fmt.Errorf("the log is %s: %s", h.State, h.Reason)
 		}
 		if err := w.Resume(ctx); err == nil {

@@ -20,6 +20,7 @@ import (
 	"linefit/station/fixture"
 	"linefit/station/mes"
 	"linefit/station/notify"
+	"linefit/station/report"
 	"linefit/station/steps"
 	"linefit/station/stock"
 )
@@ -27,11 +28,16 @@ import (
 // Plan says of what a station is made; demo, serve, run and the tests fill it
 // differently and get the same station.
 type Plan struct {
-	Place    station.StationOpened
-	Dir      string // the store
-	Key      audit.Key
+	Place station.StationOpened
+	Dir   string // the store
+	Key   audit.Key
+	// ShardKey gives the keys of later shards of the log; nil: it has one shard.
+	ShardKey func(shard uint32, origin string) (audit.Key, error)
 	Anchors  [][]byte // checkpoints of this log that others hold
-	Reserve  uint64   // bytes of disk below which nothing is appended
+	// Unclean takes a log that did not open clean: it is shown and nothing runs
+	// until two people have accepted it. Otherwise that is an [*UncleanError].
+	Unclean  bool
+	Reserve  uint64 // bytes of disk below which nothing is appended
 	Vault    stock.KeySource
 	Shares   stock.ShareRule     // which split lists of codes are taken
 	Issuers  []*x509.Certificate // whose SM-DP+ may prepare packages
@@ -92,8 +98,15 @@ func SerialPort(path string, baud int) steps.Opener {
 func Projections() []audit.Projection {
 	return []audit.Projection{
 		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{}, admission.LotProjection{},
+		audit.Names{}, report.RunIndex(),
 	}
 }
+
+// finished are the entries behind which a checkpoint is published at once.
+var finished = map[string]bool{station.UnitDisposed{}.FactType(): true, station.TicketClosed{}.FactType(): true}
+
+// shardAge is the time after which the log goes on in its next shard.
+const shardAge = 365 * 24 * time.Hour
 
 // KnownFact refuses entries of types that nobody could read back.
 func KnownFact() func(string) bool {
@@ -108,5 +121,6 @@ func KnownFact() func(string) bool {
 func (p Plan) StoreOptions() store.Options {
 	return store.Options{
 		Dir: p.Dir, Key: p.Key, Sim: p.Place.Simulated != "", Projections: Projections(), Anchors: p.Anchors, Types: KnownFact(), Reserve: p.Reserve,
+		ShardKey: p.ShardKey, ShardAge: shardAge, PublishAfter: func(entryType string) bool { return finished[entryType] },
 	}
 }

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"linefit/audit"
 	"linefit/audit/store"
 	"linefit/rework"
+	"linefit/station"
 	"linefit/station/admission"
 	"linefit/station/engine"
 	"linefit/station/fixture"
@@ -42,7 +46,10 @@ func (e *UncleanError) Error() string { return "the log did not open clean: " + 
 // Open opens the plan's store and puts the station together. Nothing runs yet.
 // Errors: [*UncleanError], those of the store and of the plan's parts.
 func Open(ctx context.Context, p Plan) (_ *Plant, err error) {
-	s, err := store.Open(ctx, p.StoreOptions())
+	opt := p.StoreOptions()
+	var running atomic.Pointer[engine.Engine]
+	opt.Quiet = func() bool { e := running.Load(); return e == nil || quiet(e.View()) }
+	s, err := store.Open(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +58,7 @@ func Open(ctx context.Context, p Plan) (_ *Plant, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if h := s.State(); h.State != store.OK {
+	if h := s.State(); h.State != store.OK && !(p.Unclean && h.Cause == store.CauseAlarm) {
 		return nil, &UncleanError{h.Reason}
 	}
 	pl, err := New(ctx, p, awaitable{s})
@@ -59,7 +66,18 @@ func Open(ctx context.Context, p Plan) (_ *Plant, err error) {
 		return nil, err
 	}
 	pl.Store = s
+	running.Store(pl.Engine)
 	return pl, nil
+}
+
+// quiet reports whether no run is open: a good moment for the log's next shard.
+func quiet(v station.View) bool {
+	for _, s := range v.Slots {
+		if s.State == station.SlotRunning || s.State == station.SlotArmed {
+			return false
+		}
+	}
+	return true
 }
 
 // New puts the station together over an open log. Nothing runs yet.
@@ -91,7 +109,7 @@ func (pl *Plant) connect(vault *stock.Vault) error {
 	if err != nil {
 		return err
 	}
-	pl.Outbox = mes.NewOutbox(mes.OutboxOptions{Log: pl.Log, Client: client, Anchored: p.Anchored, Logger: p.Logger})
+	pl.Outbox = mes.NewOutbox(mes.OutboxOptions{Log: pl.Log, Client: client, Anchored: pl.anchored, Logger: p.Logger})
 	pl.Office = &admission.Office{
 		Views: pl.Log.View, Policy: p.Policy, MES: client, Recipe: p.Recipe, Units: p.Units, Name: p.Place.Station, MESis: p.Place.MES,
 	}
@@ -139,8 +157,18 @@ func (pl *Plant) install(archive *recipe.Archive) error {
 	return err
 }
 
-// Recover brings the ledger and the vault to one state. It comes before Work.
-func (pl *Plant) Recover(ctx context.Context) error { return pl.Ledger.Recover(ctx, pl.Journal) }
+// Recover brings the ledger and the vault to one state, and keeps back what the
+// log may not know of. It comes before Work.
+func (pl *Plant) Recover(ctx context.Context) error {
+	if err := pl.Ledger.Recover(ctx, pl.Journal); err != nil {
+		return err
+	}
+	n, err := pl.Ledger.Secure(ctx, pl.Journal)
+	if n > 0 {
+		pl.Plan.Logger.Warn().Int("profiles", n).Msg("profiles are in quarantine until they are reconciled")
+	}
+	return err
+}
 
 // Work is what runs side by side as long as the station is up, without the log.
 func (pl *Plant) Work() []func(context.Context) error {
@@ -157,21 +185,93 @@ func (pl *Plant) Work() []func(context.Context) error {
 	}
 }
 
-// Run works until ctx is done. The log outlives everything that writes to it.
+// Run works until ctx is done. The log outlives everything that writes to it;
+// more works from the beginning, everything else once the log can be written. A
+// log that was still not what it must be at the end is an [*UncleanError].
 func (pl *Plant) Run(ctx context.Context, more ...func(context.Context) error) error {
 	sctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var log errgroup.Group
 	log.Go(func() error { return pl.Store.Run(sctx) })
-	err := pl.Recover(ctx)
-	if err == nil {
-		g, gctx := errgroup.WithContext(ctx)
-		for _, work := range append(pl.Work(), more...) {
-			g.Go(func() error { return work(gctx) })
-		}
-		err = g.Wait()
+	g, gctx := errgroup.WithContext(ctx)
+	for _, work := range more {
+		g.Go(func() error { return work(gctx) })
+	}
+	g.Go(func() error { return pl.work(gctx, g.Go) })
+	err := g.Wait()
+	var unclean error
+	if h := pl.Store.State(); h.Cause == store.CauseAlarm {
+		unclean = &UncleanError{h.Reason}
 	}
 	stop()
-	return errors.Join(err, log.Wait())
+	return errors.Join(err, unclean, log.Wait())
+}
+
+// work begins what writes to the log, once that takes it.
+func (pl *Plant) work(ctx context.Context, begin func(func() error)) error {
+	for {
+		err := Await(ctx, pl.Store)
+		if err == nil {
+			err = pl.Recover(ctx)
+		}
+		var state *store.StateError
+		switch {
+		case err == nil:
+			for _, work := range pl.Work() {
+				begin(func() error { return work(ctx) })
+			}
+			return nil
+		case ctx.Err() != nil:
+			return nil
+		case !errors.As(err, &state):
+			return err
+		}
+	}
+}
+
+// anchored takes a checkpoint that the MES keeps: the log is held against it,
+// and one that is of this log is kept beside it for the next start.
+func (pl *Plant) anchored(note []byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), holdWithin)
+	defer cancel()
+	err := error(nil)
+	if holder, ok := pl.Log.(interface {
+		Hold(ctx context.Context, anchor []byte) error
+	}); ok {
+		err = holder.Hold(ctx, note)
+	}
+	if err != nil {
+		pl.Plan.Logger.Error().Err(err).Msg("the log does not agree with a checkpoint from the MES")
+	}
+	// One that contradicts the log must do so at the next start too.
+	if keep := pl.Plan.Anchored; keep != nil && (err == nil || pl.Log.State().Cause == store.CauseAlarm) {
+		keep(note)
+	}
+}
+
+// holdWithin bounds the comparison with a checkpoint.
+const holdWithin = 10 * time.Second
+
+// Alarm is what is wrong with the log, nil if nothing is.
+func (pl *Plant) Alarm() []audit.Finding { return pl.Store.State().Findings }
+
+// Accept lets the station go on with a log that is not what it must be: a's two
+// people, one of them QA, have seen the findings.
+func (pl *Plant) Accept(ctx context.Context, by station.Person, a audit.Acceptance) error {
+	return Accept(ctx, pl.Store, by, a)
+}
+
+// Accept is [Plant.Accept] for a store that is open in this process.
+func Accept(ctx context.Context, s *store.Store, by station.Person, a audit.Acceptance) error {
+	if err := by.Allow(station.RoleQA, "going on with a log that is not what it must be"); err != nil {
+		return err
+	}
+	if s.State().Cause != store.CauseAlarm {
+		return station.Refuse(station.ScanInvalid, "there is nothing to accept: the log is what it must be")
+	}
+	if len(a.Persons) != 2 || a.Persons[0] == a.Persons[1] || a.Persons[1] == "" || a.Reason == "" {
+		return station.Refuse(station.PermissionMissing, "going on takes two different people and a reason")
+	}
+	return s.Accept(ctx, a)
 }
 
 // Close gives the store back, after Run.

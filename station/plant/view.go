@@ -15,10 +15,15 @@ func (pl *Plant) View() station.View {
 	if _, detail := pl.Outbox.Link(); detail != "" && v.Detail == "" {
 		v.Detail = detail
 	}
+	h := pl.Log.State()
+	if h.Cause == store.CauseAlarm {
+		v.Health, v.Detail = station.HealthReadOnly, h.Reason
+		return v
+	}
 	if v.Health != station.HealthOK {
 		return v
 	}
-	if h := pl.Log.State(); h.State != store.OK {
+	if h.State != store.OK {
 		v.Health, v.Detail = station.HealthStopped, h.Reason
 		return v
 	}

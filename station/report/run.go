@@ -190,7 +190,7 @@ func (t *tracker) decode(e audit.Entry) station.Fact {
 // logFacts are the types that the log writes about itself.
 var logFacts = map[string]struct{}{
 	audit.TypeClockStep: {}, audit.TypeTailDropped: {},
-	audit.TypeShardClosed: {}, audit.TypeShardOpened: {}, audit.TypeShardSnapshot: {}, audit.TypeShardReady: {},
+	audit.TypeShardClosed: {}, audit.TypeShardOpened: {}, audit.TypeShardSnapshot: {}, audit.TypeShardReady: {}, audit.TypeShardArchived: {},
 }
 
 // rest returns the runs that are still open, by slot.

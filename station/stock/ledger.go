@@ -191,8 +191,13 @@ func (l *Ledger) Code(_ context.Context, handle string) (Activation, error) {
 func (l *Ledger) reserved(handle, kind string, secret Kind) (Secret, error) {
 	var item station.StockItem
 	err := l.views(func(v audit.View) error {
-		var err error
-		item, _, err = ItemOf(v, handle)
+		r, err := projection(v)
+		if err == nil {
+			err = refuseSuspect(r)
+		}
+		if err == nil {
+			item, _, err = ItemOf(v, handle)
+		}
 		return err
 	})
 	if err != nil {

@@ -76,6 +76,9 @@ type picker struct {
 }
 
 func (p picker) pick() (record, error) {
+	if err := refuseSuspect(p.r); err != nil {
+		return record{}, err
+	}
 	if rec, ok, err := p.own(); ok || err != nil {
 		return rec, err
 	}

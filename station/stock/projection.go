@@ -30,6 +30,8 @@ const ProjectionName = "stock/1"
 //	m/<batch>             terms of the batch
 //	n                     counts
 //	z/<order>             a fact that does not fit
+//	q                     entry by which people went on with a log that is not
+//	                      what it must be, until the stock was secured
 //
 // order is the sequence number of the import's entry, eight bytes big-endian:
 // the order in which profiles are given out.
@@ -66,6 +68,9 @@ type Anomaly struct {
 
 // Apply implements audit.Projection.
 func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
+	if e.Type == audit.TypeShardOpened {
+		return suspect(txn, e)
+	}
 	if !speaksOfStock(e.Type) {
 		return nil
 	}
@@ -76,8 +81,11 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 	if b, ok := f.(station.StockBatch); ok {
 		return put(txn, "m/"+b.Batch, b)
 	}
-	if f, ok := f.(station.StockErased); ok {
+	switch f := f.(type) {
+	case station.StockErased:
 		return erased(txn, f)
+	case station.StockSecured:
+		return secured(txn, f)
 	}
 	handle, ok := station.StockHandle(f)
 	if !ok {
@@ -118,7 +126,7 @@ func erased(txn audit.Txn, f station.StockErased) error {
 var stockTypes = func() map[string]bool {
 	m := map[string]bool{}
 	for _, f := range []station.Fact{
-		station.StockBatch{}, station.StockImported{}, station.StockErased{}, station.Intent{}, station.ProfileReserved{},
+		station.StockBatch{}, station.StockImported{}, station.StockErased{}, station.StockSecured{}, station.Intent{}, station.ProfileReserved{},
 		station.ProfileCommitted{}, station.ProfileReleased{}, station.ProfileQuarantined{}, station.ProfileSpent{},
 	} {
 		m[f.FactType()] = true

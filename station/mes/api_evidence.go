@@ -1,0 +1,142 @@
+package mes
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"linefit/audit"
+	"linefit/station"
+)
+
+// Evidence is the log as others verify it; audit/store.Store is one.
+type Evidence interface {
+	// Resource is one resource of the C2SP tlog-tiles API; what there is not is
+	// fs.ErrNotExist.
+	Resource(path string) ([]byte, error)
+	// Bundle is everything about the units that an identifier finds;
+	// audit.ErrNoUnit.
+	Bundle(ctx context.Context, id string) (audit.Bundle, error)
+}
+
+// AlarmBody is what is wrong with the log.
+type AlarmBody struct {
+	Findings []audit.Finding `json:"findings"`
+	Digest   string          `json:"digest,omitempty" doc:"Names these findings in an acceptance"`
+}
+
+// AcceptBody is the decision of two people to go on.
+type AcceptBody struct {
+	PersonBody
+	Second station.Actor `json:"second" pattern:"^[!-~]{1,64}$" doc:"Pseudonym of the second person"`
+	Why    string        `json:"why" minLength:"1" maxLength:"300"`
+	Digest string        `json:"digest" minLength:"16" maxLength:"64" doc:"Of the findings that both have seen"`
+}
+
+// FindingsDigest names a list of findings.
+func FindingsDigest(findings []audit.Finding) (string, error) {
+	text, err := json.Marshal(findings)
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8]), err
+}
+
+func (s *Server) alarm() (AlarmBody, error) {
+	out := AlarmBody{Findings: append([]audit.Finding{}, s.opt.Alarm()...)}
+	var err error
+	if len(out.Findings) > 0 {
+		out.Digest, err = FindingsDigest(out.Findings)
+	}
+	return out, err
+}
+
+// evidenceRoutes serves what QA verifies, and what it decides.
+func (s *Server) evidenceRoutes(api huma.API) {
+	if s.opt.Evidence != nil {
+		huma.Register(api, look("get-bundle", "/v1/audit/bundle", "audit", "Everything about the units of an identifier, with proofs: one file that a stand-alone verifier checks"), func(ctx context.Context, in *struct {
+			ID string `query:"id" required:"true" minLength:"1" maxLength:"128" doc:"A serial, imei:, eid:, iccid: or carrier:position"`
+		}) (*huma.StreamResponse, error) {
+			b, err := s.opt.Evidence.Bundle(ctx, in.ID)
+			if err != nil {
+				return nil, evidenceProblem(err)
+			}
+			text, err := b.Marshal()
+			if err != nil {
+				return nil, evidenceProblem(err)
+			}
+			return streamOf("application/json", text), nil
+		})
+		// C2SP tlog-tiles: a client needs no more than this prefix.
+		s.mux.HandleFunc("GET /v1/audit/log/{path...}", s.tiles)
+	}
+	if s.opt.Alarm == nil || s.opt.Accept == nil {
+		return
+	}
+	huma.Register(api, look("get-alarm", "/v1/audit/alarm", "audit", "What is wrong with the log; nothing runs while there is something"), func(context.Context, *struct{}) (*struct{ Body AlarmBody }, error) {
+		a, err := s.alarm()
+		return &struct{ Body AlarmBody }{a}, err
+	})
+	huma.Register(api, change("accept-log", "/v1/audit/accept", "audit", "Go on with a log that is not what it must be: two people, one of them QA"), func(ctx context.Context, in *struct{ Body AcceptBody }) (*struct{ Body AlarmBody }, error) {
+		ctx, cancel := s.patience(ctx)
+		defer cancel()
+		a, err := s.alarm()
+		if err != nil {
+			return nil, err
+		}
+		if a.Digest != in.Body.Digest && len(a.Findings) > 0 {
+			return nil, &Problem{Title: http.StatusText(http.StatusConflict), Status: http.StatusConflict, Detail: "the findings are not the ones that were accepted"}
+		}
+		by := s.person(ctx, in.Body.PersonBody)
+		err = s.opt.Accept(ctx, by, audit.Acceptance{
+			Persons: []string{string(by.Actor), string(in.Body.Second)}, Reason: in.Body.Why, Findings: a.Findings,
+		})
+		if err != nil {
+			return nil, problemOf(callerOf(ctx).lang, err)
+		}
+		after, err := s.alarm()
+		return &struct{ Body AlarmBody }{after}, err
+	})
+}
+
+func streamOf(contentType string, data []byte) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		ctx.SetHeader("Content-Type", contentType)
+		_, _ = ctx.BodyWriter().Write(data) // a reader that is gone asks again
+	}}
+}
+
+// tiles answers like a static tlog-tiles server.
+func (s *Server) tiles(w http.ResponseWriter, r *http.Request) {
+	path := r.PathValue("path")
+	data, err := s.opt.Evidence.Resource(path)
+	if err != nil {
+		var p *Problem
+		if errors.As(evidenceProblem(err), &p) {
+			writeProblem(w, p)
+		}
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	switch {
+	case strings.HasSuffix(path, "checkpoint"):
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	default: // tiles never change
+		h.Set("Cache-Control", "private, max-age=31536000, immutable")
+	}
+	_, _ = w.Write(data) // a reader that is gone asks again
+}
+
+func evidenceProblem(err error) error {
+	status := http.StatusServiceUnavailable
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, audit.ErrNoUnit) {
+		status = http.StatusNotFound
+	}
+	return &Problem{Title: http.StatusText(status), Status: status, Detail: err.Error()}
+}
