@@ -73,3 +73,36 @@ func TestFullDisk(t *testing.T) {
 		})
 	}
 }
+
+// TestLogStopsWhileNobodyWorks: the disk fails when the MES's answer to the last
+// unit is written and no slot has anything to write any more. The log goes on by
+// itself, and the MES is not told again and again.
+func TestLogStopsWhileNobodyWorks(t *testing.T) {
+	for _, how := range []simtest.How{simtest.Failed, simtest.TookEffect} {
+		t.Run(string(how), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := simtest.New(t, simtest.Options{Pace: simtest.Eager})
+				l.FaultAlways("mes/events", simtest.Failed)
+				u := l.Next(1)
+				if err := l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label}); err != nil {
+					t.Fatal(err)
+				}
+				if err := l.World.Take(l.Wait(1, func(v station.SlotView) bool { return v.Waiting == station.WaitRemoval })); err != nil {
+					t.Fatal(err)
+				}
+				l.Wait(1, func(v station.SlotView) bool { return v.State == station.SlotEmpty })
+				synctest.Wait()
+				l.Mend()
+				l.Fault(simtest.Fact(station.OutboxDelivered{}.FactType()), how)
+				l.Drain()
+				if l.Struck() < 1 {
+					t.Error("the disk has not failed")
+				}
+				if h := l.Station.View().Health; h != station.HealthOK {
+					t.Errorf("health %s", h)
+				}
+				l.Check()
+			})
+		})
+	}
+}

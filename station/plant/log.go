@@ -64,3 +64,22 @@ type awaitable struct{ *store.Store }
 
 // Await implements engine.Log.
 func (a awaitable) Await(ctx context.Context) error { return Await(ctx, a.Store) }
+
+// keepLog makes the log go on whenever it has stopped, also while no slot has
+// anything to write: what waits for MES and servers would wait for the next scan.
+// It ends with ctx, or with a log that is lost for this process; the engine and
+// the view say so then.
+func (pl *Plant) keepLog(ctx context.Context) error {
+	for {
+		changed := pl.Log.Changed()
+		if err := pl.Log.Await(ctx); err != nil {
+			<-ctx.Done()
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

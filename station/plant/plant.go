@@ -182,6 +182,7 @@ func (pl *Plant) Work() []func(context.Context) error {
 	}
 	return []func(context.Context) error{
 		named("engine", pl.Engine.Run), named("MES outbox", pl.Outbox.Run), named("notifications", pl.Notify.Run), named("stock", pl.keepStock),
+		named("log", pl.keepLog),
 	}
 }
 

@@ -343,19 +343,6 @@ func (l *Line) closeWorld() {
 	l.radio += a.Registrations
 }
 
-// remember reads from the log what it has said of the slots.
-func (l *Line) remember() {
-	l.must(l.st.View(func(v audit.View) error {
-		for e, err := range v.Entries(1, v.Last()) {
-			if err != nil {
-				return err
-			}
-			l.durable(e)
-		}
-		return nil
-	}))
-}
-
 // opener opens a slot's port in memory, with the errors of a real one.
 func (s *Station) opener(j *sim.Jig) steps.Opener {
 	return func(context.Context) (rwc io.ReadWriteCloser, err error) {

@@ -84,7 +84,7 @@ func (g *log) Await(ctx context.Context) error {
 	if err := plant.Await(ctx, g); err != nil {
 		return err
 	}
-	g.p.line.remember() // what was recorded although its append failed
+	g.p.line.remember()
 	return nil
 }
 
@@ -129,9 +129,11 @@ func (l *Line) writing(g *log, drafts []audit.Draft) error {
 // written strikes after facts became durable and before anyone is told, and
 // remembers what the log has said of the slots.
 func (l *Line) written(p *process, entries []audit.Entry) error {
+	l.mu.Lock()
 	for _, e := range entries {
 		l.durable(e)
 	}
+	l.mu.Unlock()
 	if n := l.killAfter.Load(); n != 0 && len(entries) > 0 && entries[len(entries)-1].Seq >= n {
 		l.killAfter.Store(0)
 		p.kill()
@@ -152,7 +154,7 @@ type said struct {
 	disposed station.Disposition
 }
 
-// durable takes note of an entry.
+// durable takes note of an entry. The caller holds l.mu.
 func (l *Line) durable(e audit.Entry) {
 	f, err := station.Decode(e.Type, e.Data)
 	if errors.Is(err, station.ErrUnknownFact) {
@@ -162,8 +164,6 @@ func (l *Line) durable(e audit.Entry) {
 		l.t.Errorf("entry %d: %v", e.Seq, err)
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	s := l.said[e.Slot]
 	switch f := f.(type) {
 	case station.RunStarted:
@@ -178,6 +178,22 @@ func (l *Line) durable(e audit.Entry) {
 		s.disposed = f.Disposition
 	}
 	l.said[e.Slot] = s
+}
+
+// remember reads from the log what it has said of the slots, what was recorded
+// although its append failed included.
+func (l *Line) remember() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.must(l.st.View(func(v audit.View) error {
+		for e, err := range v.Entries(1, v.Last()) {
+			if err != nil {
+				return err
+			}
+			l.durable(e)
+		}
+		return nil
+	}))
 }
 
 // passShown holds a pass lamp against what is durable.
