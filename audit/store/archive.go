@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"linefit/audit"
 )
@@ -45,7 +46,7 @@ func (s *Store) Archive(ctx context.Context, dir string, free func(v audit.View,
 	if err := s.View(func(v audit.View) error { return free(v, c.shards[last].head.Base) }); err != nil {
 		return Archived{}, err
 	}
-	a := archive{store: s, log: l, dir: dir, shards: c.shards[:last]}
+	a := archive{store: s, log: l, dir: dir, shards: c.shards[:last], before: c.archived}
 	exported, err := c.tiles(ctx, func(i int) string {
 		if i == last {
 			return ""
@@ -68,6 +69,7 @@ type archive struct {
 	log    *Log
 	dir    string
 	shards []shardCover
+	before []audit.ArchivedShard // that left earlier: the entries that say so may leave now
 	out    Archived
 }
 
@@ -128,7 +130,7 @@ func (a *archive) record(ctx context.Context) error {
 		if h := s.State(); h.State != OK {
 			return &StateError{Health: h}
 		}
-		if err := s.appendOwn(audit.TypeShardArchived, audit.ShardArchived{Shards: a.out.Shards}); err != nil {
+		if err := s.appendOwn(audit.TypeShardArchived, audit.ShardArchived{Shards: append(slices.Clone(a.before), a.out.Shards...)}); err != nil {
 			return err
 		}
 		err := a.segments(func(seg segment) error { return s.opt.FS.Remove(s.core.segmentPath(seg.name)) })

@@ -33,8 +33,9 @@ type Exported struct {
 // A covered log is one that was just verified, with the signed heads that
 // cover its shards. Exports hold what those cover, and nothing more.
 type covered struct {
-	log    *Log
-	shards []shardCover
+	archived []audit.ArchivedShard
+	log      *Log
+	shards   []shardCover
 }
 
 // A shardCover is one shard with its last signed head.
@@ -52,7 +53,7 @@ func (l *Log) good(ctx context.Context) (*covered, error) {
 	if !r.OK {
 		return nil, &DamagedError{r}
 	}
-	c := &covered{log: l}
+	c := &covered{log: l, archived: r.Archived}
 	c.shards, err = l.covers()
 	return c, err
 }

@@ -27,8 +27,8 @@ type Rebuilt struct {
 }
 
 // A Derived compares one part of the derived state: a projection, or one of
-// the store's own indexes ("slots", and if no shard was archived or accepted as
-// damaged "batches", "tiles", "units").
+// the store's own indexes ("slots", "batches", "tiles", "units"), if no shard was
+// archived or accepted as damaged.
 type Derived struct {
 	Name    string `json:"name"`
 	Same    bool   `json:"same"`
@@ -147,9 +147,9 @@ func partOf(k []byte) string {
 
 func compareDerived(opt Options, before, after digests) Rebuilt {
 	r := Rebuilt{Same: before.entries == after.entries, Entries: after.entries}
-	names := []string{"slots"}
+	var names []string
 	if before.whole {
-		names = append(names, "batches", "tiles", "units")
+		names = append(names, "slots", "batches", "tiles", "units")
 	}
 	for _, p := range opt.Projections {
 		if !before.whole && !audit.Carried(p) {

@@ -139,7 +139,10 @@ func (c *core) elsewhere(p *prior, text []byte) {
 	for _, vkey := range c.keys() {
 		signed, err := openWith(text, vkey)
 		shard, ours := shardOf(c.opt.Key.Name(), signed.Origin)
-		if err != nil || !ours || shard < p.shard || c.linkTo(signed.Origin) != nil {
+		if !ours {
+			shard = p.shard // the lost station had another name
+		}
+		if err != nil || shard < p.shard || c.linkTo(signed.Origin) != nil {
 			continue
 		}
 		old, err := audit.ParseCheckpoint([]byte(p.link.Checkpoint))

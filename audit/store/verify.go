@@ -40,7 +40,9 @@ type Report struct {
 	Tail       *Tail   `json:"tail,omitempty"`
 	// Accepted lists the decisions in the log to go on in spite of damage.
 	Accepted []audit.Acceptance `json:"accepted,omitempty"`
-	Findings []audit.Finding    `json:"findings"`
+	// Archived lists the shards that the log says have left the store.
+	Archived []audit.ArchivedShard `json:"archived,omitempty"`
+	Findings []audit.Finding       `json:"findings"`
 }
 
 // A Tail is an unfinished batch at the end of the newest segment: one that is
@@ -116,8 +118,7 @@ type verification struct {
 	// carriedSize is the size of the newest checkpoint in the log itself. The
 	// published one cannot be older: it was written first.
 	carriedSize uint64
-	broken      bool              // an entry is missing: roots say nothing any more
-	gone        map[uint32]string // shards that were archived, with their last checkpoint
+	broken      bool // an entry is missing: roots say nothing any more
 	torn        *damage
 	tornIn      segment
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -96,11 +97,10 @@ func (v *verification) left(e audit.Entry) {
 	if audit.ParseFact(e, &fact) != nil {
 		return
 	}
-	if v.gone == nil {
-		v.gone = map[uint32]string{}
-	}
 	for _, s := range fact.Shards {
-		v.gone[s.Shard] = s.Checkpoint
+		if !slices.Contains(v.report.Archived, s) {
+			v.report.Archived = append(v.report.Archived, s)
+		}
 	}
 }
 
@@ -115,12 +115,12 @@ func (v *verification) expectArchived() {
 		return
 	}
 	for shard := oldest.Shard - 1; shard >= 1; shard-- {
-		last, said := v.gone[shard]
+		i := slices.IndexFunc(v.report.Archived, func(s audit.ArchivedShard) bool { return s.Shard == shard })
 		switch {
-		case !said:
+		case i < 0:
 			v.find(audit.Finding{Code: audit.FindMissing, File: v.log.segs[0].rel(), Detail: fmt.Sprintf("shard %d is not here, and no entry says that it was archived", shard)})
 			return
-		case shard == oldest.Shard-1 && last != oldest.Link.Checkpoint:
+		case shard == oldest.Shard-1 && v.report.Archived[i].Checkpoint != oldest.Link.Checkpoint:
 			v.find(audit.Finding{Code: audit.FindFork, File: v.log.segs[0].rel(), Detail: fmt.Sprintf("shard %d was archived with another end than the next shard says", shard)})
 		}
 	}

@@ -27,6 +27,7 @@ type cli struct {
 	Profiles profilesCmd `cmd:"" help:"The stock of profiles: activation codes and who has them."`
 	Rework   reworkCmd   `cmd:"" help:"Units that did not pass: tickets, repairs, what becomes of them."`
 	Audit    auditCmd    `cmd:"" help:"The audit log: verify, read, export, prove."`
+	Station  stationCmd  `cmd:"" help:"The whole station: backup, restore, replacement."`
 	Why      whyCmd      `cmd:"" help:"A unit's story in plain words."`
 	Report   reportCmd   `cmd:"" help:"Yield, failures, times and interoperability as one HTML file."`
 	Recipe   recipeCmd   `cmd:"" help:"Recipes: check, show, digest."`

@@ -76,6 +76,7 @@ type Line struct {
 	Station *Station // of the present process
 
 	key        audit.Key
+	shards     map[uint32]audit.Key // of the log's later shards
 	disk       *storetest.Disk
 	st         *storetest.Station
 	plan       plan
@@ -100,7 +101,7 @@ type Line struct {
 // bubble call it inside; everything ends with the test.
 func New(t testing.TB, o Options) *Line {
 	t.Helper()
-	l := &Line{t: t, Dir: folder(t), disk: storetest.NewDisk(), sockets: map[station.Serial]*socket{}, said: map[int]said{}, started: map[string]map[string]bool{}}
+	l := &Line{t: t, Dir: folder(t), disk: storetest.NewDisk(), sockets: map[station.Serial]*socket{}, said: map[int]said{}, started: map[string]map[string]bool{}, shards: map[uint32]audit.Key{}}
 	l.opt = l.defaults(o)
 	l.key = testKey(t)
 	l.openWorld()

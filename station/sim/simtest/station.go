@@ -66,7 +66,7 @@ var shared = struct {
 
 // storeOptions are those of the line's log.
 func (l *Line) storeOptions() store.Options {
-	o := plant.Plan{Dir: l.Dir, Key: l.key}.StoreOptions()
+	o := plant.Plan{Dir: l.Dir, Key: l.key, ShardKey: l.shardKey}.StoreOptions()
 	o.Sim = true
 	return o
 }
