@@ -127,6 +127,12 @@ func (l *Line) checkPass(a *Account, u sim.UnitState, r Run) {
 	if r.Verdict == nil || r.Verdict.Verdict != station.Pass {
 		return
 	}
+	if r.Recipe.Rework {
+		if r.Disposition.Disposition == station.Release {
+			a.problem("%s is released after rework", u.Serial)
+		}
+		return
+	}
 	e := r.Verdict.Evidence
 	if e == nil || e.EID != u.EID || e.State == "" {
 		a.problem("%s passed with evidence %+v", u.Serial, e)
@@ -152,7 +158,8 @@ func (l *Line) checkPass(a *Account, u sim.UnitState, r Run) {
 }
 
 // checkOrders: never more deliveries than allowed, never more than one eUICC,
-// never an order ended while it could have lived.
+// never an order ended while it could have lived; the operator knows of what is
+// installed and of what was deleted.
 func (l *Line) checkOrders(a *Account, items []station.StockItem) {
 	byICCID := map[ident.ICCID]station.StockItem{}
 	for _, i := range items {
@@ -162,6 +169,13 @@ func (l *Line) checkOrders(a *Account, items []station.StockItem) {
 		i := byICCID[o.ICCID]
 		if i.Cap > 0 && i.Downloads > i.Cap {
 			a.problem("profile %s was asked for %d times, %d are allowed", o.ICCID, i.Downloads, i.Cap)
+		}
+		if i.State == station.StockInstalled && (len(o.Installs) != 1 || o.Installs[0].EID != i.EID) {
+			a.problem("profile %s is installed on %s; its operator was told of %+v", o.ICCID, i.EID, o.Installs)
+		}
+		if i.State == station.StockSpent && i.Reason != nil && i.Reason.Code == station.ProfileDeleted &&
+			!slices.ContainsFunc(o.Receipts, func(r smdpsim.Receipt) bool { return r.Event == smdpsim.EventDelete && r.EID == i.EID }) {
+			a.problem("profile %s was deleted, and its operator was not told", o.ICCID)
 		}
 		if i.State == station.StockSpent && (o.State == smdpsim.StateReleased || o.State == smdpsim.StateDownloaded) && o.Deliveries < o.Attempts && !capped(i) {
 			a.problem("profile %s is spent in the log; its order is %s with %d of %d deliveries", o.ICCID, o.State, o.Deliveries, o.Attempts)

@@ -335,6 +335,13 @@ func (l *Line) Reopen() {
 	l.begin()
 }
 
+// Switch stops the station in order and starts it with another recipe.
+func (l *Line) Switch(r *station.Recipe) {
+	l.t.Helper()
+	l.opt.Recipe = r
+	l.Reopen()
+}
+
 // closeWorld ends the world and keeps its counts.
 func (l *Line) closeWorld() {
 	l.t.Helper()

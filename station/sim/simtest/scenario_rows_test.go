@@ -1,19 +1,23 @@
-package steps_test
+package simtest_test
 
 import (
+	"errors"
 	"strings"
 	"time"
 
+	"linefit/configs"
 	"linefit/modem/euiccsim"
 	"linefit/modem/modemsim"
 	"linefit/modem/smdpsim"
+	"linefit/station/recipe"
 	"linefit/station/sim"
 	"linefit/station/sim/simtest"
 )
 
+var errNotAllowed = errors.New("not on the list")
+
 // notHere are the rows that no run of this station comes to, with the reason.
 var notHere = []struct{ row, why string }{
-	{"18", "scrapping a unit runs no recipe that deletes its profile; profile.delete by itself: TestDelete"},
 	{"20", "packages prepared for in-factory loading (SGP.41) are not loaded by any step yet"},
 }
 
@@ -265,6 +269,11 @@ var scenarios = []scenario{
 		}
 	}},
 
+	// 18: a unit that is given up: its profile is deleted and the operator is told.
+	{row: "18", name: "eUICC cleared", at: simtest.Card("eUICCMemoryReset"), options: fault(euiccsim.FaultStateLost, -1), prepare: clearing, want: []string{cleared}},
+	{row: "18", name: "eUICC cleared, no answer", at: simtest.Card("eUICCMemoryReset"), options: fault(euiccsim.FaultStateLost, -1), prepare: clearing,
+		hows: append([]simtest.How{simtest.Lost, simtest.AnswerLost}, power...), want: []string{cleared}},
+
 	// 19: the order was ended elsewhere; this station never ends one (see
 	// simtest.Line.Check).
 	{row: "19", name: "order ended elsewhere", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
@@ -275,6 +284,22 @@ var scenarios = []scenario{
 		},
 		want: []string{"inconclusive code.refused, retest; card absent; order unavailable 0; ledger quarantined 0"}},
 }
+
+// clearing takes the first unit through a run that installs its profile and
+// fails, and brings it to the rework recipe that clears its eUICC.
+func clearing(l *simtest.Line) {
+	r := l.RunUnit(1)
+	recipe, err := recipe.LoadFS(configs.FS, "recipes/euicc-reset.yaml")
+	if err != nil {
+		panic(err)
+	}
+	l.Switch(recipe)
+	l.Allow(r.Unit, r.Disposition.Disposition)
+}
+
+// cleared is a rework run that did its work: the unit may begin anew. That the
+// ledger has the profile as spent and no card has it, [simtest.Line.Account] says.
+const cleared = "pass, retest; nothing reserved"
 
 // power is a unit that loses its supply, alone or with the station.
 var power = []simtest.How{simtest.PowerBefore, simtest.PowerAfter, simtest.KilledAfter}

@@ -1,4 +1,4 @@
-package steps_test
+package simtest_test
 
 import (
 	"cmp"
