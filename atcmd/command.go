@@ -88,6 +88,9 @@ type Response struct {
 	// Final is the final result, as "OK" or "+CME ERROR: 14".
 	Final string
 
+	// Worded says that it came as a word and not as a number: ATV1 holds.
+	Worded bool
+
 	prefix string
 }
 

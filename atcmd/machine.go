@@ -140,7 +140,7 @@ func (m *machine) isEcho(line string) bool {
 
 func (m *machine) final(f Final) {
 	t := m.cur
-	t.resp.Final = f.Text
+	t.resp.Final, t.resp.Worded = f.Text, f.worded
 	err := f.Err
 	if err == nil && t.cmd.Require && len(t.resp.Lines) == 0 {
 		err = unknown(ErrNoAnswer)

@@ -9,33 +9,41 @@ import (
 type Final struct {
 	Text string // as sent, numeric codes replaced by their words
 	Err  error  // nil for OK; *CMEError, *CMSError or *ResultError
+
+	worded bool
 }
 
 // ParseFinal recognises a final result code (ITU-T V.250 section 5.7.1, 3GPP
 // TS 27.007 section 9, and the two vendor codes COMMAND NOT SUPPORT and NA).
 // numeric also allows the V0 numbers.
 func ParseFinal(line string, numeric bool) (Final, bool) {
+	if code, ok := numericResult(line); numeric && ok {
+		return code, true
+	}
+	f, ok := wordResult(line)
+	f.worded = ok
+	return f, ok
+}
+
+func wordResult(line string) (Final, bool) {
 	switch line {
 	case "OK":
 		return Final{Text: line}, true
 	case "ERROR", "NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "ABORTED", "CONNECT", "COMMAND NOT SUPPORT", "NA":
-		return Final{line, &ResultError{line}}, true
+		return Final{Text: line, Err: &ResultError{line}}, true
 	case "NO DIAL TONE":
-		return Final{line, &ResultError{"NO DIALTONE"}}, true
-	}
-	if code, ok := numericResult(line); numeric && ok {
-		return code, true
+		return Final{Text: line, Err: &ResultError{"NO DIALTONE"}}, true
 	}
 	if text, ok := afterKind(line, "CME ERROR"); ok {
 		code, text := codeAndText(text, cmeTexts)
-		return Final{line, &CMEError{code, text}}, true
+		return Final{Text: line, Err: &CMEError{code, text}}, true
 	}
 	if text, ok := afterKind(line, "CMS ERROR"); ok {
 		code, text := codeAndText(text, cmsTexts)
-		return Final{line, &CMSError{code, text}}, true
+		return Final{Text: line, Err: &CMSError{code, text}}, true
 	}
 	if strings.HasPrefix(line, "CONNECT ") {
-		return Final{line, &ResultError{clip(line)}}, true
+		return Final{Text: line, Err: &ResultError{clip(line)}}, true
 	}
 	return Final{}, false
 }
@@ -45,17 +53,17 @@ func numericResult(line string) (Final, bool) {
 	case "0":
 		return Final{Text: "OK"}, true
 	case "1":
-		return Final{"CONNECT", &ResultError{"CONNECT"}}, true
+		return Final{Text: "CONNECT", Err: &ResultError{"CONNECT"}}, true
 	case "3":
-		return Final{"NO CARRIER", &ResultError{"NO CARRIER"}}, true
+		return Final{Text: "NO CARRIER", Err: &ResultError{"NO CARRIER"}}, true
 	case "4":
-		return Final{"ERROR", &ResultError{"ERROR"}}, true
+		return Final{Text: "ERROR", Err: &ResultError{"ERROR"}}, true
 	case "6":
-		return Final{"NO DIALTONE", &ResultError{"NO DIALTONE"}}, true
+		return Final{Text: "NO DIALTONE", Err: &ResultError{"NO DIALTONE"}}, true
 	case "7":
-		return Final{"BUSY", &ResultError{"BUSY"}}, true
+		return Final{Text: "BUSY", Err: &ResultError{"BUSY"}}, true
 	case "8":
-		return Final{"NO ANSWER", &ResultError{"NO ANSWER"}}, true
+		return Final{Text: "NO ANSWER", Err: &ResultError{"NO ANSWER"}}, true
 	}
 	return Final{}, false
 }

@@ -2,6 +2,9 @@ package modem
 
 import (
 	"errors"
+	"io/fs"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,9 +102,34 @@ func FuzzQuirkFile(f *testing.F) {
 			t.Errorf("a mistake without its place: %v", err)
 		}
 		for _, e := range entries {
-			if _, err := (&Quirks{}).overlay(e.name, e.text); err != nil {
+			if _, err := (&Quirks{}).overlay(e); err != nil {
 				t.Errorf("an accepted entry cannot be applied: %v", err)
 			}
 		}
 	})
+}
+
+// The shipped table is read without a look for mistakes: here they are looked
+// for, and both ways of reading give the same table.
+func TestShippedTableHasNoMistakes(t *testing.T) {
+	checked, err := loadChecked([]fs.FS{Shipped()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quick, err := LoadQuirks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(quick.Names(), checked.Names()) || !slices.Equal(quick.allURCs, checked.allURCs) {
+		t.Errorf("%v %v\n%v %v", quick.Names(), checked.Names(), quick.allURCs, checked.allURCs)
+	}
+	for _, name := range checked.Names() {
+		want, err := checked.Named(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := quick.Named(name); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v\nwant %+v", name, got, err, want)
+		}
+	}
 }

@@ -15,7 +15,7 @@ import (
 func (m *Module) bringUp(ctx context.Context, booting bool) error {
 	limited, cancel := context.WithTimeout(ctx, m.quirks.Boot.Limit)
 	defer cancel()
-	err := m.firstAnswer(limited, booting)
+	first, err := m.firstAnswer(limited, booting)
 	if err == nil && m.quirks.Boot.Settle > 0 {
 		err = m.wait(limited, m.quirks.Boot.Settle)
 	}
@@ -23,6 +23,9 @@ func (m *Module) bringUp(ctx context.Context, booting bool) error {
 	for _, text := range m.quirks.Init.Commands[1:] { // the first one has just been answered
 		if err != nil {
 			break
+		}
+		if text == verboseResults && first.Worded { // it holds already
+			continue
 		}
 		_, err = m.Do(limited, atcmd.Command{Text: text, Numeric: true})
 	}
@@ -35,30 +38,34 @@ func (m *Module) bringUp(ctx context.Context, booting bool) error {
 	return err
 }
 
-// firstAnswer returns when the module has answered the first init command by OK.
-func (m *Module) firstAnswer(ctx context.Context, booting bool) error {
+// verboseResults makes final results words (ITU-T V.250 section 6.2.6).
+const verboseResults = "ATV1"
+
+// firstAnswer returns when the module has answered the first init command by OK,
+// or by its number.
+func (m *Module) firstAnswer(ctx context.Context, booting bool) (first atcmd.Response, err error) {
 	if booting {
 		if err := m.awaitReady(ctx); err != nil {
-			return err
+			return first, err
 		}
 	}
 	probe := atcmd.Command{Text: m.quirks.Init.Commands[0], Numeric: true, Timeout: m.quirks.Boot.Probe}
 	if m.port.Err() == nil {
-		_, err := m.port.Do(ctx, probe)
+		resp, err := m.port.Do(ctx, probe)
 		m.absorb()
 		if err == nil || ctx.Err() != nil || errors.Is(err, atcmd.ErrGone) || errors.Is(err, atcmd.ErrClosed) {
-			return err
+			return resp, err
 		}
 	}
 	// An unanswered try may still be answered, so the tries are one resync: it
 	// waits for silence behind the first answer.
 	q := atcmd.Query{Command: probe, Tries: 1 + int(m.quirks.Boot.Limit/m.quirks.Boot.Probe), Settle: m.quirks.Line.Quiet}
-	_, err := m.port.Resync(ctx, q)
+	resp, err := m.port.Resync(ctx, q)
 	m.absorb()
 	if errors.Is(err, atcmd.ErrNoSync) {
 		err = fmt.Errorf("%w: %w", ErrSilent, err)
 	}
-	return err
+	return resp, err
 }
 
 // awaitReady listens for a ready line for as long as the family usually takes. A

@@ -17,6 +17,10 @@ func (m *Module) identify(ctx context.Context) error {
 	if id.Maker, err = m.askName(ctx, "maker", m.quirks.Identify.Maker); err != nil {
 		return err
 	}
+	if m.gap == m.quirks.Line.UnknownGap { // what this maker's modules need is known now
+		m.gap = m.table.makerGap(id.Maker)
+		m.port.Configure(m.portOptions(false))
+	}
 	if id.Model, err = m.askName(ctx, "model", m.quirks.Identify.Model); err != nil {
 		return err
 	}
@@ -25,9 +29,10 @@ func (m *Module) identify(ctx context.Context) error {
 	if m.quirks, err = m.table.For(id.Maker, id.Model, ""); err != nil {
 		return err
 	}
-	opt := m.portOptions(false)
-	opt.Gap = max(opt.Gap, m.port.Options().Gap)
-	m.port.Configure(opt)
+	if m.gap < m.quirks.Line.SlowGap {
+		m.gap = 0
+	}
+	m.port.Configure(m.portOptions(false))
 	if id.Firmware, err = m.askName(ctx, "firmware", m.quirks.Identify.Firmware); err != nil {
 		return err
 	}

@@ -26,15 +26,16 @@ type Module struct {
 
 	id      Identity
 	quirks  Quirks
-	hushed  []string  // radio-off commands answered since the last start
-	started time.Time // of the start under way or last seen
-	armed   bool      // a restart line means a restart; false while the lines of a known start may still come
-	lost    bool      // restarted by itself, not yet recovered
-	starts  int       // starts by itself
-	busy    bool      // a start is being dealt with: start lines are no surprise
-	ready   int       // ready lines seen
-	refresh int       // REFRESH lines seen
-	down    bool      // a power-down line was seen since the last start
+	gap     time.Duration // least time between commands while the family is not known
+	hushed  []string      // radio-off commands answered since the last start
+	started time.Time     // of the start under way or last seen
+	armed   bool          // a restart line means a restart; false while the lines of a known start may still come
+	lost    bool          // restarted by itself, not yet recovered
+	starts  int           // starts by itself
+	busy    bool          // a start is being dealt with: start lines are no surprise
+	ready   int           // ready lines seen
+	refresh int           // REFRESH lines seen
+	down    bool          // a power-down line was seen since the last start
 }
 
 // Options of [Attach].
@@ -94,6 +95,9 @@ func Attach(ctx context.Context, rwc io.ReadWriteCloser, table *Table, opt Optio
 		return nil, errors.Join(err, rwc.Close())
 	}
 	m := &Module{table: table, opt: opt, quirks: q, started: time.Now(), armed: !opt.Booting}
+	if opt.Quirk == "" && opt.Known.Maker == "" {
+		m.gap = q.Line.UnknownGap
+	}
 	m.port = atcmd.Open(rwc, m.portOptions(false))
 	if err := m.attach(ctx); err != nil {
 		_ = m.port.Close()
@@ -118,9 +122,8 @@ func (m *Module) attach(ctx context.Context) error {
 	defer func() { m.busy = false }()
 	err := m.introduce(ctx, m.opt.Booting)
 	if err != nil && errors.Is(err, atcmd.ErrUnknown) && !errors.Is(err, ErrSilent) && ctx.Err() == nil && m.port.Err() != nil {
-		opt := m.port.Options()
-		opt.Gap = max(opt.Gap, m.quirks.Line.SlowGap)
-		m.port.Configure(opt)
+		m.gap = m.quirks.Line.SlowGap
+		m.port.Configure(m.portOptions(false))
 		if _, err := m.port.Resync(ctx, m.alignment()); err != nil && !errors.Is(err, atcmd.ErrNoSync) {
 			return err
 		}
@@ -160,9 +163,7 @@ func (m *Module) portOptions(identified bool) atcmd.Options {
 	}
 	if !identified {
 		o.URCs = m.table.allURCs
-		if m.opt.Quirk == "" && m.opt.Known.Maker == "" {
-			o.Gap = max(o.Gap, q.Line.UnknownGap)
-		}
+		o.Gap = max(o.Gap, m.gap)
 	} else if m.armed {
 		o.Restarts = q.Boot.Restart
 	}

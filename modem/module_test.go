@@ -30,7 +30,7 @@ func asked(command string, answer ...string) string {
 	return s
 }
 
-func initScript() string { return asked("ATE0") + asked("ATV1") + asked("AT+CMEE=1") }
+func initScript() string { return asked("ATE0") + asked("AT+CMEE=1") }
 
 func eg25(rest ...string) string {
 	return initScript() + asked("AT+CGMI", "Quectel") + asked("AT+CGMM", "EG25") +
@@ -104,8 +104,6 @@ func TestAttachBehindAnUnfinishedCommand(t *testing.T) {
 		m := mustAttach(t, `
 			> ATE0
 			< +CGLA: 4,"9000"
-			< OK
-			> ATV1
 			< OK
 			> AT+CMEE=1
 			< OK
@@ -223,7 +221,7 @@ func TestResetByCommand(t *testing.T) {
 func TestResetWithoutReadyLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := mustAttach(t, initScript()+asked("AT+CGMI", "u-blox")+asked("AT+CGMM", "SARA-R510S")+asked("AT+CGMR", "1")+asked("AT+CGSN", imei)+asked("AT+USIMSTAT=7")+
-			asked("AT+CFUN=16")+"> ATE0\n> ATE0\n> ATE0\n"+"< OK\n"+asked("ATV1")+asked("AT+CMEE=1")+asked("AT+CGSN", imei)+asked("AT+USIMSTAT=7"), modem.Options{})
+			asked("AT+CFUN=16")+"> ATE0\n> ATE0\n> ATE0\n"+"< OK\n"+asked("AT+CMEE=1")+asked("AT+CGSN", imei)+asked("AT+USIMSTAT=7"), modem.Options{})
 		start := time.Now()
 		if err := m.Reset(t.Context()); err != nil || time.Since(start) < 4*time.Second {
 			t.Fatal(err, time.Since(start))

@@ -182,14 +182,14 @@ func (q *Quirks) clone() Quirks {
 	return c
 }
 
-// overlay is q with what an entry's text says. The other lists of the copy are
+// overlay is q with what an entry says. The other lists of the copy are
 // replaced by the decoder, never written in place.
-func (q *Quirks) overlay(name string, text []byte) (Quirks, error) {
+func (q *Quirks) overlay(e entry) (Quirks, error) {
 	c := q.clone()
-	c.Names = append(c.Names, name)
+	c.Names = append(c.Names, e.name)
 	deadlines, urcs := c.Deadlines, c.URCs
 	c.Deadlines, c.URCs = nil, nil
-	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
+	if err := yaml.NodeToValue(e.quirks, &c, yaml.Strict()); err != nil {
 		return Quirks{}, err
 	}
 	merged := maps.Clone(deadlines)

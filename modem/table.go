@@ -1,7 +1,6 @@
 package modem
 
 import (
-	"bytes"
 	"cmp"
 	"embed"
 	"errors"
@@ -10,7 +9,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"linefit/internal/strictyaml"
@@ -34,15 +36,17 @@ var quirkSchema string
 type Table struct {
 	layers  [][]entry
 	allURCs []string // of all families, for the time before the family is known
-	cache   sync.Map // of Quirks by the names of the entries that made them
+
+	mu    sync.Mutex
+	cache map[string]*Quirks // by the names of the entries that made them
 }
 
 // entry is one item of a quirk file.
 type entry struct {
-	name  string
-	match match
-	text  []byte // YAML of the quirks
-	at    strictyaml.Problem
+	name   string
+	match  match
+	quirks ast.Node // decoded over whatever the entry inherits
+	at     strictyaml.Problem
 }
 
 // match says which modules an entry is for. Each list has alternatives, matched
@@ -51,23 +55,6 @@ type match struct {
 	Maker    []string `yaml:"maker"`
 	Model    []string `yaml:"model"`
 	Firmware []string `yaml:"firmware"`
-}
-
-type quirkFile struct {
-	Entries []struct {
-		Name   string    `yaml:"name"`
-		About  string    `yaml:"about"`
-		Match  match     `yaml:"match"`
-		Quirks rawQuirks `yaml:"quirks"`
-	} `yaml:"entries"`
-}
-
-type rawQuirks []byte
-
-// UnmarshalYAML keeps the text: it is decoded over whatever the entry inherits.
-func (r *rawQuirks) UnmarshalYAML(b []byte) error {
-	*r = bytes.Clone(b)
-	return nil
 }
 
 // Shipped is the layer that linefit ships.
@@ -88,24 +75,55 @@ func sub(dir string) fs.FS {
 // LoadQuirks reads the shipped table and the *.yaml files of further layers over
 // it, in order. All mistakes come back at once, with file and line, as
 // [strictyaml.Problems].
+//
+// The shipped table alone is read without looking for mistakes: it is part of
+// the program, and the tests look for them. With further layers everything is
+// looked at, for a layer may break an entry below it.
 func LoadQuirks(layers ...fs.FS) (*Table, error) {
+	if len(layers) == 0 {
+		return loadShipped()
+	}
+	return loadChecked(append([]fs.FS{Shipped()}, layers...))
+}
+
+func loadShipped() (*Table, error) {
+	entries, err := readLayer(Shipped(), func(name string, data []byte) ([]entry, error) {
+		doc, err := strictyaml.Parse(name, data)
+		if err != nil {
+			return nil, err
+		}
+		return entriesOf(doc)
+	})
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{layers: [][]entry{entries}}
+	for _, e := range entries {
+		for _, path := range [][]string{{"urcs"}, {"boot", "ready"}, {"boot", "restart"}, {"sim", "refresh"}, {"power", "down_lines"}} {
+			var lines []string
+			if n := strictyaml.Value(e.quirks, path); n != nil {
+				err = errors.Join(err, yaml.NodeToValue(n, &lines))
+			}
+			t.allURCs = append(t.allURCs, lines...)
+		}
+	}
+	t.sortURCs()
+	return t, err
+}
+
+// loadChecked reads layers and finds every mistake in them.
+func loadChecked(layers []fs.FS) (*Table, error) {
 	schema := strictyaml.Compile("quirks.schema.json", quirkSchema)
 	t := &Table{}
 	var problems strictyaml.Problems
-	for _, layer := range append([]fs.FS{Shipped()}, layers...) {
-		names, err := fs.Glob(layer, "*.yaml")
-		if err != nil {
-			return nil, fmt.Errorf("quirk table: %w", err)
-		}
-		var entries []entry
-		for _, name := range names {
-			data, err := fs.ReadFile(layer, name)
-			if err != nil {
-				return nil, fmt.Errorf("quirk table: %w", err)
-			}
+	for _, layer := range layers {
+		entries, err := readLayer(layer, func(name string, data []byte) ([]entry, error) {
 			more, err := readEntries(schema, name, data)
 			problems = appendProblems(problems, name, err)
-			entries = append(entries, more...)
+			return more, nil
+		})
+		if err != nil {
+			return nil, err
 		}
 		problems = append(problems, duplicates(entries)...)
 		t.layers = append(t.layers, entries)
@@ -114,6 +132,26 @@ func LoadQuirks(layers ...fs.FS) (*Table, error) {
 		return nil, err
 	}
 	return t, t.check()
+}
+
+func readLayer(layer fs.FS, read func(name string, data []byte) ([]entry, error)) ([]entry, error) {
+	names, err := fs.Glob(layer, "*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("quirk table: %w", err)
+	}
+	var entries []entry
+	for _, name := range names {
+		data, err := fs.ReadFile(layer, name)
+		if err != nil {
+			return nil, fmt.Errorf("quirk table: %w", err)
+		}
+		more, err := read(name, data)
+		if err != nil {
+			return nil, fmt.Errorf("quirk table: %w", err)
+		}
+		entries = append(entries, more...)
+	}
+	return entries, nil
 }
 
 func appendProblems(all strictyaml.Problems, file string, err error) strictyaml.Problems {
@@ -136,22 +174,44 @@ func readEntries(schema *jsonschema.Schema, name string, data []byte) ([]entry, 
 	if err := doc.Validate(schema).Err(); err != nil {
 		return nil, err
 	}
-	var file quirkFile
-	if err := doc.Decode(&file); err != nil {
+	all, err := entriesOf(doc)
+	if err != nil {
 		return nil, err
 	}
 	var out []entry
 	var problems strictyaml.Problems
-	for i, e := range file.Entries {
-		at := doc.Problem(strictyaml.Path("entries", i, "name"), "")
-		if _, err := (&Quirks{}).overlay(e.Name, e.Quirks); err != nil {
-			at.Text = err.Error()
-			problems = append(problems, at)
+	for _, e := range all {
+		if _, err := (&Quirks{}).overlay(e); err != nil {
+			e.at.Text = err.Error()
+			problems = append(problems, e.at)
 			continue
 		}
-		out = append(out, entry{e.Name, e.Match, e.Quirks, at})
+		out = append(out, e)
 	}
 	return out, problems.Err()
+}
+
+// entriesOf takes a document of the right shape apart. The error is of type
+// [strictyaml.Problems].
+func entriesOf(doc *strictyaml.Doc) ([]entry, error) {
+	list, ok := doc.Value([]string{"entries"}).(*ast.SequenceNode)
+	if !ok {
+		return nil, strictyaml.Problems{doc.Problem(nil, "there is no list of entries")}
+	}
+	var out []entry
+	for i := range list.Values {
+		part := func(key string) ast.Node { return doc.Value(strictyaml.Path("entries", i, key)) }
+		e := entry{quirks: part("quirks"), at: doc.Problem(strictyaml.Path("entries", i, "name"), "")}
+		name, match := part("name"), part("match")
+		if name == nil || match == nil || e.quirks == nil {
+			return nil, strictyaml.Problems{doc.Problem(strictyaml.Path("entries", i), "an entry has name, match and quirks")}
+		}
+		if err := errors.Join(yaml.NodeToValue(name, &e.name), yaml.NodeToValue(match, &e.match, yaml.Strict())); err != nil {
+			return nil, strictyaml.Problems{doc.Problem(strictyaml.Path("entries", i), "%v", err)}
+		}
+		out = append(out, e)
+	}
+	return out, nil
 }
 
 // duplicates finds entries of one layer with the same name, or for the same
@@ -205,9 +265,13 @@ func (t *Table) check() error {
 			t.allURCs = append(t.allURCs, q.allURCs()...)
 		}
 	}
+	t.sortURCs()
+	return problems.Err()
+}
+
+func (t *Table) sortURCs() {
 	slices.Sort(t.allURCs)
 	t.allURCs = slices.Compact(t.allURCs)
-	return problems.Err()
 }
 
 // complete finds values that must be there after all inheritance.
@@ -237,6 +301,28 @@ func (q *Quirks) complete() error {
 // For returns a module's quirks.
 func (t *Table) For(maker, model, firmware string) (Quirks, error) {
 	return t.resolve([3]string{maker, model, firmware})
+}
+
+// makerGap is the longest gap between commands (line.gap) that an entry for a
+// maker's modules asks for.
+func (t *Table) makerGap(maker string) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var gap time.Duration
+	for _, layer := range t.layers {
+		for _, e := range layer {
+			if _, ok := (match{Maker: e.match.Maker}).score([3]string{maker}); !ok {
+				continue
+			}
+			var q struct {
+				Line Line `yaml:"line"`
+			}
+			if err := yaml.NodeToValue(e.quirks, &q); err == nil { // an entry that cannot be read is found when it is needed
+				gap = max(gap, q.Line.Gap)
+			}
+		}
+	}
+	return gap
 }
 
 // Named returns the quirks of the modules that an entry is for.
@@ -279,17 +365,22 @@ func (t *Table) resolve(id [3]string) (Quirks, error) {
 		}
 		all = append(all, hits...)
 	}
-	if q, ok := t.cache.Load(key); ok {
-		return q.(*Quirks).clone(), nil
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if q, ok := t.cache[key]; ok {
+		return q.clone(), nil
 	}
 	var q Quirks
 	for _, h := range all {
 		var err error
-		if q, err = q.overlay(h.name, h.text); err != nil {
+		if q, err = q.overlay(h.entry); err != nil {
 			return Quirks{}, fmt.Errorf("quirk entry %s: %w", h.name, err)
 		}
 	}
-	t.cache.Store(key, &q)
+	if t.cache == nil {
+		t.cache = map[string]*Quirks{}
+	}
+	t.cache[key] = &q
 	return q.clone(), nil
 }
 

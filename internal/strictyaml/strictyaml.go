@@ -121,6 +121,23 @@ func (d *Doc) Decode(v any) error {
 	return nil
 }
 
+// Value is the node at a path of keys and indexes, nil where there is none. It
+// is not to be changed.
+func (d *Doc) Value(path []string) ast.Node { return Value(d.root, path) }
+
+// Value is the node at a path below another one.
+func Value(n ast.Node, path []string) ast.Node {
+	for _, p := range path {
+		if _, n = child(n, p); n == nil {
+			return nil
+		}
+	}
+	if a, ok := n.(*ast.AnchorNode); ok {
+		return a.Value
+	}
+	return n
+}
+
 // Problem makes a problem at a path of keys and indexes.
 func (d *Doc) Problem(path []string, format string, args ...any) Problem {
 	line, column := position(find(d.root, path))

@@ -146,17 +146,17 @@ func (d *download) begin(ctx context.Context) error {
 	return nil
 }
 
-// survey reads profiles and notifications, so that the outcome can be told from
-// what was there before.
+// survey reads the profiles, so that the outcome can be told from what was there
+// before. Notifications are not read for that: the eUICC's result is found by
+// its transaction id, and the list of those before costs an APDU.
 func (d *download) survey(ctx context.Context) (err error) {
-	if known := d.p.Survey; known != nil {
-		d.res.Before, d.res.Pending = known.Profiles, known.Pending
-	} else if d.res.Before, err = d.card.ProfilesBrief(ctx); err != nil {
-		return err
-	} else if d.res.Pending, err = d.card.Notifications(ctx); err != nil {
+	known := d.p.Survey
+	if known == nil {
+		d.res.Before, err = d.card.ProfilesBrief(ctx)
 		return err
 	}
-	for _, n := range d.res.Pending {
+	d.res.Before = known.Profiles
+	for _, n := range known.Pending {
 		d.res.Detail.HighWater = max(d.res.Detail.HighWater, n.Sequence)
 	}
 	return nil

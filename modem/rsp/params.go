@@ -94,8 +94,7 @@ type Result struct {
 	Info1    euicc.Info1
 	Info2    euicc.Info2 // as the eUICC signed it in this session
 
-	Before  []euicc.Profile      // profiles there before
-	Pending []euicc.Notification // notifications there before
+	Before []euicc.Profile // profiles there before
 
 	Installation *euicc.InstallationResult // nil when none came
 	Proof        Proof
