@@ -238,14 +238,27 @@ func (d *doctor) slots() {
 			_ = rwc.Close()
 			d.add(name+" port", checkOK, "", "%s", s.Port)
 		}
-		fx, err := openFixture(s)
-		if err != nil {
-			d.add(name+" fixture", checkFail, "check chip and line names with gpioinfo, and that no other program has them", "%v", err)
-			continue
-		}
-		_ = fx.Close()
-		d.add(name+" fixture", checkOK, "", "%d lines", len(s.GPIO.Lines()))
+		d.fixture(name+" fixture", s)
 	}
+}
+
+// fixture opens the lines, or the controller, of a slot. Its supply is off then.
+func (d *doctor) fixture(name string, s config.Slot) {
+	network, address := s.Fixture.Address()
+	fx, err := openFixture(d.ctx, s)
+	switch {
+	case err != nil && network != "":
+		d.add(name, checkFail, "start the controller, check its address and its slots", "%v", err)
+		return
+	case err != nil:
+		d.add(name, checkFail, "check chip and line names with gpioinfo, and that no other program has them", "%v", err)
+		return
+	case network != "":
+		d.add(name, checkOK, "", "controller at %s answers", address)
+	default:
+		d.add(name, checkOK, "", "%d lines", len(s.GPIO.Lines()))
+	}
+	_ = fx.Close()
 }
 
 func (d *doctor) mes() {

@@ -10,7 +10,10 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/alecthomas/kong"
+
 	"linefit/internal/strictyaml"
+	"linefit/station"
 )
 
 // Exit codes, one table for all subcommands.
@@ -64,6 +67,38 @@ func report(stderr io.Writer, err error) int {
 		fmt.Fprintln(stderr, "linefit:", err)
 	}
 	return e.code
+}
+
+// failure is what a command prints under --json that has nothing else to print.
+type failure struct {
+	OK       bool                `json:"ok"`
+	Code     int                 `json:"code"` // the exit code
+	Error    string              `json:"error"`
+	Reason   *station.Reason     `json:"reason,omitempty"` // of a refusal by the station
+	Mistakes strictyaml.Problems `json:"mistakes,omitempty"`
+}
+
+func failureDocument(err error, code int) failure {
+	f := failure{Code: code}
+	if err != nil {
+		f.Error = err.Error()
+	}
+	var refusal *station.Refusal
+	if errors.As(err, &refusal) {
+		f.Reason = refusal.Reason
+	}
+	errors.As(err, &f.Mistakes)
+	return f
+}
+
+// wantsJSON reports whether the chosen command was told --json.
+func wantsJSON(kctx *kong.Context) bool {
+	for _, f := range kctx.Flags() {
+		if on, ok := kctx.FlagValue(f).(bool); f.Name == "json" && ok && on {
+			return true
+		}
+	}
+	return false
 }
 
 // outputError reports whether an error is the system's about what a command

@@ -73,18 +73,25 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil && out.err != nil { // what was asked for did not arrive
 		err = exit(exitMissing, out.err)
 	}
-	return report(stderr, err)
+	code = report(stderr, err)
+	if code != exitOK && out.n == 0 && wantsJSON(p.kctx) {
+		_ = printJSON(out, failureDocument(err, code)) // the exit code says it too
+	}
+	return code
 }
 
-// output is stdout; it remembers that something could not be written.
+// output is stdout; it remembers whether something was written, and that
+// something could not be.
 type output struct {
 	w   io.Writer
+	n   int
 	err error
 }
 
 // Write implements io.Writer.
 func (o *output) Write(p []byte) (int, error) {
 	n, err := o.w.Write(p)
+	o.n += n
 	if err != nil && o.err == nil {
 		o.err = err
 	}

@@ -58,7 +58,7 @@ func (c *serveCmd) Run(a *app) error {
 // openStation assembles the station of a file. closeAll gives back store and
 // fixtures, after run. unclean takes a log that is not what it must be, too.
 func openStation(ctx context.Context, cfg *config.Config, logger zerolog.Logger, unclean bool) (_ *plant.Plant, closeAll func() error, err error) {
-	p, err := fromConfig(cfg, logger)
+	p, err := fromConfig(ctx, cfg, logger)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -81,7 +81,7 @@ type plan struct{ plant.Plan }
 // fromConfig makes the plan of a production station. Files with mistakes are
 // exit code 2; a slot whose port or lines are missing is in Fault, and the
 // others work.
-func fromConfig(c *config.Config, logger zerolog.Logger) (plan, error) {
+func fromConfig(ctx context.Context, c *config.Config, logger zerolog.Logger) (plan, error) {
 	p := plan{plant.Plan{
 		Place: station.StationOpened{
 			Software: version, Site: c.Station.Site, Area: c.Station.Area, Line: c.Station.Line, Station: c.Station.Name, MES: c.MESName(),
@@ -111,7 +111,7 @@ func fromConfig(c *config.Config, logger zerolog.Logger) (plan, error) {
 	p.ShardKey = shardKeys(c.Audit.Key)
 	keepAnchors(&p.Plan, anchorFile(c.Station.Data))
 	for _, s := range c.Slots {
-		p.slot(s)
+		p.slot(ctx, s)
 	}
 	return p, nil
 }
@@ -217,9 +217,9 @@ func (p *plan) office(c *config.MES) error {
 }
 
 // slot brings up one slot's fixture; what is missing puts the slot in Fault.
-func (p *plan) slot(c config.Slot) {
+func (p *plan) slot(ctx context.Context, c config.Slot) {
 	port := portOpener(c.Port, c.Baud)
-	fx, err := openFixture(c)
+	fx, err := openFixture(ctx, c)
 	if err != nil {
 		p.Faults[c.ID] = station.NewReason(station.FixtureFault, "%v", err)
 		p.Slots[c.ID] = plant.Slot{Fixture: fixture.Broken{Err: err}, Port: port}
@@ -228,7 +228,10 @@ func (p *plan) slot(c config.Slot) {
 	p.Slots[c.ID] = plant.Slot{Fixture: fx, Port: port}
 }
 
-func openFixture(c config.Slot) (fixture.Fixture, error) {
+func openFixture(ctx context.Context, c config.Slot) (fixture.Fixture, error) {
+	if network, address := c.Fixture.Address(); network != "" {
+		return fixture.OpenRemote(ctx, fixture.RemoteOptions{Network: network, Address: address, Slot: c.Fixture.Slot, Timeout: c.Fixture.Timeout.D()})
+	}
 	line := func(l *config.Line) *fixture.LineName {
 		if l == nil {
 			return nil

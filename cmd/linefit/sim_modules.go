@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"linefit/modem/ident"
 	"linefit/modem/modemsim"
 	"linefit/modem/testpki"
+	"linefit/station/fixture"
 )
 
 // maxSimModules bounds --count: each module has a pseudo terminal, of which a
@@ -45,7 +47,8 @@ type simModulesCmd struct {
 	OneTime    int           `name:"one-time-keys" placeholder:"N" help:"In-factory one-time keys with which each new card is delivered (SGP.41)."`
 	MakerData  string        `type:"path" placeholder:"FILE" help:"Write the eUICC maker's data there: certificates and one-time keys of all cards (linefit-euicc-data/1)."`
 	Network    bool          `help:"A network accepts registration attempts."`
-	Control    bool          `help:"Take lines 'on N', 'off N', 'reset N' from stdin: the modules' power supply and reset pin."`
+	Control    bool          `help:"Take lines 'on N', 'off N', 'reset N', 'in N', 'out N' from stdin: the modules' power supply, reset pin and presence."`
+	Fixture    string        `placeholder:"ADDR" help:"Be the fixture of the slots at unix:PATH or tcp:HOST:PORT, as in a station file: a station switches the supplies, which are off until then."`
 	JSON       bool          `name:"json" help:"JSON Lines: first the modules, later each port that returned, at the end the counters."`
 }
 
@@ -63,8 +66,15 @@ func (c *simModulesCmd) Run(a *app) error {
 		return err
 	}
 	defer unlock()
+	var panel net.Listener
+	if c.Fixture != "" {
+		if panel, err = simFixtureListener(a.ctx, c.Fixture); err != nil {
+			return err
+		}
+		defer panel.Close()
+	}
 	out := &simModulesOutput{w: a.stdout, json: c.JSON}
-	start := &simModulesStart{}
+	start := &simModulesStart{panel: panel}
 	for slot := 1; slot <= c.Count; slot++ {
 		m, err := c.module(slot, in, out)
 		if err != nil {
@@ -83,17 +93,23 @@ func (c *simModulesCmd) serve(a *app, in *simModulesInputs, start *simModulesSta
 	g, ctx := errgroup.WithContext(a.ctx)
 	for _, m := range start.Modules {
 		g.Go(func() error { return m.port.Run(ctx) })
-		m.module.PowerOn()
+		_ = m.board.Power(true) // never fails
 	}
 	g.Go(func() error {
 		if err := start.ready(ctx); err != nil {
 			return nil // interrupted while booting
 		}
-		return out.start(start)
+		if start.panel == nil {
+			return out.start(start)
+		}
+		for _, m := range start.Modules {
+			_ = m.board.Power(false)
+		}
+		return errors.Join(out.start(start), fixture.ServeController(ctx, start.panel, start.boards()))
 	})
 	if c.Control {
 		commands := simLines(ctx, a.stdin)
-		g.Go(func() error { return c.control(ctx, commands, in, start, a.stderr) })
+		g.Go(func() error { return c.control(ctx, commands, start, a.stderr) })
 	}
 	if err := g.Wait(); err != nil {
 		return exit(exitMissing, err)
@@ -246,6 +262,7 @@ func (c *simModulesCmd) module(slot int, in *simModulesInputs, out *simModulesOu
 	if m.module, err = modemsim.New(o); err != nil {
 		return nil, exit(fileCode(err), err)
 	}
+	m.board = newSimBoard(m.module, func(attempt int) modemsim.Faults { return in.plan.Faults(c.Seed, serial, attempt) })
 	po := modemsim.PTYOptions{CheckSpeed: c.StrictBaud, Opened: func(path string) { out.port(slot, path) }}
 	if c.Link != "" {
 		m.Link = filepath.Join(c.Link, fmt.Sprintf("slot%d", slot))
@@ -302,8 +319,7 @@ func (c *simModulesCmd) list(w io.Writer, personas modemsim.Personas) error {
 }
 
 // control is the fixture by hand.
-func (c *simModulesCmd) control(ctx context.Context, lines <-chan string, in *simModulesInputs, s *simModulesStart, stderr io.Writer) error {
-	attempts := make([]int, len(s.Modules))
+func (c *simModulesCmd) control(ctx context.Context, lines <-chan string, s *simModulesStart, stderr io.Writer) error {
 	for {
 		var line string
 		var more bool
@@ -321,21 +337,19 @@ func (c *simModulesCmd) control(ctx context.Context, lines <-chan string, in *si
 		var verb string
 		var slot int
 		if n, err := fmt.Sscan(line, &verb, &slot); n != 2 || err != nil || slot < 1 || slot > len(s.Modules) {
-			fmt.Fprintf(stderr, "linefit: %q is not 'on N', 'off N' or 'reset N' with a slot of 1 to %d\n", line, len(s.Modules))
+			fmt.Fprintf(stderr, "linefit: %q is not 'on N', 'off N', 'reset N', 'in N' or 'out N' with a slot of 1 to %d\n", line, len(s.Modules))
 			continue
 		}
-		m := s.Modules[slot-1].module
+		board := s.Modules[slot-1].board
 		switch verb {
-		case "on":
-			attempts[slot-1]++
-			m.SetFaults(in.plan.Faults(c.Seed, fmt.Sprintf("SIM%04d", slot), 1+attempts[slot-1]))
-			m.PowerOn()
-		case "off":
-			m.PowerOff()
+		case "on", "off":
+			_ = board.Power(verb == "on") // never fails
 		case "reset":
-			m.ResetPin()
+			_ = board.Reset(true)
+		case "in", "out":
+			board.place(verb == "in")
 		default:
-			fmt.Fprintf(stderr, "linefit: %q is not 'on N', 'off N' or 'reset N'\n", line)
+			fmt.Fprintf(stderr, "linefit: %q is not 'on N', 'off N', 'reset N', 'in N' or 'out N'\n", line)
 		}
 	}
 }

@@ -3,16 +3,28 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"sync"
 
 	"linefit/modem/euiccsim"
 	"linefit/modem/ident"
 	"linefit/modem/modemsim"
+	"linefit/station/fixture"
 )
 
 // simModulesStart is the first line on stdout.
 type simModulesStart struct {
 	Modules []simModule `json:"modules"`
+
+	panel net.Listener // where stations switch the boards; nil where nobody does
+}
+
+func (s *simModulesStart) boards() map[int]fixture.Board {
+	boards := map[int]fixture.Board{}
+	for _, m := range s.Modules {
+		boards[m.Slot] = m.board
+	}
+	return boards
 }
 
 type simModule struct {
@@ -26,6 +38,7 @@ type simModule struct {
 	module *modemsim.Module
 	port   *modemsim.PTY
 	card   *euiccsim.Card
+	board  *simBoard
 }
 
 // simModulesPort is a later line: a port returned.

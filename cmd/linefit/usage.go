@@ -59,6 +59,9 @@ func parse(args []string, stdout, stderr io.Writer) parsed {
 		fmt.Fprintln(stderr, "linefit:", f)
 	}
 	fmt.Fprintf(stderr, "linefit: see linefit%s --help\n", commandOf(args))
+	if slices.Contains(args, "--json") {
+		_ = printJSON(stdout, failure{Code: exitUsage, Error: strings.Join(found, "\n")}) // the exit code says it too
+	}
 	return parsed{code: exitUsage}
 }
 

@@ -63,6 +63,27 @@ type Slot struct {
 	Port Port
 	Baud int
 	GPIO GPIO
+	// Fixture is the controller in place of GPIO lines; the zero value is none.
+	Fixture Controller
+}
+
+// Controller is a fixture's controller and what it calls the slot.
+type Controller struct {
+	Unix, TCP string
+	Slot      int
+	Timeout   Duration
+}
+
+// Address is the network and the address of the controller, "" where there is
+// none.
+func (c Controller) Address() (network, address string) {
+	switch {
+	case c.Unix != "":
+		return "unix", c.Unix
+	case c.TCP != "":
+		return "tcp", c.TCP
+	}
+	return "", ""
 }
 
 // Port names a serial port by path, or by USB topology and interface number
@@ -283,6 +304,9 @@ func (c *Config) absolute(dir string) {
 	for i := range c.SMDP.CI {
 		paths = append(paths, &c.SMDP.CI[i])
 	}
+	for i := range c.Slots {
+		paths = append(paths, &c.Slots[i].Port.Path, &c.Slots[i].Fixture.Unix)
+	}
 	if c.MES != nil {
 		paths = append(paths, &c.MES.TokenFile, &c.MES.WebhookSecretFile, &c.MES.CA)
 	}
@@ -304,6 +328,10 @@ func (c *Config) defaults() {
 		if c.Slots[i].Baud == 0 {
 			c.Slots[i].Baud = 115200
 		}
+		if f := &c.Slots[i].Fixture; f.Slot == 0 {
+			f.Slot = c.Slots[i].ID
+		}
+		set(&c.Slots[i].Fixture.Timeout, 2*time.Second)
 	}
 	if c.Assign.By == "" {
 		c.Assign.By = "scan"

@@ -18,6 +18,9 @@ func (c *Config) lint(doc *strictyaml.Doc) strictyaml.Problems {
 	for i, s := range c.Slots {
 		l.once(strictyaml.Path("slots", i, "id"), fmt.Sprintf("slot %d", s.ID))
 		l.once(strictyaml.Path("slots", i, "port"), "port "+s.Port.String())
+		if network, address := s.Fixture.Address(); network != "" {
+			l.once(strictyaml.Path("slots", i, "fixture"), fmt.Sprintf("slot %d of the controller at %s", s.Fixture.Slot, address))
+		}
 		for _, name := range slices.Sorted(maps.Keys(s.GPIO.Lines())) {
 			line := s.GPIO.Lines()[name]
 			l.once(strictyaml.Path("slots", i, "gpio", name), lineName(*line))

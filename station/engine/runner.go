@@ -74,22 +74,30 @@ func (r *runner) run(ctx context.Context) error {
 				return r.end(ctx, err)
 			}
 		case <-r.fx.Edges():
-			r.arrived(ctx)
+			if err := r.arrived(ctx); err != nil {
+				return r.end(ctx, err)
+			}
 		}
 	}
 }
 
-// arrived passes a unit that was put into an empty slot on to the binding.
-func (r *runner) arrived(ctx context.Context) {
+// arrived passes a unit that was put into an empty slot on to the binding. A
+// fixture that cannot say whether there is one is not to be worked with.
+func (r *runner) arrived(ctx context.Context) error {
 	if r.slot.State != station.SlotEmpty {
-		return
+		return nil
 	}
-	if present, err := r.fx.Present(ctx); err == nil && present {
+	present, err := r.fx.Present(ctx)
+	if err != nil {
+		return r.fault(ctx, station.NewReason(station.FixtureFault, "%v", err))
+	}
+	if present {
 		select {
 		case r.e.arrivals <- r.id:
 		default: // one hand puts in one unit at a time; more are a mistake that no scan answers
 		}
 	}
+	return nil
 }
 
 // end turns a failure of the slot's own goroutine into the session's.

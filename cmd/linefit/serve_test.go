@@ -1,0 +1,328 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// background runs a subcommand until the test ends. Its output comes line by
+// line; want is the exit code.
+type background struct {
+	t    *testing.T
+	stop context.CancelFunc
+	done chan int
+	out  *bufio.Scanner
+	in   io.Writer
+	err  bytes.Buffer
+}
+
+// start runs a subcommand in the background. lines says which output is read:
+// "stdout" or "stderr".
+func start(t *testing.T, lines string, args ...string) *background {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	inR, inW := io.Pipe()
+	b := &background{t: t, stop: stop, done: make(chan int, 1), out: bufio.NewScanner(r), in: inW}
+	b.out.Buffer(nil, 1<<20)
+	var stdout, stderr io.Writer = w, &b.err
+	if lines == "stderr" {
+		stdout, stderr = &b.err, w
+	}
+	go func() {
+		b.done <- run(ctx, args, inR, stdout, stderr)
+		_ = w.Close()
+	}()
+	t.Cleanup(func() { b.end(); _ = inW.Close() })
+	return b
+}
+
+// line waits for a line that contains a text.
+func (b *background) line(text string) string {
+	b.t.Helper()
+	for b.out.Scan() {
+		if strings.Contains(b.out.Text(), text) {
+			return b.out.Text()
+		}
+	}
+	b.t.Fatalf("it ended before it said %q: %s", text, b.err.String())
+	return ""
+}
+
+// end stops it, as SIGTERM would, and returns its exit code.
+func (b *background) end() int {
+	b.stop()
+	go func() { _, _ = io.Copy(io.Discard, pipeOf(b.out)) }()
+	select {
+	case code := <-b.done:
+		b.done <- code
+		return code
+	case <-time.After(30 * time.Second):
+		b.t.Fatal("it does not end")
+		return -1
+	}
+}
+
+// pipeOf reads on where a scanner stopped.
+func pipeOf(s *bufio.Scanner) io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		for s.Scan() {
+		}
+		_ = w.Close()
+	}()
+	return r
+}
+
+// virtualBench is a station of four slots in a folder, over virtual parts that are
+// programs of their own: sim modules, which is the fixture too, and sim smdp.
+type virtualBench struct {
+	t       *testing.T
+	dir     string
+	modules *background
+	units   []simModule
+}
+
+// newVirtualBench starts the virtual parts and writes the station's files. more are
+// lines of the station file.
+func newVirtualBench(t *testing.T, more ...string) *virtualBench {
+	t.Helper()
+	b := &virtualBench{t: t, dir: t.TempDir()}
+	b.modules = start(t, "stdout", "sim", "modules", "--count", "4", "--persona", "demo-generic", "--json", "--control",
+		"--link", filepath.Join(b.dir, "mods"), "--fixture", "unix:"+filepath.Join(b.dir, "fx.sock"))
+	var first simModulesStart
+	b.decode(b.modules.line("modules"), &first)
+	b.units = first.Modules
+	server := start(t, "stdout", "sim", "smdp", "--listen", "127.0.0.1:0", "--count", "6", "--json")
+	var offer struct {
+		CA, Address string
+		Profiles    []struct {
+			ICCID string `json:"iccid"`
+			Code  string `json:"activation_code"`
+		}
+	}
+	b.decode(server.line("profiles"), &offer)
+	codes := "batch,activation_code,iccid,operator,cap\n"
+	for _, p := range offer.Profiles {
+		codes += fmt.Sprintf("b1,%s,%s,op,3\n", p.Code, p.ICCID)
+	}
+	pairs := "serial,imei,eid\n"
+	for _, u := range b.units {
+		pairs += fmt.Sprintf("U%d,%s,%s\n", u.Slot, u.IMEI, u.EID)
+	}
+	b.write("codes.csv", codes)
+	b.write("units.csv", pairs)
+	b.write("token", "a-token-of-the-bench-0123456789\n")
+	repo, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := "station: {name: bench, data: store}\nslots:\n"
+	for _, u := range b.units {
+		file += fmt.Sprintf("  - {id: %d, port: {path: mods/slot%d}, fixture: {unix: fx.sock}}\n", u.Slot, u.Slot)
+	}
+	file += fmt.Sprintf("recipe: %s/configs/recipes/consumer.yaml\npolicy: %s/configs/policies/default.yaml\nunits: units.csv\n"+
+		"audit: {key: audit.key}\nvault: {key: vault.key}\napi: {socket: st.sock}\n"+
+		"smdp: {hosts: [%q], ci: [%s], test_ci: true}\n", repo, repo, offer.Address, offer.CA)
+	b.write("station.yaml", file+strings.Join(append(more, ""), "\n"))
+	return b
+}
+
+func (b *virtualBench) write(name, text string) {
+	b.t.Helper()
+	if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *virtualBench) decode(text string, v any) {
+	b.t.Helper()
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		b.t.Fatalf("%v: %s", err, text)
+	}
+}
+
+func (b *virtualBench) file() string { return filepath.Join(b.dir, "station.yaml") }
+
+// linefit runs a subcommand to its end.
+func (b *virtualBench) linefit(code int, out any, args ...string) (stdout, stderr string) {
+	b.t.Helper()
+	var o, e bytes.Buffer
+	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Minute)
+	defer cancel()
+	if got := run(ctx, args, strings.NewReader(""), &o, &e); got != code {
+		b.t.Fatalf("%v: exit %d, want %d\n%s%s", args, got, code, o.String(), e.String())
+	}
+	if out != nil {
+		b.decode(o.String(), out)
+	}
+	return o.String(), e.String()
+}
+
+func (b *virtualBench) serve() *background {
+	b.t.Helper()
+	s := start(b.t, "stderr", "serve", "--config", b.file())
+	s.line("station is up")
+	return s
+}
+
+// outcome is what run --json prints: a result, or why there is none.
+type outcome struct {
+	runResult
+	Failure failure
+}
+
+// one runs a unit through the station, or by itself where none runs.
+func (b *virtualBench) one(code int, unit string, slot int) (r outcome) {
+	b.t.Helper()
+	stdout, _ := b.linefit(code, nil, "run", "--config", b.file(), "--unit", unit, "--slot", fmt.Sprint(slot), "--json")
+	b.decode(stdout, &r.runResult)
+	b.decode(stdout, &r.Failure)
+	return r
+}
+
+func (b *virtualBench) control(format string, args ...any) {
+	b.t.Helper()
+	if _, err := fmt.Fprintf(b.modules.in, format+"\n", args...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// A station over virtual parts that are programs of their own, as a person
+// tries it first: doctor, serve, stock, one unit after another, a board and a
+// label that were swapped, a unit scanned twice, a second station on the same
+// store, an orderly end, and a unit without the daemon.
+func TestStationOverVirtualParts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs units in real time")
+	}
+	b := newVirtualBench(t, "mes: none")
+	var found struct {
+		OK     bool
+		Checks []check
+	}
+	b.linefit(0, &found, "doctor", "--config", b.file(), "--json")
+	if !found.OK {
+		t.Errorf("doctor: %+v", found.Checks)
+	}
+	daemon := b.serve()
+	b.linefit(4, &failure{}, "profiles", "import", filepath.Join(b.dir, "codes.csv"), "--config", b.file(), "--by", "op", "--json")
+	b.linefit(0, nil, "profiles", "import", filepath.Join(b.dir, "codes.csv"), "--config", b.file(), "--by", "lead", "--role", "lead")
+
+	if r := b.one(0, "U1", 1); r.Verdict != "pass" || r.Disposition != "release" {
+		t.Errorf("U1: %+v", r)
+	}
+	if r := b.one(1, "U1", 2); r.Failure.Code != 1 || r.Failure.Reason == nil || r.Failure.Reason.Code != "unit.duplicate" {
+		t.Errorf("the same unit in two slots: %+v", r)
+	}
+	b.control("out 1")
+	b.control("in 1")
+	b.linefit(0, nil, "rework", "list", "--config", b.file())
+	if r := b.one(1, "U1", 2); r.Failure.Reason == nil || r.Failure.Reason.Code != "unit.duplicate" {
+		t.Errorf("a unit that is done: %+v", r)
+	}
+	if r := b.one(1, "U9", 2); r.Failure.Reason == nil || r.Failure.Reason.Code != "unit.unlisted" {
+		t.Errorf("a unit that is not expected: %+v", r)
+	}
+	if r := b.one(1, "U4", 3); r.Verdict != "inconclusive" || r.Disposition != "hold" || r.Reason == nil || r.Reason.Code != "identity.mismatch" {
+		t.Errorf("board and label swapped: %+v", r)
+	}
+	if _, stderr := b.linefit(3, nil, "serve", "--config", b.file()); !strings.Contains(stderr, "in use by") {
+		t.Errorf("a second station on the same store: %s", stderr)
+	}
+	if code := daemon.end(); code != 0 {
+		t.Errorf("serve ended with %d: %s", code, daemon.err.String())
+	}
+
+	// Without the daemon run holds the store itself, and the station remembers.
+	if r := b.one(0, "U2", 2); r.Verdict != "pass" {
+		t.Errorf("U2 without the daemon: %+v", r)
+	}
+	b.linefit(0, nil, "audit", "verify", "--store", filepath.Join(b.dir, "store"))
+	stdout, _ := b.linefit(0, nil, "why", "U4", "--store", filepath.Join(b.dir, "store"))
+	if !strings.Contains(stdout, "hold") {
+		t.Errorf("why: %s", stdout)
+	}
+}
+
+// The daemon on TCP: only with its token, and the slots' fixtures make
+// themselves safe when their controller has gone.
+func TestStationLosesItsFixtures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs units in real time")
+	}
+	port := freePort(t)
+	b := newVirtualBench(t, "mes: none")
+	text, err := os.ReadFile(b.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write("station.yaml", strings.Replace(string(text), "socket: st.sock", "socket: st.sock, token_file: token, listen: \"127.0.0.1:"+port+"\"", 1))
+	b.serve()
+	ask := func(method, path, token string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:"+port+path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	if code, _ := ask("POST", "/v1/station/halt", ""); code != http.StatusUnauthorized {
+		t.Errorf("without a token: %d", code)
+	}
+	b.modules.end()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port+"/v1/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	events := bufio.NewScanner(stream.Body)
+	events.Buffer(nil, 1<<20)
+	for events.Scan() && strings.Count(events.Text(), `"state":"fault"`) < 4 { // the station sees it by itself
+	}
+	if err := events.Err(); err != nil {
+		t.Errorf("the slots are not in fault: %v", err)
+	}
+	if code, body := ask("POST", "/v1/slots/1/start", "a-token-of-the-bench-0123456789"); code == http.StatusOK {
+		t.Errorf("a slot without a fixture took a unit: %s", body)
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := simFixtureListener(t.Context(), "tcp:127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := strings.Cut(l.Addr().String(), ":")
+	return port
+}
