@@ -191,3 +191,37 @@ func TestProactive(t *testing.T) {
 		h.want("AT+QCCID", "+QCCID: 8988211000000123458F", "OK")
 	})
 }
+
+// A module that holds commands while a REFRESH resets the card answers them when
+// it is back, and takes the close of a session that went with the reset; one that
+// does not says SIM busy.
+func TestHoldDuringRefresh(t *testing.T) {
+	for _, name := range []string{"quectel-eg25", "demo-eg25", "telit-le910"} {
+		t.Run(name, func(t *testing.T) {
+			p := persona(t, name)
+			inBubble(t, modemsim.Options{Persona: p, Card: newFakeCard()}, func(t *testing.T, h *host) {
+				h.online(p)
+				h.want("AT+CMEE=1", "OK")
+				handle := h.open()
+				h.send(fmt.Sprintf(`AT+CGLA=%s,12,"81E291000102"`+"\r", handle))
+				h.after(p.AT.Delay["+CGLA"] + p.SIM.Refresh.Delay + p.AT.Delay["default"] + p.AT.Gap)
+				h.send("AT+CCHC=" + handle + "\r")
+				early := plain(h.after(p.SIM.Refresh.Down/2), "")
+				late := plain(h.after(p.SIM.Refresh.Down+time.Second), "")
+				if !p.SIM.Refresh.Hold {
+					if early != "+CME ERROR: 14" {
+						t.Errorf("%q, then %q", early, late)
+					}
+					return
+				}
+				if early != "" || !strings.HasSuffix(late, "OK") {
+					t.Errorf("%q, then %q", early, late)
+				}
+				h.want("AT+CCHC="+handle, "+CME ERROR: 21")
+				if h.open() == "" {
+					t.Error("no session behind the reset")
+				}
+			})
+		})
+	}
+}

@@ -35,6 +35,17 @@ func (m *Module) apduCommand(c command, f Fault, at time.Time) (reply, bool) {
 	return reply{}, false
 }
 
+// holdStep is how often a module looks whether the card is back.
+const holdStep = 10 * time.Millisecond
+
+// awaitsCard reports whether a command has to wait for a card that a REFRESH resets.
+func (m *Module) awaitsCard(c command) bool {
+	if !m.persona.SIM.Refresh.Hold || !m.sim.refreshing || m.sim.phase != simReading {
+		return false
+	}
+	return slices.Contains([]string{"+CCHO", "+CGLA", "+CCHC", "+CSIM"}, c.name) && c.form == formSet
+}
+
 // guard is what these commands have in common.
 func (m *Module) guard(c command, supported bool, run func() reply) reply {
 	switch {
@@ -85,6 +96,7 @@ func (m *Module) ccho(c command) reply {
 	m.sim.opened++
 	s := session{m.handle(channel), channel}
 	m.sim.sessions = append(m.sim.sessions, s)
+	m.sim.gone = slices.DeleteFunc(m.sim.gone, func(handle string) bool { return strings.EqualFold(handle, s.handle) })
 	text := map[string]string{"bare": s.handle, "quoted": `+CCHO: "` + s.handle + `"`}[ch.Open]
 	if text == "" {
 		text = "+CCHO: " + s.handle
@@ -146,6 +158,11 @@ func (m *Module) cchc(c command, f Fault) reply {
 	}
 	i := m.find(ps[0].text)
 	if i < 0 {
+		left := len(m.sim.gone)
+		m.sim.gone = slices.DeleteFunc(m.sim.gone, func(handle string) bool { return strings.EqualFold(handle, ps[0].text) })
+		if len(m.sim.gone) < left {
+			return reply{}
+		}
 		return refused(cme(cmeIndex))
 	}
 	if f.Kind == FaultLeak {

@@ -32,6 +32,15 @@
 // clock but the time package: in a testing/synctest bubble a Module made there
 // and served on an in-memory pipe runs a day in no time.
 //
+// # Clients that know no +CME ERROR
+//
+// Some programs take only OK and ERROR for the end of an answer: after +CME
+// ERROR they wait for ever. Modules do answer so: SIM busy (14) while a REFRESH
+// resets the card, when AT+CMEE=1 holds, as it does by default on many and on
+// all others once somebody has sent it. A persona that is kind to them lets
+// commands wait for the card (sim.refresh.hold); generic-3gpp, telit-le910 and
+// nrf91 with the demo personas on them are not.
+//
 // # Limits
 //
 // A command line has at most Persona.AT.MaxLine characters; a longer one is an

@@ -99,6 +99,10 @@ func (m *Module) run(j *job, c command, f Fault, at time.Time) {
 	if j.over || m.job != j {
 		return
 	}
+	if m.awaitsCard(c) {
+		m.line.at(at.Add(holdStep), func(at time.Time) { m.run(j, c, f, at) })
+		return
+	}
 	r := m.execute(c, f, at)
 	if m.job != j { // the command took the module down at once
 		return

@@ -110,6 +110,9 @@ type Refresh struct {
 	URCs   []string      `yaml:"urcs"`
 	Need   string        `yaml:"need"`  // the lines appear only while this setting is not "0"; "" for always
 	Reset  bool          `yaml:"reset"` // the whole module restarts
+	// Hold: APDU commands wait until the card is back, in place of the result
+	// sim.busy, and a session that went with the reset can be closed.
+	Hold bool `yaml:"hold"`
 }
 
 // APDU is the transport of APDUs.

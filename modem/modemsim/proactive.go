@@ -87,7 +87,13 @@ func (m *Module) refresh(qualifier byte, at time.Time) bool {
 func (m *Module) resetCard(at, asked time.Time) {
 	r := m.persona.SIM.Refresh
 	m.radioLost(at)
-	m.sim = simState{phase: simReading, since: asked, opened: m.sim.opened}
+	next := simState{phase: simReading, since: asked, opened: m.sim.opened, refreshing: true}
+	if r.Hold {
+		for _, s := range m.sim.sessions {
+			next.gone = append(next.gone, s.handle)
+		}
+	}
+	m.sim = next
 	m.line.at(at.Add(r.Down), func(at time.Time) {
 		m.startSIM(at, false)
 		m.refreshURCs(at)

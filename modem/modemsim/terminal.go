@@ -19,6 +19,9 @@ type simState struct {
 	sessions  []session
 	opened    int
 	pending   bool // a proactive command waits to be fetched
+
+	refreshing bool     // the reading follows a REFRESH
+	gone       []string // handles of the sessions that the REFRESH ended
 }
 
 type simPhase byte
@@ -128,7 +131,7 @@ func (m *Module) startSIM(at time.Time, cold bool) {
 	if since.IsZero() {
 		since = at
 	}
-	m.sim = simState{phase: simReading, opened: m.sim.opened}
+	m.sim = simState{phase: simReading, opened: m.sim.opened, refreshing: m.sim.refreshing, gone: m.sim.gone}
 	if len(m.opt.Card.Reset()) == 0 {
 		m.sim.phase = simAbsent
 		return
@@ -140,7 +143,7 @@ func (m *Module) startSIM(at time.Time, cold bool) {
 	iccid, imsi, took := m.readCard()
 	busy += took
 	m.line.at(at.Add(busy), func(at time.Time) {
-		m.sim.phase, m.sim.iccid, m.sim.imsi = simReady, iccid, imsi
+		m.sim.phase, m.sim.iccid, m.sim.imsi, m.sim.refreshing = simReady, iccid, imsi, false
 		m.charge(since, at)
 		m.serveProactive(at)
 		m.radioTry(at)
