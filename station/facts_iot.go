@@ -38,6 +38,14 @@ type PairedUnit struct {
 	Reel      string      `json:"reel,omitempty"`
 }
 
+// PairingJudgement is what the pairing lists and the log say of a unit.
+type PairingJudgement struct {
+	Any    bool        // there is a list
+	Listed *PairedUnit // the line of its module; nil: it is on none
+	Wrong  *Reason     // what it says is not what the list says
+	Reused *Reason     // another unit has had its module or eUICC
+}
+
 // PairingImported are lines of a pairing list, at most 100. They count from
 // PairingListed on.
 type PairingImported struct {

@@ -25,6 +25,7 @@ type cli struct {
 	UI       uiCmd       `cmd:"" name:"ui" help:"The operator's screen, on the running station."`
 	RunOne   runCmd      `cmd:"" name:"run" help:"One unit, for engineering."`
 	Profiles profilesCmd `cmd:"" help:"The stock of profiles: activation codes and who has them."`
+	Units    unitsCmd    `cmd:"" help:"The module maker's pairing lists: which module has which eUICC."`
 	Rework   reworkCmd   `cmd:"" help:"Units that did not pass: tickets, repairs, what becomes of them."`
 	Audit    auditCmd    `cmd:"" help:"The audit log: verify, read, export, prove."`
 	Station  stationCmd  `cmd:"" help:"The whole station: backup, restore, replacement."`

@@ -15,6 +15,7 @@ import (
 	"linefit/internal/strictyaml"
 	"linefit/rework"
 	"linefit/station"
+	"linefit/station/pairing"
 	"linefit/station/plant"
 	"linefit/station/stock"
 	"linefit/ui/client"
@@ -164,7 +165,8 @@ func personError(err error) error {
 		return exit(refusalCode(refusal.Reason.Code), err)
 	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrBatch), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
 		return exit(exitUsage, err)
-	case errors.Is(err, rework.ErrNoTicket), errors.Is(err, rework.ErrNoUnit), errors.Is(err, rework.ErrManyUnits), errors.Is(err, stock.ErrNoProfile):
+	case errors.Is(err, rework.ErrNoTicket), errors.Is(err, rework.ErrNoUnit), errors.Is(err, rework.ErrManyUnits), errors.Is(err, stock.ErrNoProfile),
+		errors.Is(err, pairing.ErrNoUnit), errors.Is(err, pairing.ErrUnused):
 		return exit(exitMissing, err)
 	case errors.As(err, &remote):
 		return exit(map[client.Kind]int{

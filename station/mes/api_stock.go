@@ -22,7 +22,7 @@ const maxList = 80 << 20
 // bodyLimit bounds a request's body by what it may carry.
 func bodyLimit(path string) int64 {
 	switch path {
-	case "/v1/stock/import", "/v1/stock/reconcile", "/v1/stock/needed":
+	case "/v1/pairing/import", "/v1/stock/import", "/v1/stock/reconcile", "/v1/stock/needed":
 		return maxList
 	}
 	return maxBody

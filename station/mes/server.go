@@ -15,6 +15,7 @@ import (
 	"linefit/audit"
 	"linefit/rework"
 	"linefit/station"
+	"linefit/station/pairing"
 	"linefit/station/stock"
 	"linefit/station/text"
 )
@@ -40,8 +41,9 @@ type ServerOptions struct {
 	Station Station
 	Log     Log
 	Outbox  *Outbox
-	Desk    Desk        // nil: tickets are read only
-	Stock   *stock.Room // nil: not served
+	Desk    Desk          // nil: tickets are read only
+	Stock   *stock.Room   // nil: not served
+	Pairing *pairing.Book // nil: not served
 	// LoadingReport makes the loading report of in-factory provisioning, of one
 	// batch or of all (""); nil: not served.
 	LoadingReport func(batch string) ([]byte, error)
@@ -137,6 +139,7 @@ func (s *Server) routes() {
 	s.unitRoutes(api)
 	s.reworkRoutes(api)
 	s.stockRoutes(api)
+	s.pairingRoutes(api)
 	s.auditRoutes(api)
 	s.evidenceRoutes(api)
 	s.outboxRoutes(api)

@@ -20,6 +20,7 @@ import (
 	"linefit/station/fixture"
 	"linefit/station/mes"
 	"linefit/station/notify"
+	"linefit/station/pairing"
 	"linefit/station/report"
 	"linefit/station/steps"
 	"linefit/station/stock"
@@ -45,7 +46,7 @@ type Plan struct {
 	Low      int                 // profiles of a kind below which the station warns; 0: never
 	Recipe   *station.Recipe
 	Policy   *rework.Policy
-	Units    admission.Units // the pairing list
+	Units    admission.Units // the list of expected units
 	Slots    map[int]Slot
 	Faults   map[int]*station.Reason // slots that did not come up
 	Quirks   *modem.Table
@@ -97,7 +98,7 @@ func SerialPort(path string, baud int) steps.Opener {
 // Projections are derived from the log, in this order.
 func Projections() []audit.Projection {
 	return []audit.Projection{
-		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{}, admission.LotProjection{},
+		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{}, admission.LotProjection{}, pairing.Projection{},
 		audit.Names{}, report.RunIndex(),
 	}
 }

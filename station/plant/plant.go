@@ -19,6 +19,7 @@ import (
 	"linefit/station/fixture"
 	"linefit/station/mes"
 	"linefit/station/notify"
+	"linefit/station/pairing"
 	"linefit/station/recipe"
 	"linefit/station/steps"
 	"linefit/station/stock"
@@ -36,6 +37,7 @@ type Plant struct {
 	Engine  *engine.Engine
 	Outbox  *mes.Outbox
 	Notify  *notify.Outbox
+	Pairing *pairing.Book
 }
 
 // UncleanError says that the log did not open clean. Nothing was started.
@@ -95,6 +97,7 @@ func New(ctx context.Context, p Plan, log Log) (*Plant, error) {
 	}
 	pl := &Plant{Plan: p, Log: log, Journal: Journal{log}}
 	pl.Ledger = stock.NewLedger(log.View, vault, func(ctx context.Context) error { _, err := log.Gate(ctx); return err })
+	pl.Pairing = pairing.NewBook(log.View, pl.Journal)
 	pl.Desk = rework.NewDesk(log.View, pl.Journal)
 	if err := pl.connect(vault); err != nil {
 		return nil, err
@@ -141,7 +144,7 @@ func (pl *Plant) install(archive *recipe.Archive) error {
 	}
 	bench, err := steps.New(steps.Options{
 		Ports: ports, Fixtures: fixtures, Quirks: p.Quirks, Stock: pl.Ledger, Items: pl.Ledger,
-		Server: steps.Servers{Client: p.RSP, Address: p.SMDP}, Outbox: pl.Notify, Trust: p.Trust,
+		Server: steps.Servers{Client: p.RSP, Address: p.SMDP}, Outbox: pl.Notify, Trust: p.Trust, Pairing: pl.Pairing,
 	})
 	if err != nil {
 		return err

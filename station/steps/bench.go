@@ -36,15 +36,7 @@ type Opener func(ctx context.Context) (io.ReadWriteCloser, error)
 // the log knows of who has had which; see [bind].
 type Pairing interface {
 	// Judge says what speaks against a unit that has said who it is.
-	Judge(unit station.Serial, id station.UnitIdentified) (Judgement, error)
-}
-
-// Judgement is what the pairing list and the log say of a unit.
-type Judgement struct {
-	Any    bool                // there is a list
-	Listed *station.PairedUnit // the line of its module; nil: it is on none
-	Wrong  *station.Reason     // what it says is not what the list says
-	Reused *station.Reason     // another unit has had its module or eUICC
+	Judge(unit station.Serial, id station.UnitIdentified) (station.PairingJudgement, error)
 }
 
 // Trust says which certificate issuers count here.
