@@ -27,16 +27,16 @@ func TestReadFindsEveryMistake(t *testing.T) {
 		{"empty", "", "list.csv:1:1: the file has no line"},
 		{"no head", "490154203237518,89049032123451234512345678901235\n",
 			`list.csv:1:1: column "490154203237518" is not known; known are module_serial, imei, eid, firmware, bootstrap_iccid, reel
-list.csv:1:2: column "89049032123451234512345678901235" is not known; known are module_serial, imei, eid, firmware, bootstrap_iccid, reel
+list.csv:1:1: column eid is missing
 list.csv:1:1: column imei is missing
-list.csv:1:1: column eid is missing`},
+list.csv:1:2: column "89049032123451234512345678901235" is not known; known are module_serial, imei, eid, firmware, bootstrap_iccid, reel`},
 		{"spreadsheet", "imei;eid\n490154203237518;8,9E+31\n", `list.csv:2:2: eid: EID "8,9E+31"`},
 		{"check digits", "imei,eid\n490154203237519,89049032123451234512345678901234\n", "list.csv:2:1: imei: IMEI"},
 		{"both fields", "imei,eid\n490154203237519,89049032123451234512345678901234\n", "list.csv:2:2: eid: EID"},
 		{"missing field", "imei,eid\n490154203237518,\n", "list.csv:2:2: eid: is empty"},
 		{"short line", "imei,eid,reel\n490154203237518,89049032123451234512345678901235\n", "list.csv:2:1: 2 fields, the head has 3 columns"},
 		{"twice", fmt.Sprintf("module,imei,eid\nM1,%s,%s\nM1,%s,%s\n", imei1, eid1, imei1, eid1),
-			"list.csv:3:1: IMEI 490154203237518 stands in line 2 already\nlist.csv:3:1: EID 89049032123451234512345678901235 stands in line 2 already\nlist.csv:3:1: module M1 stands in line 2 already"},
+			"list.csv:3:1: module M1 stands in line 2 already\nlist.csv:3:2: IMEI 490154203237518 stands in line 2 already\nlist.csv:3:3: EID 89049032123451234512345678901235 stands in line 2 already"},
 		{"not UTF-8", "imei,eid\n\xff\n", "list.csv:1:1: the file is not UTF-8"},
 		{"quotes", "imei,eid\n\"4,x\n", "list.csv:"},
 		{"control", fmt.Sprintf("imei,eid,reel\n%s,%s,a\x07b\n", imei1, eid1), "list.csv:2:3: reel: character U+0007 cannot be shown"},

@@ -223,24 +223,24 @@ func plain(text string) (string, error) {
 
 // unique: no module and no eUICC stands on a list twice.
 func (r *reader) unique(l Line) {
-	note := func(what string, first int, twice bool) {
+	note := func(column, what string, first int, twice bool) {
 		if twice {
-			r.problem(l.Line, 1, "%s stands in line %d already", what, first)
+			r.problem(l.Line, 1+slices.Index(r.columns, column), "%s stands in line %d already", what, first)
 		}
 	}
 	if l.IMEI != "" {
 		first, twice := r.imeis[l.IMEI]
-		note("IMEI "+string(l.IMEI), first, twice)
+		note("imei", "IMEI "+string(l.IMEI), first, twice)
 		r.imeis[l.IMEI] = l.Line
 	}
 	if l.EID != "" {
 		first, twice := r.eids[l.EID]
-		note("EID "+string(l.EID), first, twice)
+		note("eid", "EID "+string(l.EID), first, twice)
 		r.eids[l.EID] = l.Line
 	}
 	if l.Module != "" {
 		first, twice := r.modules[l.Module]
-		note("module "+l.Module, first, twice)
+		note("module_serial", "module "+l.Module, first, twice)
 		r.modules[l.Module] = l.Line
 	}
 }
