@@ -54,6 +54,15 @@ type ScanRefused struct {
 	Reason Reason `json:"reason"`
 }
 
+// StationHalted is an emergency stop: every supply is off, and nothing starts
+// until a person says so, also after a restart.
+type StationHalted struct{}
+
+// StationResumed ends an emergency stop, by a person's decision.
+type StationResumed struct {
+	Why string `json:"why,omitempty"`
+}
+
 // LotHalted stops admission because the same failure came up on several units.
 type LotHalted struct {
 	Cause Code     `json:"cause"`
@@ -91,6 +100,8 @@ type OutboxReplayed struct {
 // Fact types.
 func (StationOpened) FactType() string   { return "station.opened/1" }
 func (StationClosed) FactType() string   { return "station.closed/1" }
+func (StationHalted) FactType() string   { return "station.halted/1" }
+func (StationResumed) FactType() string  { return "station.resumed/1" }
 func (OperatorOn) FactType() string      { return "operator.on/1" }
 func (OperatorOff) FactType() string     { return "operator.off/1" }
 func (SlotFaulted) FactType() string     { return "slot.faulted/1" }

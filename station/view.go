@@ -52,6 +52,8 @@ const (
 	HealthReadOnly Health = "read_only"   // the store did not open clean
 	HealthHalted   Health = "lot_halted"  // the same failure on several units
 	HealthStopping Health = "stopping"
+	// HealthEmergency is an emergency stop: every supply is off.
+	HealthEmergency Health = "emergency_stop"
 )
 
 // View is what a client sees of the station.

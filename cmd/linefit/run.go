@@ -85,7 +85,7 @@ func (c *runCmd) one(a *app, s commander) error {
 	var result runResult
 	err = s.watch(a.ctx, func(v station.View) bool {
 		for _, slot := range v.Slots {
-			if l := slot.Last; slot.ID == c.Slot && l != nil && l.Run == reply.Run {
+			if l := slot.Last; slot.ID == c.Slot && decided(slot, reply.Run) {
 				result = runResult{Run: l.Run, Unit: l.Unit, Slot: slot.ID, Verdict: l.Verdict, Disposition: l.Disposition, Step: l.Step, Reason: l.Reason, Millis: l.Millis}
 				return true
 			}
@@ -96,6 +96,19 @@ func (c *runCmd) one(a *app, s commander) error {
 		return exit(exitMissing, err)
 	}
 	return c.print(a, result)
+}
+
+// decided reports whether a run has its result for good: the lamp shows it, or
+// the unit has left. Before that the MES may still have a word in it.
+func decided(slot station.SlotView, run station.RunID) bool {
+	if slot.Last == nil || slot.Last.Run != run {
+		return false
+	}
+	switch slot.Lamp {
+	case station.LampPass, station.LampFail, station.LampHold:
+		return true
+	}
+	return slot.Run != run || slot.Fault != nil
 }
 
 func (c *runCmd) print(a *app, r runResult) error {

@@ -54,7 +54,7 @@ func (e *Engine) dispatch(ctx context.Context, cmd station.Command) (station.Rep
 	case station.CmdClear:
 		return e.event(ctx, cmd, station.Cleared{Why: cmd.Why})
 	case station.CmdHalt:
-		return e.halt(cmd)
+		return e.halt(ctx, cmd)
 	case station.CmdResume:
 		return e.resume(ctx, cmd)
 	}
@@ -138,6 +138,9 @@ func (e *Engine) claim(unit station.Serial, slot int) error {
 	if e.health != station.HealthOK {
 		return station.Refuse(station.LogStopped, "%s", e.detail)
 	}
+	if e.stopped {
+		return station.Refuse(station.EmergencyStop, "it is in force; scan LF:RESUME when the bench is safe")
+	}
 	if at, ok := e.admitting[unit]; ok {
 		return station.Refuse(station.UnitDuplicate, "unit is being admitted to slot %d", at)
 	}
@@ -175,13 +178,24 @@ func (e *Engine) abort(cmd station.Command) (station.Reply, error) {
 	return station.Reply{Slot: cmd.Slot, Text: "scan.aborted"}, nil
 }
 
-// halt is the emergency stop: every supply off at once, then the runs end.
-func (e *Engine) halt(cmd station.Command) (station.Reply, error) {
+// halt is the emergency stop: every supply off at once, then the runs end, then
+// the log hears of it. It stays in force until someone resumes.
+func (e *Engine) halt(ctx context.Context, cmd station.Command) (station.Reply, error) {
+	e.mu.Lock()
+	again := e.stopped
+	e.stopped = true
+	e.mu.Unlock()
 	var errs []error
 	for _, id := range e.ids {
 		errs = append(errs, e.opt.Fixtures[id].Halt())
 		if r, view, err := e.runner(id); err == nil && (view.State == station.SlotRunning || view.State == station.SlotArmed) {
 			r.abort(station.NewReason(station.EmergencyStop, "by %s", cmd.Operator))
+		}
+	}
+	e.notify()
+	if !again {
+		if err := e.appendAs(ctx, cmd.Operator, station.StationHalted{}); err != nil {
+			errs = append(errs, fmt.Errorf("the supplies are off, and the log has not taken it: %w", err))
 		}
 	}
 	return station.Reply{Text: "scan.halted"}, errors.Join(errs...)
@@ -190,15 +204,24 @@ func (e *Engine) halt(cmd station.Command) (station.Reply, error) {
 // resume lets the fixtures work again after an emergency stop, and a halted lot
 // go on.
 func (e *Engine) resume(ctx context.Context, cmd station.Command) (station.Reply, error) {
+	why := cmd.Why
+	if why == "" {
+		why = "command barcode"
+	}
+	if e.inStop() {
+		if err := e.appendAs(ctx, cmd.Operator, station.StationResumed{Why: why}); err != nil {
+			return station.Reply{}, err
+		}
+	}
+	e.mu.Lock()
+	e.stopped = false
+	e.mu.Unlock()
+	defer e.notify()
 	var errs []error
 	for _, id := range e.ids {
 		errs = append(errs, e.opt.Fixtures[id].Rearm())
 	}
 	if e.opt.Resume != nil {
-		why := cmd.Why
-		if why == "" {
-			why = "command barcode"
-		}
 		facts, err := e.opt.Resume(why)
 		errs = append(errs, err)
 		if len(facts) > 0 {

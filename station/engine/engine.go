@@ -97,6 +97,9 @@ type Options struct {
 	// Resume gives the facts by which a person lets work go on that was halted;
 	// nil where nothing is ever halted but by emergency stop.
 	Resume func(why string) ([]station.Fact, error)
+	// Stopped says whether an emergency stop is in force, from the log; nil
+	// where none is kept. A station that starts in one has its supplies off.
+	Stopped func() (bool, error)
 	// Grace is how long an irreversible step may go on after the engine was
 	// told to stop.
 	Grace time.Duration
@@ -132,6 +135,7 @@ type Engine struct {
 	changed   chan struct{} // closed and replaced at every change
 	admitting map[station.Serial]int
 	opened    bool
+	stopped   bool // by an emergency stop
 }
 
 // New makes an engine. It does nothing until Run.
@@ -186,6 +190,9 @@ func (e *Engine) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := e.remember(); err != nil {
+		return err
+	}
 	g, sctx := errgroup.WithContext(ctx)
 	for _, id := range e.ids {
 		r := newRunner(e, id, e.opt.Fixtures[id], slots[id])
@@ -207,6 +214,28 @@ func (e *Engine) session(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// remember takes an emergency stop from the log, which one may have outlived.
+func (e *Engine) remember() error {
+	if e.opt.Stopped == nil {
+		return nil
+	}
+	stopped, err := e.opt.Stopped()
+	if err != nil {
+		return fmt.Errorf("engine: emergency stop: %w", err)
+	}
+	e.mu.Lock()
+	e.stopped = e.stopped || stopped
+	e.mu.Unlock()
+	return nil
+}
+
+// inStop reports whether an emergency stop is in force.
+func (e *Engine) inStop() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopped
 }
 
 // open writes the first fact of this process.

@@ -14,6 +14,7 @@ import (
 	"linefit/audit"
 	"linefit/audit/store"
 	"linefit/station"
+	"linefit/station/admission"
 	"linefit/station/engine"
 	"linefit/station/fixture"
 )
@@ -168,6 +169,8 @@ type line struct {
 	eng    *engine.Engine
 	store  *store.Store
 	stop   func()
+	// stopBefore: an emergency stop is in force when the engine starts.
+	stopBefore bool
 }
 
 func newLine(t *testing.T, slots int) *line {
@@ -200,7 +203,7 @@ func testRecipe() *station.Recipe {
 // start opens the store and runs the engine until stop.
 func (l *line) start() {
 	l.t.Helper()
-	s, err := store.Open(l.t.Context(), store.Options{Dir: l.dir, Key: l.key, Projections: []audit.Projection{engine.OpenRuns{}}})
+	s, err := store.Open(l.t.Context(), store.Options{Dir: l.dir, Key: l.key, Projections: []audit.Projection{engine.OpenRuns{}, admission.StopProjection{}}})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -218,6 +221,10 @@ func (l *line) start() {
 		},
 		Opened: station.StationOpened{Station: "test", Slots: len(l.jigs), MES: "none"},
 		Assign: engine.AssignPresence, AssignWithin: 10 * time.Second,
+		Stopped: func() (bool, error) {
+			stopped, err := (&admission.Office{Views: s.View}).Stopped()
+			return stopped || l.stopBefore, err
+		},
 	})
 	if err != nil {
 		l.t.Fatal(err)

@@ -115,7 +115,7 @@ func refused(err error) bool {
 
 // begin brings the fixture and the machine to where the log says they are.
 func (r *runner) begin(ctx context.Context) error {
-	if err := r.fx.Rearm(); err != nil {
+	if err := r.ready(); err != nil {
 		return r.fault(ctx, station.NewReason(station.FixtureFault, "%v", err))
 	}
 	if fault := r.e.opt.Faults[r.id]; fault != nil && r.slot.Fault == nil {
@@ -127,6 +127,18 @@ func (r *runner) begin(ctx context.Context) error {
 		return r.do(ctx, station.ShowLamp{Lamp: restingLamp(r.slot.State)})
 	}
 	return r.handle(ctx, station.Resume{})
+}
+
+// ready lets the fixture work, or keeps it safe while an emergency stop is in
+// force: an open run then ends as it would have.
+func (r *runner) ready() error {
+	if !r.e.inStop() {
+		return r.fx.Rearm()
+	}
+	if r.slot.Run != nil && r.slot.State != station.SlotDone {
+		r.abort(station.NewReason(station.EmergencyStop, "in force since before the start"))
+	}
+	return r.fx.Halt()
 }
 
 func restingLamp(s station.SlotState) station.Lamp {

@@ -88,6 +88,9 @@ func (e *Engine) View() station.View {
 		Station: e.opt.Opened.Station, Software: e.opt.Opened.Software, Simulated: e.opt.Opened.Simulated != "",
 		Health: e.health, Detail: e.detail,
 	}
+	if e.stopped && v.Health == station.HealthOK {
+		v.Health, v.Detail = station.HealthEmergency, ""
+	}
 	for _, id := range slices.Sorted(maps.Keys(e.views)) {
 		v.Slots = append(v.Slots, e.views[id])
 	}

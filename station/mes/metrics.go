@@ -79,7 +79,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range []station.SlotState{station.SlotEmpty, station.SlotArmed, station.SlotRunning, station.SlotDone, station.SlotFault, station.SlotDisabled} {
 		gauge(m.slots, states[s], string(s))
 	}
-	for _, h := range []station.Health{station.HealthOK, station.HealthStopped, station.HealthReadOnly, station.HealthHalted, station.HealthStopping} {
+	for _, h := range []station.Health{station.HealthOK, station.HealthStopped, station.HealthReadOnly, station.HealthHalted, station.HealthStopping, station.HealthEmergency} {
 		gauge(m.health, oneIf(v.Health == h), string(h))
 	}
 	counter(m.entries, int(v.Head))

@@ -98,7 +98,8 @@ func SerialPort(path string, baud int) steps.Opener {
 // Projections are derived from the log, in this order.
 func Projections() []audit.Projection {
 	return []audit.Projection{
-		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{}, admission.LotProjection{}, pairing.Projection{},
+		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{}, admission.LotProjection{}, admission.StopProjection{},
+		pairing.Projection{},
 		audit.Names{}, report.RunIndex(),
 	}
 }

@@ -108,6 +108,9 @@ func New(ctx context.Context, p Plan, log Log) (*Plant, error) {
 // connect makes what talks to MES and servers.
 func (pl *Plant) connect(vault *stock.Vault) error {
 	p := pl.Plan
+	if p.MES.Origin == "" && p.Key != nil {
+		p.MES.Origin = p.Key.Name()
+	}
 	client, err := mes.NewClient(p.MES)
 	if err != nil {
 		return err
@@ -154,7 +157,7 @@ func (pl *Plant) install(archive *recipe.Archive) error {
 	pl.Engine, err = engine.New(engine.Options{
 		Log: pl.Log, Bench: bench, Fixtures: fixtures, Admission: pl.Office, Policy: pl.Office,
 		Acceptance: mes.NewAcceptance(mes.AcceptanceOptions{Outbox: pl.Outbox, Within: p.Answer, Late: p.Late, Hold: pl.Office.Hold}),
-		Recipes:    archive.Find, Resume: pl.Office.Resume, Opened: opened, Faults: p.Faults, Grace: p.Grace,
+		Recipes:    archive.Find, Resume: pl.Office.Resume, Stopped: pl.Office.Stopped, Opened: opened, Faults: p.Faults, Grace: p.Grace,
 		Assign: p.Assign, AssignWithin: p.Within, Observer: p.Observer,
 	})
 	return err

@@ -91,7 +91,7 @@ func (c *Crew) Run(ctx context.Context) error {
 // round looks at every slot once. wait is when to look again without a change.
 func (c *Crew) round(ctx context.Context) (wait time.Duration, err error) {
 	view := c.Station.View()
-	if view.Health == station.HealthStopped || view.Health == station.HealthReadOnly {
+	if view.Health == station.HealthStopped || view.Health == station.HealthReadOnly || view.Health == station.HealthEmergency {
 		return c.Again, nil
 	}
 	if view.Health == station.HealthHalted && !c.handsOff.Load() {

@@ -123,7 +123,7 @@ func TestEveryWordOfTheVocabulary(t *testing.T) {
 	add("cell", strs(station.SlotEmpty, station.SlotFault, station.SlotDisabled)...)
 	add("ticket", strs(station.TicketOpen, station.TicketTaken, station.TicketDone, station.TicketInRetest, station.TicketShut)...)
 	add("stock", strs(station.StockAvailable, station.StockReserved, station.StockInstalled, station.StockQuarantined, station.StockSpent)...)
-	healths := strs(station.HealthOK, station.HealthStopped, station.HealthReadOnly, station.HealthHalted, station.HealthStopping)
+	healths := strs(station.HealthOK, station.HealthStopped, station.HealthReadOnly, station.HealthHalted, station.HealthStopping, station.HealthEmergency)
 	add("health", healths...)
 	add("health_advice", healths...)
 	add("state", station.StateInstalled, station.StateAbsent, station.StateUnknown, "enabled", "disabled")
