@@ -147,6 +147,9 @@ func (l *Line) tend(slot int, u sim.UnitState, before int) (refused *station.Rea
 		if errors.As(err, &r) && !l.isDead() && !passing[r.Reason.Code] {
 			return r.Reason, false
 		}
+		if err != nil { // the refusal is a change by itself: time must pass before the next scan
+			changed, logged = nil, nil
+		}
 	case v.State != station.SlotArmed && v.State != station.SlotRunning && v.State != station.SlotDone && look.Unit == "" && ran && l.drained():
 		// The log has the unit's leaving, and whoever asks sees it.
 		if _, err = l.Station.log.Gate(l.t.Context()); err == nil {
