@@ -55,14 +55,18 @@ func ParseBarcode(text string) (Barcode, error) {
 	if len(text) >= 4 && strings.EqualFold(text[:4], "LPA:") { // a secret: it becomes no serial
 		return Barcode{}, Refuse(ScanInvalid, "an activation code; profiles come from the stock")
 	}
-	if strings.HasPrefix(text, BarcodePrefix) {
-		return parseCommand(strings.TrimPrefix(text, BarcodePrefix))
+	if n := len(BarcodePrefix); len(text) >= n && strings.EqualFold(text[:n], BarcodePrefix) {
+		return parseCommand(text[n:])
 	}
 	return parseLabel(text)
 }
 
 func parseCommand(text string) (Barcode, error) {
 	verb, arg, _ := strings.Cut(text, ":")
+	verb = strings.ToUpper(verb) // a scanner may be set to small letters, or Caps Lock be on
+	if verb == VerbLanguage || verb == VerbView {
+		arg = strings.ToLower(arg)
+	}
 	b := Barcode{Verb: verb, Arg: arg}
 	switch {
 	case slotVerbs[verb]:

@@ -21,6 +21,9 @@ func TestParseBarcode(t *testing.T) {
 		{"LF:SLOT:7", station.Barcode{Verb: "SLOT", Arg: "7", Slot: 7}},
 		{"LF:ABORT", station.Barcode{Verb: "ABORT"}},
 		{"LF:HALT", station.Barcode{Verb: "HALT"}},
+		{"lf:halt", station.Barcode{Verb: "HALT"}}, // a scanner's Caps Lock must not stand in the way of an emergency stop
+		{"lf:slot:7", station.Barcode{Verb: "SLOT", Arg: "7", Slot: 7}},
+		{"lf:lang:ZH", station.Barcode{Verb: "LANG", Arg: "zh"}},
 		{"LF:BIN:rework", station.Barcode{Verb: "BIN", Arg: "rework"}},
 	} {
 		if got, err := station.ParseBarcode(c.in); err != nil || got != c.want {

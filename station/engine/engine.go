@@ -261,8 +261,8 @@ func (e *Engine) close(ctx context.Context) {
 }
 
 // replay rebuilds every slot from the log.
-func (e *Engine) replay() (map[int]*station.Slot, error) {
-	slots := make(map[int]*station.Slot, len(e.ids))
+func (e *Engine) replay() (map[int]*replayed, error) {
+	slots := make(map[int]*replayed, len(e.ids))
 	err := e.opt.Log.View(func(v audit.View) error {
 		for _, id := range e.ids {
 			s, err := replaySlot(v, id, e.opt.Recipes)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"linefit/audit"
 	"linefit/station"
@@ -157,8 +158,8 @@ func dropSlot(txn audit.Txn, slot int, keepFaults bool) error {
 }
 
 // replaySlot evolves a slot through the facts that its state follows from.
-func replaySlot(v audit.View, id int, recipes func(string) *station.Recipe) (*station.Slot, error) {
-	s := station.NewSlot(id, recipes)
+func replaySlot(v audit.View, id int, recipes func(string) *station.Recipe) (*replayed, error) {
+	s := &replayed{Slot: station.NewSlot(id, recipes)}
 	p, err := v.Projection(openRunsName)
 	if err != nil {
 		return nil, err
@@ -180,6 +181,25 @@ func replaySlot(v audit.View, id int, recipes func(string) *station.Recipe) (*st
 			return nil, fmt.Errorf("entry %d: %w", f.Seq, err)
 		}
 		s.Evolve(station.Envelope{Run: f.Run, Unit: f.Unit}, fact)
+		if _, begins := fact.(station.RunStarted); begins {
+			s.started = startedAt(v, f.Seq)
+		}
 	}
 	return s, nil
+}
+
+// replayed is a slot as the log has it.
+type replayed struct {
+	*station.Slot
+	started time.Time // of the open run; zero where that is not at hand
+}
+
+// startedAt is the time of an entry. An entry that is in the archive by now has
+// none: how long a run takes is shown, and nothing else follows from it.
+func startedAt(v audit.View, seq uint64) time.Time {
+	entry, err := v.Entry(seq)
+	if err != nil {
+		return time.Time{}
+	}
+	return entry.UTC
 }

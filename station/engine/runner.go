@@ -48,8 +48,11 @@ type stepView struct {
 	running                  bool
 }
 
-func newRunner(e *Engine, id int, fx fixture.Fixture, s *station.Slot) *runner {
-	r := &runner{e: e, id: id, fx: fx, slot: s, actor: station.ActorStation, inbox: make(chan request), lamp: station.LampOff, started: time.Now()}
+func newRunner(e *Engine, id int, fx fixture.Fixture, s *replayed) *runner {
+	r := &runner{e: e, id: id, fx: fx, slot: s.Slot, actor: station.ActorStation, inbox: make(chan request), lamp: station.LampOff, started: time.Now()}
+	if !s.started.IsZero() {
+		r.started = s.started
+	}
 	if s.Run != nil {
 		r.env = station.Envelope{Run: s.Run.ID, Unit: s.Run.Unit}
 	}

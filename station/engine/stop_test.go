@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"linefit/station"
 )
@@ -77,11 +78,13 @@ func TestEmergencyStopOutlivesACrash(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
+		since := l.view(1).StartedAt
 		l.stop() // the run stays open
+		time.Sleep(7 * time.Second)
 		l.start()
 		synctest.Wait()
-		if l.view(1).State != station.SlotRunning {
-			t.Fatalf("%+v", l.view(1))
+		if v := l.view(1); v.State != station.SlotRunning || v.StartedAt != since || v.ElapsedMS < 7000 {
+			t.Fatalf("%+v, began %s", v, since)
 		}
 		l.stop()
 		l.stopBefore = true // the stop is the last thing that the log has heard of

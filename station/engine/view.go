@@ -44,7 +44,7 @@ func (r *runner) viewRun(v *station.SlotView, run *station.Run) {
 		v.Progress = min(100, (run.At*100+step.progress)/v.Steps)
 	}
 	if run.Verdict != nil {
-		v.Verdict, v.Reason, v.Progress = run.Verdict.Verdict, run.Verdict.Reason, 100
+		v.Verdict, v.Reason, v.Progress, v.ElapsedMS = run.Verdict.Verdict, run.Verdict.Reason, 100, run.Millis
 	}
 	if run.Disposition != nil {
 		v.Disposal = run.Disposition.Disposition
