@@ -5,18 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"linefit/audit"
 	"linefit/audit/store"
+	"linefit/station/mes"
 	reports "linefit/station/report"
 	"linefit/station/text"
 )
 
 type auditFindCmd struct {
-	storeFlags
+	Store     string `type:"path" placeholder:"DIR" help:"The store's folder: the answer is made from the evidence."`
+	Address   string `placeholder:"ADDR" help:"A running station, unix:/path or http://host:port: the answer is made from its index."`
+	Config    string `type:"path" placeholder:"FILE" help:"The station file; its socket is the address."`
+	TokenFile string `type:"path" placeholder:"FILE" help:"Bearer token for an address over TCP."`
+	JSON      bool   `name:"json" help:"Print one JSON document."`
 	keyFlag
 	windowFlags
 	Slot        []int             `placeholder:"N" help:"Runs in these slots."`
@@ -51,7 +57,7 @@ type findSource struct {
 	First uint64 `json:"first"` // seq of the first entry; above 1, older shards are elsewhere
 }
 
-// Run answers a containment question, from the evidence and in one pass.
+// Run answers a containment question.
 func (c *auditFindCmd) Run(a *app) error {
 	q := reports.Query{
 		Slots: c.Slot, Since: c.Since.Time, Until: c.Until.Time, Recipe: c.Recipe, Digest: strings.ToLower(c.Digest), WorkOrder: c.WorkOrder, SKU: c.SKU,
@@ -61,11 +67,74 @@ func (c *auditFindCmd) Run(a *app) error {
 	if err := q.Check(); err != nil {
 		return exit(exitUsage, err)
 	}
+	from := where{Address: c.Address, Config: c.Config, TokenFile: c.TokenFile, Store: c.Store}
+	if err := from.check(); err != nil {
+		return err
+	}
+	if c.Store == "" {
+		return c.ask(a, from)
+	}
+	return c.scan(a, q, storeFlags{Store: c.Store, JSON: c.JSON})
+}
+
+// ask lets a running station answer from its index.
+func (c *auditFindCmd) ask(a *app, from where) error {
+	remote, err := from.client()
+	if err != nil {
+		return err
+	}
+	defer remote.Close()
+	var b mes.FindBody
+	if err := remote.Get(a.ctx, "/v1/audit/find?"+c.values().Encode(), &b); err != nil {
+		return personError(err)
+	}
+	d := findDocument{Query: b.Query, Log: findSource{First: b.First, Exported: store.Exported{Last: b.Last}}, Found: b.Found}
+	if c.JSON {
+		return a.json(d)
+	}
+	w := bufio.NewWriter(a.stdout)
+	return errors.Join(d.print(w), w.Flush())
+}
+
+// values are the question as the API takes it.
+func (c *auditFindCmd) values() url.Values {
+	v := url.Values{}
+	for name, text := range map[string]string{
+		"recipe": c.Recipe, "digest": c.Digest, "work_order": c.WorkOrder, "sku": c.SKU, "software": c.Software, "maker": c.Maker, "model": c.Model,
+		"firmware": c.Firmware, "route": c.Route, "smdp": c.SMDP, "batch": c.Batch, "verdict": c.Verdict, "reason": c.Reason,
+	} {
+		if text != "" {
+			v.Set(name, text)
+		}
+	}
+	if len(c.Slot) > 0 {
+		v.Set("slot", strings.Trim(strings.ReplaceAll(fmt.Sprint(c.Slot), " ", ","), "[]"))
+	}
+	var platform []string
+	for name, text := range c.Platform {
+		platform = append(platform, name+"="+text)
+	}
+	if len(platform) > 0 {
+		v.Set("platform", strings.Join(platform, ","))
+	}
+	for name, at := range map[string]moment{"since": c.Since, "until": c.Until} {
+		if !at.IsZero() {
+			v.Set(name, at.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if c.SinceGolden {
+		v.Set("since_golden", "true")
+	}
+	return v
+}
+
+// scan answers from the evidence, in one pass.
+func (c *auditFindCmd) scan(a *app, q reports.Query, flags storeFlags) error {
 	vkey, err := c.vkey()
 	if err != nil {
 		return err
 	}
-	l, err := c.open(vkey)
+	l, err := flags.open(vkey)
 	if err != nil {
 		return err
 	}
@@ -78,7 +147,7 @@ func (c *auditFindCmd) Run(a *app) error {
 		return nil
 	})
 	if err != nil {
-		return c.refuse(a, err)
+		return flags.refuse(a, err)
 	}
 	d := findDocument{Query: q, Log: findSource{out, first}, Found: finder.Result()}
 	if c.JSON {
@@ -109,7 +178,11 @@ func (d findDocument) print(w io.Writer) error {
 	if n := len(d.Undetermined); n > 0 {
 		fmt.Fprintf(w, "; of %d marked ? the log does not know all that was asked: count them in until someone has looked", n)
 	}
-	fmt.Fprintf(w, "\nfrom entries %d to %d of %s, verified\n", d.Log.First, d.Log.Last, text.Printable(d.Log.Origin))
+	if d.Log.Origin != "" {
+		fmt.Fprintf(w, "\nfrom entries %d to %d of %s, verified\n", d.Log.First, d.Log.Last, text.Printable(d.Log.Origin))
+	} else {
+		fmt.Fprintf(w, "\nfrom the station's index of entries %d to %d; --store answers the same from the evidence\n", d.Log.First, d.Log.Last)
+	}
 	for slot, g := range d.Golden {
 		fmt.Fprintf(w, "slot %s: golden sample %s passed at %s UTC, entry %d\n", slot, text.Printable(string(g.Unit)), g.At.Format(time.DateTime), g.Seq)
 	}

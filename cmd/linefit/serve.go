@@ -87,13 +87,20 @@ func startError(err error) error {
 // api opens the API's listeners and returns what serves them.
 func serveAPI(ctx context.Context, pl *plant.Plant, cfg *config.Config) (func(context.Context) error, error) {
 	opt := serverOptions(pl)
-	opt.ReadToken = cfg.API.Expose
-	if cfg.API.TokenFile != "" {
-		b, err := os.ReadFile(cfg.API.TokenFile)
+	opt.ReadToken = cfg.API.Expose || cfg.API.ReadTokenFile != ""
+	for _, t := range []struct {
+		file string
+		as   mes.Token
+	}{{cfg.API.TokenFile, mes.Token{Name: string(station.ActorMES)}}, {cfg.API.ReadTokenFile, mes.Token{Name: "qa", ReadOnly: true}}} {
+		if t.file == "" {
+			continue
+		}
+		b, err := os.ReadFile(t.file)
 		if err != nil {
 			return nil, exit(exitMissing, err)
 		}
-		opt.Tokens = []mes.Token{{Name: string(station.ActorMES), Secret: stock.NewSecret([]byte(strings.TrimSpace(string(b))))}}
+		t.as.Secret = stock.NewSecret([]byte(strings.TrimSpace(string(b))))
+		opt.Tokens = append(opt.Tokens, t.as)
 	}
 	server, err := mes.NewServer(opt)
 	if err != nil {

@@ -109,7 +109,15 @@ func fromConfig(ctx context.Context, c *config.Config, logger zerolog.Logger) (p
 		return p, exit(exitMissing, err)
 	}
 	p.ShardKey = shardKeys(c.Audit.Key)
+	if c.MES != nil {
+		p.AnchorWithin = c.MES.RouteTimeout.D()
+	}
 	keepAnchors(&p.Plan, anchorFile(c.Station.Data))
+	kept, err := anchorsIn(c.Audit.Anchors)
+	if err != nil {
+		return p, exit(exitMissing, err)
+	}
+	p.Anchors = append(p.Anchors, kept...)
 	for _, s := range c.Slots {
 		p.slot(ctx, s)
 	}

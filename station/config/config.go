@@ -141,7 +141,10 @@ type Assign struct {
 // Audit says where the log's signing key lies (outside of the store) and how
 // much space is kept free.
 type Audit struct {
-	Key       string
+	Key string
+	// Anchors is a folder with checkpoints of the log that QA keeps: at each start
+	// the log must be consistent with every one.
+	Anchors   string
 	ReserveMB int `yaml:"reserve_mb"`
 }
 
@@ -176,7 +179,10 @@ type API struct {
 	Socket    string
 	Listen    string
 	TokenFile string `yaml:"token_file"`
-	Expose    bool
+	// ReadTokenFile has a token that only reads, for QA; with it nothing is read
+	// over TCP without a token.
+	ReadTokenFile string `yaml:"read_token_file"`
+	Expose        bool
 }
 
 // SMDP lists which servers and certificate issuers are allowed.
@@ -300,7 +306,7 @@ func decodeMES(m map[string]any) (*MES, error) {
 
 // absolute takes every path from the file's folder.
 func (c *Config) absolute(dir string) {
-	paths := []*string{&c.Station.Data, &c.Recipe, &c.Policy, &c.Quirks, &c.Units, &c.Audit.Key, &c.Vault.Key, &c.API.Socket, &c.API.TokenFile}
+	paths := []*string{&c.Station.Data, &c.Recipe, &c.Policy, &c.Quirks, &c.Units, &c.Audit.Key, &c.Vault.Key, &c.API.Socket, &c.API.TokenFile, &c.API.ReadTokenFile, &c.Audit.Anchors}
 	for i := range c.SMDP.CI {
 		paths = append(paths, &c.SMDP.CI[i])
 	}

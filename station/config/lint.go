@@ -39,6 +39,10 @@ func (c *Config) lint(doc *strictyaml.Doc) strictyaml.Problems {
 		l.exists(strictyaml.Path("mes", "ca"), c.MES.CA)
 	}
 	c.lintAPI(l)
+	l.exists(strictyaml.Path("audit", "anchors"), c.Audit.Anchors)
+	if c.Audit.Anchors != "" && inside(c.Audit.Anchors, c.Station.Data) {
+		l.add(strictyaml.Path("audit", "anchors"), "checkpoints that others keep must not lie in the store %s: who puts an old store back puts them back too", c.Station.Data)
+	}
 	if inside(c.Audit.Key, c.Station.Data) {
 		l.add(strictyaml.Path("audit", "key"), "the log's signing key must not lie in the store %s: who copies the store could sign in its name", c.Station.Data)
 	}
@@ -62,6 +66,7 @@ func (c *Config) lintAPI(l *linter) {
 		l.add(strictyaml.Path("api", "listen"), "token_file is needed: state changes over TCP carry a token")
 	}
 	l.exists(strictyaml.Path("api", "token_file"), c.API.TokenFile)
+	l.exists(strictyaml.Path("api", "read_token_file"), c.API.ReadTokenFile)
 }
 
 type linter struct {

@@ -6,14 +6,17 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"linefit/audit"
 	"linefit/station"
+	"linefit/station/report"
 )
 
 // Evidence is the log as others verify it; audit/store.Store is one.
@@ -56,8 +59,74 @@ func (s *Server) alarm() (AlarmBody, error) {
 	return out, err
 }
 
+// findInput is a containment question as query parameters.
+type findInput struct {
+	Slots       []int     `query:"slot" doc:"Runs in these slots"`
+	Since       time.Time `query:"since" doc:"Runs that started then or later"`
+	Until       time.Time `query:"until" doc:"Runs that started before"`
+	Recipe      string    `query:"recipe" maxLength:"128"`
+	Digest      string    `query:"digest" maxLength:"64" doc:"Of the recipe, or its first 8 digits or more"`
+	WorkOrder   string    `query:"work_order" maxLength:"128"`
+	SKU         string    `query:"sku" maxLength:"128"`
+	Software    string    `query:"software" maxLength:"128"`
+	Maker       string    `query:"maker" maxLength:"128"`
+	Model       string    `query:"model" maxLength:"128"`
+	Firmware    string    `query:"firmware" maxLength:"128" doc:"Of the module; in all texts * stands for any characters"`
+	Route       string    `query:"route" maxLength:"32"`
+	Platform    []string  `query:"platform" doc:"name=text, of the eUICC: eum, firmware, svn, pp_version, sas, label"`
+	SMDP        string    `query:"smdp" maxLength:"255"`
+	Batch       string    `query:"batch" maxLength:"128"`
+	Verdict     string    `query:"verdict" enum:"pass,fail,inconclusive"`
+	Reason      string    `query:"reason" maxLength:"64"`
+	SinceGolden bool      `query:"since_golden" doc:"Of each slot, runs after its last golden sample that passed"`
+}
+
+func (in findInput) query() (report.Query, error) {
+	q := report.Query{
+		Slots: in.Slots, Since: in.Since, Until: in.Until, Recipe: in.Recipe, Digest: strings.ToLower(in.Digest), WorkOrder: in.WorkOrder,
+		SKU: in.SKU, Software: in.Software, Maker: in.Maker, Model: in.Model, Firmware: in.Firmware, Route: in.Route, SMDP: in.SMDP,
+		Batch: in.Batch, Verdict: in.Verdict, Reason: in.Reason, SinceGolden: in.SinceGolden,
+	}
+	for _, p := range in.Platform {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok {
+			return q, fmt.Errorf("platform %q is not name=text", p)
+		}
+		if q.Platform == nil {
+			q.Platform = map[string]string{}
+		}
+		q.Platform[name] = value
+	}
+	return q, q.Check()
+}
+
+// FindBody answers a containment question.
+type FindBody struct {
+	Query report.Query `json:"query"`
+	First uint64       `json:"first" doc:"Oldest entry at hand: above 1, older shards are in an archive"`
+	Last  uint64       `json:"last" doc:"Newest entry"`
+	report.Found
+}
+
+func (s *Server) findRoute(api huma.API) {
+	huma.Register(api, look("find-runs", "/v1/audit/find", "audit", "Which runs share something, from an index; linefit audit find answers the same from the evidence"), func(_ context.Context, in *findInput) (*struct{ Body FindBody }, error) {
+		q, err := in.query()
+		if err != nil {
+			return nil, &Problem{Title: http.StatusText(http.StatusUnprocessableEntity), Status: http.StatusUnprocessableEntity, Detail: err.Error()}
+		}
+		out := &struct{ Body FindBody }{FindBody{Query: q}}
+		err = s.read(func(v audit.View) error {
+			out.Body.Last = v.Last()
+			out.Body.Found, out.Body.First, err = report.FindIndexed(v, q)
+			return err
+		})
+		return out, err
+	})
+}
+
 // evidenceRoutes serves what QA verifies, and what it decides.
 func (s *Server) evidenceRoutes(api huma.API) {
+	s.findRoute(api)
 	if s.opt.Evidence != nil {
 		huma.Register(api, look("get-bundle", "/v1/audit/bundle", "audit", "Everything about the units of an identifier, with proofs: one file that a stand-alone verifier checks"), func(ctx context.Context, in *struct {
 			ID string `query:"id" required:"true" minLength:"1" maxLength:"128" doc:"A serial, imei:, eid:, iccid: or carrier:position"`

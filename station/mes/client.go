@@ -64,7 +64,8 @@ type ClientOptions struct {
 	RouteTimeout time.Duration
 	// EventTimeout bounds one delivery of an event; zero is 15 s.
 	EventTimeout time.Duration
-	// Origin is the name of the station's log; it goes with every request.
+	// Origin is the name of the station's log, that of its first shard; it goes
+	// with every request.
 	Origin string
 }
 

@@ -35,6 +35,9 @@ type Plan struct {
 	// ShardKey gives the keys of later shards of the log; nil: it has one shard.
 	ShardKey func(shard uint32, origin string) (audit.Key, error)
 	Anchors  [][]byte // checkpoints of this log that others hold
+	// AnchorWithin is how long the MES may take to give the checkpoint that it
+	// keeps, before the log is opened; 0: it is asked while the station runs.
+	AnchorWithin time.Duration
 	// Unclean takes a log that did not open clean: it is shown and nothing runs
 	// until two people have accepted it. Otherwise that is an [*UncleanError].
 	Unclean  bool

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -49,6 +50,9 @@ func (e *UncleanError) Error() string { return "the log did not open clean: " + 
 // Errors: [*UncleanError], those of the store and of the plan's parts.
 func Open(ctx context.Context, p Plan) (_ *Plant, err error) {
 	opt := p.StoreOptions()
+	if anchor := p.askAnchor(ctx); anchor != nil {
+		opt.Anchors = append(slices.Clone(opt.Anchors), anchor)
+	}
 	var running atomic.Pointer[engine.Engine]
 	opt.Quiet = func() bool { e := running.Load(); return e == nil || quiet(e.View()) }
 	s, err := store.Open(ctx, opt)
@@ -70,6 +74,38 @@ func Open(ctx context.Context, p Plan) (_ *Plant, err error) {
 	pl.Store = s
 	running.Store(pl.Engine)
 	return pl, nil
+}
+
+// mesOptions are those of the MES, with the log's name.
+func (p Plan) mesOptions() mes.ClientOptions {
+	o := p.MES
+	if o.Origin == "" && p.Key != nil {
+		o.Origin = p.Key.Name()
+	}
+	return o
+}
+
+// askAnchor asks the MES for the newest checkpoint that it keeps, before the log
+// is opened: an MES that does not answer is asked again while the station runs.
+func (p Plan) askAnchor(ctx context.Context) []byte {
+	if p.AnchorWithin <= 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.AnchorWithin)
+	defer cancel()
+	client, err := mes.NewClient(p.mesOptions())
+	if err != nil {
+		return nil // New says so
+	}
+	note, err := client.Anchor(ctx)
+	if err != nil {
+		p.Logger.Warn().Err(err).Msg("the MES does not give the checkpoint that it keeps")
+		return nil
+	}
+	if len(note) == 0 {
+		return nil
+	}
+	return note
 }
 
 // quiet reports whether no run is open: a good moment for the log's next shard.
@@ -108,10 +144,7 @@ func New(ctx context.Context, p Plan, log Log) (*Plant, error) {
 // connect makes what talks to MES and servers.
 func (pl *Plant) connect(vault *stock.Vault) error {
 	p := pl.Plan
-	if p.MES.Origin == "" && p.Key != nil {
-		p.MES.Origin = p.Key.Name()
-	}
-	client, err := mes.NewClient(p.MES)
+	client, err := mes.NewClient(p.mesOptions())
 	if err != nil {
 		return err
 	}

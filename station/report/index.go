@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"linefit/audit"
@@ -59,14 +60,30 @@ func FindIndexed(v audit.View, q Query) (out Found, first uint64, err error) {
 		return out, 0, err
 	}
 	slices.Sort(x.seqs)
-	for _, seq := range slices.Compact(x.seqs) {
-		e, err := v.Entry(seq)
+	for e, err := range pick(v, slices.Compact(x.seqs)) {
 		if err != nil {
 			return out, 0, err
 		}
 		x.finder.See(e)
 	}
 	return x.finder.Result(), x.first, nil
+}
+
+// pick reads the entries of ascending numbers, all at once where the view can.
+func pick(v audit.View, seqs []uint64) iter.Seq2[audit.Entry, error] {
+	if p, ok := v.(interface {
+		Pick(seqs []uint64) iter.Seq2[audit.Entry, error]
+	}); ok {
+		return p.Pick(seqs)
+	}
+	return func(yield func(audit.Entry, error) bool) {
+		for _, seq := range seqs {
+			e, err := v.Entry(seq)
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // indexed is one query that is being answered.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -29,10 +32,12 @@ type MES struct {
 type mesState struct {
 	Events map[string]json.RawMessage `json:"events"` // by CloudEvents id
 	Tries  map[string]int             `json:"tries"`  // requests per id, for the dice
+	// Anchors are the newest checkpoints, base64, by the log's name.
+	Anchors map[string]string `json:"anchors"`
 }
 
 func openMES(file string, seed uint64, faults string) (*MES, error) {
-	m := &MES{file: file, seed: seed, faults: faults, state: mesState{Events: map[string]json.RawMessage{}, Tries: map[string]int{}}}
+	m := &MES{file: file, seed: seed, faults: faults, state: mesState{Events: map[string]json.RawMessage{}, Tries: map[string]int{}, Anchors: map[string]string{}}}
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
@@ -42,6 +47,9 @@ func openMES(file string, seed uint64, faults string) (*MES, error) {
 	}
 	if err := json.Unmarshal(data, &m.state); err != nil {
 		return nil, fmt.Errorf("virtual MES: %s: %w", file, err)
+	}
+	if m.state.Anchors == nil {
+		m.state.Anchors = map[string]string{}
 	}
 	return m, nil
 }
@@ -67,7 +75,9 @@ func (m *MES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost && r.URL.Path == "/v1/units/validate":
 		m.validate(w, body)
 	case r.Method == http.MethodPost:
-		m.take(w, body)
+		m.take(w, r.Header, body)
+	case r.URL.Path == "/v1/checkpoints":
+		m.checkpoint(w, r.URL.Query().Get("origin"))
 	default:
 		http.NotFound(w, r)
 	}
@@ -99,7 +109,7 @@ func (m *MES) fault(id string) (bool, error) {
 }
 
 // take keeps an event; the same one again changes nothing.
-func (m *MES) take(w http.ResponseWriter, body []byte) {
+func (m *MES) take(w http.ResponseWriter, h http.Header, body []byte) {
 	var event struct {
 		ID string `json:"id"`
 	}
@@ -110,7 +120,11 @@ func (m *MES) take(w http.ResponseWriter, body []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	fault, err := m.fault(event.ID)
+	origin := h.Get("Linefit-Origin")
 	if err == nil && !fault {
+		if next := h.Get("Linefit-Checkpoint"); newer(m.state.Anchors[origin], next) {
+			m.state.Anchors[origin] = next
+		}
 		if _, have := m.state.Events[event.ID]; !have {
 			m.state.Events[event.ID] = json.RawMessage(body)
 			err = m.save()
@@ -120,7 +134,53 @@ func (m *MES) take(w http.ResponseWriter, body []byte) {
 		http.Error(w, `{"detail":"busy"}`, http.StatusServiceUnavailable)
 		return
 	}
-	answer(w, map[string]string{"answer": "confirmed", "ref": event.ID})
+	answer(w, map[string]string{"answer": "confirmed", "ref": event.ID, "checkpoint": m.state.Anchors[origin]})
+}
+
+// checkpoint gives back the newest checkpoint of a log.
+func (m *MES) checkpoint(w http.ResponseWriter, origin string) {
+	note, ok := m.Anchor(origin)
+	if !ok {
+		http.Error(w, "none", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(note) // a client that is gone asks again
+}
+
+// Anchor is the newest checkpoint of a log that the MES keeps.
+func (m *MES) Anchor(origin string) (note []byte, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	note, err := base64.StdEncoding.DecodeString(m.state.Anchors[origin])
+	return note, err == nil && len(note) > 0
+}
+
+// newer compares two checkpoints as an MES does that knows their form only: by
+// the number of the log's shard, then by size.
+func newer(old, next string) bool {
+	a, okA := parsePosition(old)
+	b, okB := parsePosition(next)
+	return okB && (!okA || b.shard > a.shard || b.shard == a.shard && b.size > a.size)
+}
+
+type position struct{ shard, size uint64 }
+
+// parsePosition reads the first two lines of a C2SP tlog-checkpoint.
+func parsePosition(encoded string) (p position, ok bool) {
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	lines := strings.SplitN(string(text), "\n", 3)
+	if err != nil || len(lines) < 3 {
+		return p, false
+	}
+	if p.size, err = strconv.ParseUint(lines[1], 10, 64); err != nil {
+		return p, false
+	}
+	p.shard = 1
+	if n, err := strconv.ParseUint(lines[0][strings.LastIndexByte(lines[0], '/')+1:], 10, 32); err == nil {
+		p.shard = n
+	}
+	return p, true
 }
 
 func answer(w http.ResponseWriter, v any) {

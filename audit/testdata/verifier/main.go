@@ -2,7 +2,7 @@
 // but the Go checksum database's own packages. It shares no code with linefit
 // and is written from the published formats alone:
 //
-//	verifier [-old CHECKPOINT] VKEY-FILE DIR
+//	verifier [-old CHECKPOINT] [-since-golden SLOT] VKEY-FILE DIR
 //
 // It prints the number of entries and exits 0, or says what is wrong and
 // where and exits 1.
@@ -25,20 +25,25 @@ import (
 
 func main() {
 	old := flag.String("old", "", "file with an earlier `checkpoint` of the log")
+	slot := flag.Int("since-golden", 0, "print the units built in this `slot` since its last golden sample that passed")
 	flag.Parse()
 	if flag.NArg() != 2 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	n, err := verify(flag.Arg(0), flag.Arg(1), *old)
+	found := &contained{slot: *slot}
+	n, err := verify(flag.Arg(0), flag.Arg(1), *old, found)
 	if err != nil {
 		fmt.Println("BAD:", err)
 		os.Exit(1)
 	}
+	if *slot > 0 {
+		found.print()
+	}
 	fmt.Println("good:", n, "entries")
 }
 
-func verify(vkeyFile, dir, oldFile string) (int64, error) {
+func verify(vkeyFile, dir, oldFile string, found *contained) (int64, error) {
 	vkey, err := os.ReadFile(vkeyFile)
 	if err != nil {
 		return 0, err
@@ -71,6 +76,9 @@ func verify(vkeyFile, dir, oldFile string) (int64, error) {
 		}
 		hashes = append(hashes, stored...)
 		if err := count(raw, uint64(i), counters); err != nil {
+			return 0, fmt.Errorf("entry %d: %w", i+1, err)
+		}
+		if err := found.see(raw); err != nil {
 			return 0, fmt.Errorf("entry %d: %w", i+1, err)
 		}
 	}
@@ -118,7 +126,10 @@ func checkpoint(file string, v note.Verifier) (tlog.Tree, error) {
 	return tlog.Tree{N: size, Hash: hash}, err
 }
 
-var bundle []byte // what is left of the entry bundle being read
+var (
+	bundle []byte // what is left of the entry bundle being read
+	leaf   []byte // the tile with its hashes
+)
 
 // entry returns the bytes of entry i; entries are read in order.
 func entry(dir string, size, i int64) ([]byte, error) {
@@ -129,6 +140,9 @@ func entry(dir string, size, i int64) ([]byte, error) {
 		if bundle, err = os.ReadFile(filepath.Join(dir, path)); err != nil {
 			return nil, err
 		}
+		if leaf, err = os.ReadFile(filepath.Join(dir, tilePath(tlog.Tile{H: 8, L: 0, N: t.N, W: t.W}))); err != nil {
+			return nil, err
+		}
 	}
 	if len(bundle) < 2 || len(bundle) < 2+int(binary.BigEndian.Uint16(bundle)) {
 		return nil, fmt.Errorf("entry %d: %s breaks off", i+1, path)
@@ -137,10 +151,6 @@ func entry(dir string, size, i int64) ([]byte, error) {
 	raw := bundle[2:n]
 	if bundle = bundle[n:]; i == size-1 && len(bundle) > 0 || i%256 == 255 && len(bundle) > 0 {
 		return nil, fmt.Errorf("entry %d: %d bytes too many in %s", i+1, len(bundle), path)
-	}
-	leaf, err := os.ReadFile(filepath.Join(dir, tilePath(tlog.Tile{H: 8, L: 0, N: t.N, W: t.W})))
-	if err != nil {
-		return nil, err
 	}
 	if h := tlog.RecordHash(raw); len(leaf) != 32*t.W || !bytes.Equal(leaf[i%256*32:][:32], h[:]) {
 		return nil, fmt.Errorf("entry %d: its hash is not the one in the tree", i+1)

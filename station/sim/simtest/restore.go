@@ -51,6 +51,9 @@ func (l *Line) PutBack(backup string) []audit.Finding {
 	l.eachPart(l.Dir, func(name string) { l.must(os.RemoveAll(filepath.Join(l.Dir, name))) })
 	l.must(os.CopyFS(l.Dir, os.DirFS(backup)))
 	l.must(store.Restored{ID: "r1", What: "backup of yesterday"}.Mark(l.Dir))
+	if anchor, ok := l.World.MES().Anchor(l.key.Name()); ok {
+		l.st.Options.Anchors = [][]byte{anchor}
+	}
 	l.st = l.st.Restart()
 	h := l.st.State()
 	if h.Cause != store.CauseAlarm {

@@ -64,7 +64,7 @@ func TestRestoredStoreUsesNothingTwice(t *testing.T) {
 		pass(t, l, before)
 		backup := l.Backup()
 		pass(t, l, since)
-		if f := l.PutBack(backup); len(f) != 1 || f[0].Code != audit.FindRestored {
+		if f := l.PutBack(backup); len(f) != 2 || f[0].Code != audit.FindRestored || f[1].Code != audit.FindRollback {
 			t.Fatalf("%+v", f)
 		}
 		n := counts(t, l)
