@@ -141,6 +141,7 @@ const (
 type APDU struct {
 	Routes      []string `yaml:"routes"`       // in order of preference: "cgla", "csim"
 	Block       int      `yaml:"block"`        // data bytes of one STORE DATA, 1 to 255; 120 is the proven cautious value
+	Try         int      `yaml:"try_block"`    // a larger size to be tried with the first long message of a download, 0 for none; what came of it is remembered
 	Quoted      bool     `yaml:"quoted"`       // the command in +CGLA and +CSIM stands in quotes
 	ChannelBits string   `yaml:"channel_bits"` // who puts the channel into CLA on +CGLA: "module" (TS 27.007 section 8.43) or "host"
 	GetResponse string   `yaml:"get_response"` // CLA of GET RESPONSE, tried first: "interindustry" (0X) or "proprietary" (8X)

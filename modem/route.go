@@ -14,7 +14,7 @@ func (q *Quirks) Routes() []apdu.Route {
 	routes := make([]apdu.Route, 0, len(q.APDU.Routes))
 	for _, name := range q.APDU.Routes {
 		r := apdu.Route{
-			Kind: kinds[name], BlockSize: q.APDU.Block, Unquoted: !q.APDU.Quoted,
+			Kind: kinds[name], BlockSize: q.APDU.Block, TryBlock: q.APDU.Try, Unquoted: !q.APDU.Quoted,
 			PatchCLA: q.APDU.ChannelBits == "host", GetResponseCLA: classes[q.APDU.GetResponse],
 			OmitLe: q.APDU.OmitLe, TerminalCapability: q.APDU.TerminalCapability, MaxChannels: q.APDU.MaxChannels,
 		}

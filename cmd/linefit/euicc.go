@@ -18,7 +18,7 @@ type euiccCmd struct {
 	Baud    int    `placeholder:"B" help:"Bits per second; the module's usual rate when it is not given."`
 	Persona string `placeholder:"NAME" help:"Entry of the quirk table, for a module that does not tell what it is."`
 	Route   string `enum:"auto,cgla,csim" default:"auto" help:"How APDUs go: by the quirk table, or over one route only."`
-	Block   int    `placeholder:"N" help:"Data bytes in one STORE DATA, 1 to 255."`
+	Block   int    `placeholder:"N" help:"Data bytes in one STORE DATA, 1 to 255; without it what the quirk table knows of the module, or what it takes when tried."`
 	Trace   string `placeholder:"FILE" help:"Append every APDU, redacted."`
 	Record  string `placeholder:"FILE" help:"JSON Lines file that gets a record of every change (default: TRACE.jsonl, or linefit-euicc.jsonl here)."`
 	JSON    bool   `name:"json" help:"Print one JSON document."`

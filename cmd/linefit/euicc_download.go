@@ -273,6 +273,9 @@ func viewDownload(r *rsp.Result, err error) euiccDownload {
 	var f *rsp.Failure
 	if errors.As(err, &f) {
 		out.Outcome, out.Error, out.Row, out.Code, out.Advice = rsp.Absent, f.Error(), f.Advice.Row, f.Advice.Code, f.Advice.Text
+		if r.ShortBlocks {
+			out.Advice = fmt.Sprintf("the module does not take blocks of %d bytes: try --block %d; %s", r.BlockSize, rsp.ShortBlock, out.Advice)
+		}
 		if f.Unknown {
 			out.Outcome = rsp.Unknown
 		}

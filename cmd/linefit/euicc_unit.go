@@ -114,7 +114,7 @@ func (u *unit) chosen(routes []apdu.Route) []apdu.Route {
 	}
 	for i := range out {
 		if u.c.Block > 0 {
-			out[i].BlockSize = u.c.Block
+			out[i].BlockSize, out[i].TryBlock = u.c.Block, 0
 		}
 	}
 	return out

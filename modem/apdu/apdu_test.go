@@ -148,6 +148,31 @@ func TestCSIMWithoutFreeChannel(t *testing.T) {
 	}
 }
 
+// A card that was reset between MANAGE CHANNEL and SELECT has lost the channel: it
+// is opened once more, not more often.
+func TestCardResetWhileOpening(t *testing.T) {
+	for resets, works := range map[int]bool{1: true, 2: false} {
+		opens, left := 0, resets
+		m := &fakeModule{card: func(b []byte) []byte {
+			switch {
+			case b[1] == 0x70 && b[2] == 0:
+				opens++
+				return []byte{1, 0x90, 0}
+			case b[1] == 0xA4 && opens <= left:
+				return []byte{0x68, 0x81}
+			}
+			return []byte{0x90, 0}
+		}}
+		c, err := apdu.Open(t.Context(), m, wire.AIDISDR, apdu.Options{}, apdu.Route{Kind: apdu.CSIM})
+		if (err == nil) != works || opens != 2 {
+			t.Errorf("%d resets: %v after %d opens", resets, err, opens)
+		}
+		if err == nil && c.Counters().APDUs != len(m.log) {
+			t.Errorf("%d APDUs counted, %d sent", c.Counters().APDUs, len(m.log))
+		}
+	}
+}
+
 // An eUICC that hides its ISD-R before TERMINAL CAPABILITY opens after it; a
 // card without one is told apart, and the channel that was opened is closed.
 func TestTerminalCapabilityAndNoApplication(t *testing.T) {

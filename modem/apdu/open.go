@@ -109,27 +109,45 @@ func clearSessions(ctx context.Context, at Executor, route Route) error {
 	return nil
 }
 
-// openManaged opens the channel by MANAGE CHANNEL and SELECT.
+// openManaged opens the channel by MANAGE CHANNEL and SELECT, once more when the
+// card was reset between the two, as by a REFRESH that was asked for earlier: it
+// then says that there is no such channel.
 func openManaged(ctx context.Context, link Transmitter, aid []byte, opt Options, route Route) (*Channel, error) {
+	c, err := openManagedOnce(ctx, link, aid, opt, route)
+	var refused *SWError
+	if errors.As(err, &refused) && refused.What == whatSelect && refused.SW == wire.SWChannelNotSupported {
+		before := c.count
+		if c, err = openManagedOnce(ctx, link, aid, opt, route); err == nil {
+			c.count = c.count.Add(before)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// openManagedOnce returns the channel with an error too, for its counters.
+func openManagedOnce(ctx context.Context, link Transmitter, aid []byte, opt Options, route Route) (*Channel, error) {
 	c := newChannel(link, route, opt)
 	if route.TerminalCapability {
 		if _, err := c.opening(ctx, terminalCapability); err != nil {
-			return nil, err
+			return c, err
 		}
 	}
 	channel, err := c.manageOpen(ctx)
 	if errors.Is(err, ErrNoChannel) {
 		if err := c.clearManaged(ctx); err != nil {
-			return nil, err
+			return c, err
 		}
 		channel, err = c.manageOpen(ctx)
 	}
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	c.release = func(ctx context.Context) error { return c.manageClose(ctx, channel) }
 	if err := c.selectApplication(ctx, aid, channel); err != nil {
-		return nil, errors.Join(err, c.Close(ctx))
+		return c, errors.Join(err, c.Close(ctx))
 	}
 	c.class = channelClass(channel)
 	return c, nil

@@ -50,6 +50,10 @@ type Route struct {
 	// BlockSize is the most data bytes in one STORE DATA, 1 to 255; 255 when 0.
 	BlockSize int
 
+	// TryBlock is a larger size that the module may take, 0 for none. Whoever
+	// sends long messages tries it with one that changes nothing.
+	TryBlock int
+
 	// PatchCLA puts the session's number into the class byte on CGLA. A module
 	// that follows TS 27.007 section 8.43 does that itself.
 	PatchCLA bool
@@ -110,6 +114,8 @@ func (r Route) Check() error {
 		return fmt.Errorf("APDU route: kind %v is not one of cgla, csim, direct", r.Kind)
 	case r.BlockSize < 0 || r.BlockSize > 255:
 		return fmt.Errorf("APDU route %v: block size %d is not 1 to 255", r.Kind, r.BlockSize)
+	case r.TryBlock < 0 || r.TryBlock > 255:
+		return fmt.Errorf("APDU route %v: block size to try %d is not 0 to 255", r.Kind, r.TryBlock)
 	case r.GetResponseCLA != 0x00 && r.GetResponseCLA != 0x80:
 		return fmt.Errorf("APDU route %v: GET RESPONSE class %02X is not 00 or 80", r.Kind, r.GetResponseCLA)
 	case r.MaxChannels < 0 || r.MaxChannels > 19:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"linefit/modem/apdu"
 	"linefit/modem/wire"
@@ -13,12 +14,15 @@ import (
 type Card struct {
 	t    apdu.Transmitter
 	size int
+	try  int  // a larger size that may work
+	long bool // the larger size is being tried
 	noLe bool
 }
 
 // Options are how STORE DATA is sent.
 type Options struct {
 	BlockSize int  // data bytes in one command, 1 to 255; 255 when 0
+	TryBlock  int  // a larger size that may work (see [Card.TryLonger]); 0 for none
 	OmitLe    bool // leave out Le, so that the card answers 61xx
 }
 
@@ -27,13 +31,13 @@ func New(t apdu.Transmitter, opt Options) *Card {
 	if opt.BlockSize <= 0 || opt.BlockSize > 255 {
 		opt.BlockSize = 255
 	}
-	return &Card{t: t, size: opt.BlockSize, noLe: opt.OmitLe}
+	return &Card{t: t, size: opt.BlockSize, try: opt.TryBlock, noLe: opt.OmitLe}
 }
 
 // OnChannel makes a Card of a channel, with the block size of its route.
 func OnChannel(c *apdu.Channel) *Card {
 	r := c.Route()
-	return New(c, Options{BlockSize: r.BlockSize, OmitLe: r.OmitLe})
+	return New(c, Options{BlockSize: r.BlockSize, TryBlock: r.TryBlock, OmitLe: r.OmitLe})
 }
 
 // BlockSize is the number of data bytes in one STORE DATA command.
@@ -42,9 +46,29 @@ func (c *Card) BlockSize() int { return c.size }
 // SetBlockSize changes it, for a module that refuses longer commands.
 func (c *Card) SetBlockSize(n int) {
 	if n >= 1 && n <= 255 {
-		c.size = n
+		c.size, c.try, c.long = n, 0, false
 	}
 }
+
+// tryLimit is the time for a block of a size that is being tried: a module that
+// loses it says nothing, and a card only keeps it for now.
+const tryLimit = 15 * time.Second
+
+// TryLonger makes the next message go in the larger blocks of
+// [Options.TryBlock], if there are any, and reports whether it does. The message
+// should be one that changes nothing. Until a block of that size was taken,
+// each has [tryLimit] for its answer. A failure says that the module does not
+// take them: see [Card.Trying].
+func (c *Card) TryLonger() bool {
+	if c.try <= c.size || c.try > 255 {
+		return false
+	}
+	c.size, c.long = c.try, true
+	return true
+}
+
+// Trying reports whether a larger size was tried and no block of it was taken.
+func (c *Card) Trying() bool { return c.long }
 
 // Counters are the channel's, or zero when the transmitter does not count.
 func (c *Card) Counters() apdu.Counters {
@@ -79,7 +103,7 @@ func (c *Card) chain(ctx context.Context, function string, message []byte) (data
 	buf := make([]byte, 0, 6+c.size)
 	for i := range blocks {
 		buf = c.block(buf[:0], message, i, i == blocks-1)
-		response, err := c.t.Transmit(ctx, buf)
+		response, err := c.send(ctx, buf, i == blocks-1)
 		if err != nil {
 			if errors.Is(err, apdu.ErrUnknown) {
 				sent++
@@ -99,6 +123,20 @@ func (c *Card) chain(ctx context.Context, function string, message []byte) (data
 		}
 	}
 	return nil, sent, nil
+}
+
+// send is Transmit, under a deadline while the size of a block is being tried.
+func (c *Card) send(ctx context.Context, block []byte, last bool) ([]byte, error) {
+	if !c.long || last {
+		return c.t.Transmit(ctx, block)
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryLimit)
+	defer cancel()
+	response, err := c.t.Transmit(ctx, block)
+	if err == nil && len(response) >= 2 && response[len(response)-2] == byte(wire.SWOK>>8) {
+		c.long = false
+	}
+	return response, err
 }
 
 // block appends the i-th STORE DATA command of a chain (SGP.22 section 5.7.2).

@@ -215,20 +215,24 @@ func (d *download) authenticate(ctx context.Context) error {
 	return nil
 }
 
-// smallBlock is what every module seen takes (250 characters of hexadecimal).
-const smallBlock = 120
+// ShortBlock is a size of block in bytes that every module seen takes (250
+// characters of hexadecimal).
+const ShortBlock = 120
 
 // authenticateServer sends the first long message of the session. A module that
 // refuses a command of that length gets it once more in small blocks: the chain
 // begins anew at its first block, and nothing has changed on the eUICC yet.
+// It is also where a larger size of block is tried.
 func (d *download) authenticateServer(ctx context.Context) (euicc.Authentication, error) {
+	d.card.TryLonger()
 	auth, err := d.card.AuthenticateServer(ctx, d.in.server, d.ctxParams)
 	var status *euicc.StatusError
 	tooLong := apdu.RefusedByModule(err) || errors.As(err, &status) && status.SW == wire.SWWrongLength
-	if err == nil || !tooLong || d.card.BlockSize() <= smallBlock {
+	d.res.ShortBlocks = err != nil && (tooLong || d.card.Trying()) && d.card.BlockSize() > ShortBlock
+	if !tooLong || !d.res.ShortBlocks {
 		return auth, err
 	}
-	d.card.SetBlockSize(smallBlock)
+	d.card.SetBlockSize(ShortBlock)
 	return d.card.AuthenticateServer(ctx, d.in.server, d.ctxParams)
 }
 

@@ -100,7 +100,13 @@ type Result struct {
 	Proof        Proof
 	Delivery     Delivery
 
-	BlockSize  int
+	BlockSize int
+
+	// ShortBlocks says that the module did not take blocks of more than
+	// [ShortBlock] bytes: with an error of the step AuthenticateServer, the next try with
+	// such blocks may go through.
+	ShortBlocks bool
+
 	APDUs      apdu.Counters
 	RoundTrips int
 	Timings    []Timing

@@ -77,9 +77,10 @@ type Options struct {
 
 // Bench implements station.Bench.
 type Bench struct {
-	opt   Options
-	slots map[int]*session
-	kinds map[string]body
+	opt    Options
+	slots  map[int]*session
+	kinds  map[string]body
+	blocks blockSizes
 }
 
 // body is a step body.

@@ -51,6 +51,11 @@ func (s *session) openApplication(ctx context.Context, aid []byte) (*apdu.Channe
 	if s.route.Kind != 0 {
 		routes = []apdu.Route{s.route}
 	}
+	if size := s.bench.blocks.of(m.Identity()); size > 0 {
+		for i := range routes {
+			routes[i].BlockSize, routes[i].TryBlock = size, 0
+		}
+	}
 	opt := apdu.Options{Trace: s.trace.apdu}
 	c, err := apdu.Open(ctx, m, aid, opt, routes...)
 	if err != nil && errors.Is(err, apdu.ErrRefused) && !errors.Is(err, apdu.ErrNoApplication) {

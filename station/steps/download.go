@@ -238,6 +238,7 @@ func (s *session) install(ctx context.Context, a *station.Attempt, c *card) stat
 	}
 	s.seen.survey = nil // it is old from now on
 	result, err := rsp.Download(ctx, params)
+	s.bench.blocks.learn(s.module.Identity(), result, err)
 	if err != nil {
 		return s.notInstalled(ctx, a, result, err)
 	}
