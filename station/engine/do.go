@@ -12,12 +12,16 @@ import (
 )
 
 // Do carries out a command. A refusal is a *station.Refusal; it is in the log
-// and nothing else has changed.
+// and nothing else has changed. Where the log stops under the command the refusal
+// is [station.LogStopped]: whether it was recorded is seen when the log goes on.
 func (e *Engine) Do(ctx context.Context, cmd station.Command) (station.Reply, error) {
 	if cmd.Operator == "" {
 		cmd.Operator = "operator"
 	}
 	reply, err := e.dispatch(ctx, cmd)
+	if errors.Is(err, errLog) {
+		err = station.Refuse(station.LogStopped, "%s", err)
+	}
 	var refusal *station.Refusal
 	if errors.As(err, &refusal) {
 		e.logRefusal(ctx, cmd, refusal)
@@ -120,6 +124,9 @@ func (e *Engine) start(ctx context.Context, cmd station.Command) (station.Reply,
 	grant, err := e.opt.Admission.Admit(ctx, id, Ask{Unit: cmd.Unit, Slot: cmd.Slot, Operator: cmd.Operator, Expect: cmd.Expect})
 	if err != nil {
 		return station.Reply{}, err
+	}
+	if e.inStop() { // while the MES was asked
+		return station.Reply{}, station.Refuse(station.EmergencyStop, "no unit begins before someone resumes")
 	}
 	err = r.send(ctx, request{
 		event: station.Admit{Run: id, Unit: cmd.Unit, Recipe: grant.Recipe, Started: grant.Started, Before: grant.Before},

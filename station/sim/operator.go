@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -73,18 +74,25 @@ func (c *Crew) Run(ctx context.Context) error {
 		if c.World.done() && !c.handsOff.Load() {
 			return nil
 		}
-		var timer <-chan time.Time
-		if wait > 0 {
-			t := time.NewTimer(wait)
-			defer t.Stop()
-			timer = t.C
-		}
-		select {
-		case <-ctx.Done():
+		rest(ctx, changed, wait)
+		if ctx.Err() != nil {
 			return nil
-		case <-changed:
-		case <-timer:
 		}
+	}
+}
+
+// rest waits for a change, for so long at most where that is not 0.
+func rest(ctx context.Context, changed <-chan struct{}, wait time.Duration) {
+	var timer <-chan time.Time
+	if wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-changed:
+	case <-timer:
 	}
 }
 
@@ -94,7 +102,7 @@ func (c *Crew) round(ctx context.Context) (wait time.Duration, err error) {
 	if view.Health == station.HealthStopped || view.Health == station.HealthReadOnly || view.Health == station.HealthEmergency {
 		return c.Again, nil
 	}
-	if view.Health == station.HealthHalted && !c.handsOff.Load() {
+	if (view.Health == station.HealthHalted || view.Health == station.HealthEmergency) && !c.handsOff.Load() {
 		_, err := c.Station.Do(ctx, station.Command{Kind: station.CmdResume, Operator: "lead-1", Why: "the simulated lead has looked at it"})
 		return c.Again, ignoreRefusal(err)
 	}
@@ -180,7 +188,9 @@ func (c *Crew) refused(slot int, u *unit, reason *station.Reason) (time.Duration
 	case station.UnitScrapped:
 		to = PlaceScrap
 	case station.UnitDuplicate:
-		to = PlaceOut
+		if strings.Contains(reason.Detail, "has passed") { // else another slot has it, by its label
+			to = PlaceOut
+		}
 	case station.RetestLimit:
 		to = PlaceRepair
 	}

@@ -65,7 +65,8 @@ func as[T error](err error) bool {
 
 // rules are tried in order; the first that matches counts.
 var rules = []rule{
-	{is(fixture.ErrHalted, fixture.ErrClosed), station.Error, station.FixtureFault, true},
+	{is(fixture.ErrHalted), station.Error, station.EmergencyStop, true},
+	{is(fixture.ErrClosed), station.Error, station.FixtureFault, true},
 	{as[*modem.OtherModuleError], station.Error, station.IdentityChanged, true},
 	{is(modem.ErrMissing, modem.ErrBusy), station.Error, station.PortMissing, false},
 	{is(modem.ErrPermission, modem.ErrNotSerial), station.Error, station.PortMissing, true},

@@ -2,6 +2,7 @@ package simtest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"linefit/modem/smdpsim"
@@ -104,4 +105,11 @@ func (p *plan) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.struck
+}
+
+// remove takes away what is ordered at a point.
+func (p *plan) remove(at Point) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.strikes = slices.DeleteFunc(p.strikes, func(s *strike) bool { return s.at == at })
 }

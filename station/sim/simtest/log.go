@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"linefit/audit"
 	"linefit/audit/store"
@@ -31,6 +32,9 @@ type log struct {
 
 	mu   sync.Mutex // guards what follows
 	held []audit.Draft
+
+	back   sync.Mutex  // held while what was recorded unknown is read
+	failed atomic.Bool // an append failed since then
 }
 
 // Gate implements engine.Log and the journals.
@@ -48,6 +52,7 @@ func (g *log) Gate(ctx context.Context, drafts ...audit.Draft) ([]audit.Entry, e
 	}
 	entries, err := g.Store.Gate(ctx, all...)
 	if err != nil {
+		g.failed.Store(true)
 		return nil, err
 	}
 	if err := l.written(g.p, entries); err != nil {
@@ -73,7 +78,11 @@ func (g *log) Queue(ctx context.Context, drafts ...audit.Draft) error {
 	if err := g.p.line.writing(g, drafts); err != nil {
 		return err
 	}
-	return g.Store.Queue(ctx, drafts...)
+	err := g.Store.Queue(ctx, drafts...)
+	if err != nil {
+		g.failed.Store(true)
+	}
+	return err
 }
 
 // Await implements engine.Log.
@@ -84,7 +93,11 @@ func (g *log) Await(ctx context.Context) error {
 	if err := plant.Await(ctx, g); err != nil {
 		return err
 	}
-	g.p.line.remember()
+	g.back.Lock()
+	defer g.back.Unlock()
+	if g.failed.Swap(false) {
+		g.p.line.remember()
+	}
 	return nil
 }
 
