@@ -99,7 +99,7 @@ func rest(ctx context.Context, changed <-chan struct{}, wait time.Duration) {
 // round looks at every slot once. wait is when to look again without a change.
 func (c *Crew) round(ctx context.Context) (wait time.Duration, err error) {
 	view := c.Station.View()
-	if view.Health == station.HealthStopped || view.Health == station.HealthReadOnly || view.Health == station.HealthEmergency {
+	if view.Health == station.HealthStopped || view.Health == station.HealthReadOnly || view.Health == station.HealthEmergency && c.handsOff.Load() {
 		return c.Again, nil
 	}
 	if (view.Health == station.HealthHalted || view.Health == station.HealthEmergency) && !c.handsOff.Load() {
