@@ -22,7 +22,7 @@ type changed struct {
 // change opens the unit, records the intent, makes the change and reads the
 // profiles back on a new channel.
 func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, prepare func(ctx context.Context, card *euicc.Card, profiles []euicc.Profile) (rsp.Detail, func() error, error)) error {
-	u, err := e.open(a)
+	u, err := e.openToChange(a)
 	if err != nil {
 		return e.failed(a, err)
 	}

@@ -106,7 +106,7 @@ func (c *euiccDownloadCmd) Run(a *app, e *euiccCmd) error {
 	if err != nil {
 		return err
 	}
-	u, err := e.open(a)
+	u, err := e.openToChange(a)
 	if err != nil {
 		return e.failed(a, err)
 	}

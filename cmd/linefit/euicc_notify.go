@@ -79,9 +79,9 @@ func (c *euiccNotifyListCmd) Run(a *app, e *euiccCmd) error {
 
 // recorded opens the unit and runs work with the record of changes open.
 func (e *euiccCmd) recorded(a *app, prepare func(*unit) error, work func(ctx context.Context, card *euicc.Card, log *cardLog) error) error {
-	u, err := e.open(a)
+	u, err := e.openToChange(a)
 	if err != nil {
-		return e.failed(a, err)
+		return err
 	}
 	defer u.close()
 	if prepare != nil {

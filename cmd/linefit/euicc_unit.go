@@ -30,6 +30,15 @@ type unit struct {
 	trace  *traceFile
 }
 
+// openToChange is open for a command that changes the eUICC: it keeps its hands
+// off a port that a running station uses.
+func (c *euiccCmd) openToChange(a *app) (*unit, error) {
+	if err := ownedPort(a.ctx, c.Port); err != nil {
+		return nil, err
+	}
+	return c.open(a)
+}
+
 // open opens the port and finds out what is on it.
 func (c *euiccCmd) open(a *app) (*unit, error) {
 	if c.Block < 0 || c.Block > 255 {

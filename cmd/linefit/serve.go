@@ -67,7 +67,11 @@ func openStation(ctx context.Context, cfg *config.Config, logger zerolog.Logger,
 	if err != nil {
 		return nil, nil, errors.Join(startError(err), p.CloseSlots())
 	}
-	return pl, func() error { return errors.Join(p.CloseSlots(), pl.Close()) }, nil
+	claimed, err := claimPorts(ctx, cfg)
+	if err != nil {
+		logger.Warn().Err(err).Msg("linefit euicc on this machine will not know that the slots' ports are in use")
+	}
+	return pl, func() error { return errors.Join(claimed.Close(), p.CloseSlots(), pl.Close()) }, nil
 }
 
 // startError gives an error of assembling its exit code: what is held by another

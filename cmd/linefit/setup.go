@@ -254,13 +254,18 @@ func openFixture(ctx context.Context, c config.Slot) (fixture.Fixture, error) {
 	})
 }
 
+// portName is what [modem.Root.Find] resolves.
+func portName(c config.Port) string {
+	if c.USB != "" {
+		return c.USB
+	}
+	return c.Path
+}
+
 // portOpener finds the port anew at each opening: tty names move when a module
 // restarts.
 func portOpener(c config.Port, baud int) steps.Opener {
-	name := c.Path
-	if c.USB != "" {
-		name = c.USB
-	}
+	name := portName(c)
 	return func(context.Context) (io.ReadWriteCloser, error) {
 		info, err := modem.Root("/").Find(name)
 		if err != nil {
