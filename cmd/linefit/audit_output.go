@@ -13,6 +13,11 @@ import (
 // everything in it is. "-" is stdout. A device or a pipe is written to, not
 // replaced.
 func writeOutput(a *app, path string, fn func(io.Writer) error) error {
+	return writeMode(a, path, 0o644, fn)
+}
+
+// writeMode is writeOutput for a file with this mode.
+func writeMode(a *app, path string, mode fs.FileMode, fn func(io.Writer) error) error {
 	if path == "-" {
 		w := bufio.NewWriter(a.stdout)
 		if err := fn(w); err != nil {
@@ -30,7 +35,7 @@ func writeOutput(a *app, path string, fn func(io.Writer) error) error {
 	w := bufio.NewWriter(tmp)
 	err = fn(w)
 	if err == nil {
-		err = errors.Join(w.Flush(), tmp.Chmod(0o644), tmp.Sync())
+		err = errors.Join(w.Flush(), tmp.Chmod(mode), tmp.Sync())
 	}
 	err = errors.Join(err, tmp.Close())
 	if err == nil {

@@ -26,6 +26,7 @@ type cli struct {
 	RunOne   runCmd      `cmd:"" name:"run" help:"One unit, for engineering."`
 	Profiles profilesCmd `cmd:"" help:"The stock of profiles: activation codes and who has them."`
 	Units    unitsCmd    `cmd:"" help:"The module maker's pairing lists: which module has which eUICC."`
+	Handover handoverCmd `cmd:"" help:"The list for an eIM's operator: onboarding records of released units, with association tokens."`
 	Rework   reworkCmd   `cmd:"" help:"Units that did not pass: tickets, repairs, what becomes of them."`
 	Audit    auditCmd    `cmd:"" help:"The audit log: verify, read, export, prove."`
 	Station  stationCmd  `cmd:"" help:"The whole station: backup, restore, replacement."`

@@ -67,7 +67,7 @@ func (c *Card) personalise() error {
 	}
 	var state *eimState
 	if c.o.Generation == SGP32 {
-		state = newEIMState()
+		state = newEIMState(max(c.o.FirstToken, 1))
 		for _, data := range c.o.EIMs {
 			if _, code := c.associate(state, wire.Node{Value: data}); code != resultOK {
 				return fmt.Errorf("%w: an eIM configuration is refused with code %d", ErrOptions, code)

@@ -64,7 +64,7 @@ type packageResult struct {
 	Raw []byte // BF51
 }
 
-func newEIMState() *eimState { return &eimState{NextToken: 1} }
+func newEIMState(token int64) *eimState { return &eimState{NextToken: token} }
 
 func (e *eimState) clone() *eimState {
 	n := *e
@@ -82,6 +82,18 @@ func (e *eimState) ids() []string {
 		ids = append(ids, m.ID)
 	}
 	return ids
+}
+
+func (e *eimState) tokens() map[string]int64 {
+	tokens := map[string]int64{}
+	if e != nil {
+		for _, m := range e.EIMs {
+			if m.Token != 0 {
+				tokens[m.ID] = m.Token
+			}
+		}
+	}
+	return tokens
 }
 
 func (e *eimState) byID(id string) *eim {

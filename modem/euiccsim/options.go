@@ -87,6 +87,8 @@ type Options struct {
 	// EIMs are the eIMs that a new SGP.32 card is delivered with: content of
 	// EimConfigurationData (SGP.32 section 2.11.1.1.1).
 	EIMs [][]byte
+	// FirstToken is the first association token that an SGP.32 card gives; default 1.
+	FirstToken int64
 
 	// Preloaded are unprotected profile packages (SAIP DER) with which a new card
 	// is delivered; the first one is enabled. On an SGP.02 card they are the only

@@ -16,6 +16,7 @@ type State struct {
 	Loading       bool // a load began and has no result yet
 	OneTimeKeys   int  // in-factory one-time key pairs left (SGP.41)
 	EIMs          []string
+	Tokens        map[string]int64 // association tokens by eIM, where it has one
 }
 
 // ProfileState is one installed profile.
@@ -62,7 +63,7 @@ var eventNames = []string{"install", "enable", "disable", "delete"}
 func (m *memory) state() State {
 	s := State{
 		EID: m.EID, NextSeq: m.NextSeq, DefaultDP: m.DefaultDP, UsedNVM: m.used(),
-		Loading: m.Loading != nil, OneTimeKeys: len(m.OneTime), EIMs: m.EIM.ids(),
+		Loading: m.Loading != nil, OneTimeKeys: len(m.OneTime), EIMs: m.EIM.ids(), Tokens: m.EIM.tokens(),
 	}
 	for i := range m.Profiles {
 		p := &m.Profiles[i]

@@ -36,6 +36,7 @@ func (w *World) generation(st UnitState, opt *euiccsim.Options) error {
 	opt.Generation = st.Generation
 	switch st.Generation {
 	case euiccsim.SGP32:
+		opt.FirstToken = int64(hash(w.opt.Seed, st.EID, "token")%9_000_000_000) + 1_000_000_000
 		opt.ES10cOnIoT = hash(w.opt.Seed, st.EID, "es10c")%2 == 0
 	case euiccsim.SGP02:
 		pkg, err := bootstrap(st.EID)

@@ -3,9 +3,7 @@ package steps
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"linefit/modem/euicc"
@@ -15,23 +13,13 @@ import (
 	"linefit/station/stock"
 )
 
-// association is what the vault keeps of an eIM that this station has
-// associated with an eUICC, or was about to: the mark by which a later run knows
-// that it was this station, and the token that the eIM's operator needs.
-type association struct {
-	EIM     string    `json:"eim"`
-	EID     ident.EID `json:"eid"`
-	Counter int64     `json:"counter"`
-	Token   int64     `json:"token"` // -1: none, or not known yet
-}
-
 // tokenHandle is where an association lies in the vault.
 func (s *session) tokenHandle(eid ident.EID, id string) string {
 	return s.bench.opt.Stock.Vault().HandleFor(stock.KindToken, string(eid)+"/"+id)
 }
 
 // association reads what is kept, nil where there is nothing.
-func (s *session) association(eid ident.EID, id string) (*association, error) {
+func (s *session) association(eid ident.EID, id string) (*eim.Association, error) {
 	item, err := s.bench.opt.Stock.Vault().Get(stock.KindToken, s.tokenHandle(eid, id))
 	if errors.Is(err, stock.ErrNoItem) {
 		return nil, nil
@@ -39,25 +27,21 @@ func (s *session) association(eid ident.EID, id string) (*association, error) {
 	if err != nil {
 		return nil, err
 	}
-	var a association
-	if err := json.Unmarshal(item.Reveal(), &a); err != nil {
-		return nil, &keepError{fmt.Errorf("association of eIM %s: %w", id, err)}
+	a, err := eim.ParseAssociation(item.Reveal())
+	if err != nil {
+		return nil, &keepError{err}
 	}
 	return &a, nil
 }
 
 // keepAssociation writes it unless it is there already, and gives its handle.
-func (s *session) keepAssociation(a association) (string, error) {
+func (s *session) keepAssociation(a eim.Association) (string, error) {
 	handle := s.tokenHandle(a.EID, a.EIM)
 	old, err := s.association(a.EID, a.EIM)
 	if err != nil || old != nil && *old == a {
 		return handle, err
 	}
-	b, err := json.Marshal(a)
-	if err != nil {
-		return "", err
-	}
-	if err := s.bench.opt.Stock.Vault().Replace(stock.KindToken, handle, stock.NewSecret(b)); err != nil {
+	if err := s.bench.opt.Stock.Vault().Replace(stock.KindToken, handle, stock.NewSecret(a.Bytes())); err != nil {
 		return "", &keepError{err}
 	}
 	return handle, nil
@@ -118,7 +102,7 @@ func addEIM(ctx context.Context, s *session, a *station.Attempt) station.StepRes
 		return s.addedBefore(ctx, a, wanted, there)
 	}
 	for _, w := range wanted { // before the intent: whoever comes later knows whose they are
-		if _, err := s.keepAssociation(association{EIM: w.ID, EID: a.Run.Identity.EID, Counter: w.Counter, Token: -1}); err != nil {
+		if _, err := s.keepAssociation(eim.Association{EIM: w.ID, EID: a.Run.Identity.EID, Counter: w.Counter, Token: eim.NoToken}); err != nil {
 			return failed(err, station.VaultFault)
 		}
 	}
@@ -184,7 +168,7 @@ func match(wanted []eim.Configuration, there []euicc.EIM) (tokens []int64, same 
 // added keeps the tokens and closes the intent.
 func (s *session) added(ctx context.Context, a *station.Attempt, wanted []eim.Configuration, tokens []int64, res station.Result) station.StepResult {
 	for i, w := range wanted {
-		handle, err := s.keepAssociation(association{EIM: w.ID, EID: a.Run.Identity.EID, Counter: w.Counter, Token: tokens[i]})
+		handle, err := s.keepAssociation(eim.Association{EIM: w.ID, EID: a.Run.Identity.EID, Counter: w.Counter, Token: tokens[i]})
 		if err != nil {
 			return failed(err, station.VaultFault)
 		}

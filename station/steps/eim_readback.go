@@ -77,7 +77,7 @@ func (s *session) eimRecords(run *station.Run, there []euicc.EIM) ([]station.EIM
 		case err != nil:
 			return nil, err
 		case known == nil || known.Token < 0 && e.Token >= 0:
-			known = &association{EIM: e.ID, EID: run.Identity.EID, Counter: max(e.Counter, 0), Token: e.Token}
+			known = &eim.Association{EIM: e.ID, EID: run.Identity.EID, Counter: max(e.Counter, 0), Token: e.Token}
 			if _, err := s.keepAssociation(*known); err != nil {
 				return nil, err
 			}

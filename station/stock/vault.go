@@ -113,6 +113,30 @@ func OpenVault(ctx context.Context, dir string, source KeySource) (*Vault, error
 	return v, v.check(string(head))
 }
 
+// VaultReader reads a vault that may be in use by a station.
+type VaultReader struct{ v *Vault }
+
+// ReadVault opens the vault in dir for reading: nothing is made, removed or
+// locked.
+func ReadVault(ctx context.Context, dir string, source KeySource) (*VaultReader, error) {
+	head, err := readLimited(filepath.Join(dir, headName), 1024)
+	if err != nil {
+		return nil, fmt.Errorf("vault: %w", err)
+	}
+	key, err := source.Key(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	if key.Len() != KeySize {
+		return nil, fmt.Errorf("vault: the key has %d bytes, not %d", key.Len(), KeySize)
+	}
+	v := &Vault{dir: dir, key: key}
+	return &VaultReader{v}, v.check(string(head))
+}
+
+// Get is [Vault.Get].
+func (r *VaultReader) Get(kind Kind, handle string) (Secret, error) { return r.v.Get(kind, handle) }
+
 func (v *Vault) create() error {
 	v.id = newHandle()
 	if err := writeNew(v.dir, headName, []byte(v.head())); err != nil {
