@@ -38,6 +38,24 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// Free reports whether no process holds the store in dir; a *[LockedError] says
+// who does. A folder without a store is free. It holds the lock for a moment, so
+// it is for one who has failed already and wants to say why.
+func Free(dir string) error {
+	f, err := os.Open(filepath.Join(dir, "lock"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("audit/store: lock: %w", err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return lockHolder(dir)
+	}
+	return nil
+}
+
 type holder struct {
 	PID     int    `json:"pid"`
 	Program string `json:"program"`

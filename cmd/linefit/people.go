@@ -104,6 +104,9 @@ func (w where) withAnyStore(a *app, unclean bool, fn func(context.Context, offli
 	path := firstFile(w.AuditKey, w.Store+".audit.key", filepath.Join(w.Store, "sim", "audit.key"))
 	key, err := readKey(path, w.Store)
 	if err != nil {
+		if held := store.Free(w.Store); held != nil { // who has the store matters more than its key
+			err = held
+		}
 		return exit(exitMissing, err)
 	}
 	opt := plant.Plan{Dir: w.Store, Key: key, ShardKey: shardKeys(path), Anchors: readAnchors(anchorFile(w.Store))}.StoreOptions()

@@ -237,8 +237,19 @@ func TestStationOverVirtualParts(t *testing.T) {
 	if r := b.one(1, "U4", 3); r.Verdict != "inconclusive" || r.Disposition != "hold" || r.Reason == nil || r.Reason.Code != "identity.mismatch" {
 		t.Errorf("board and label swapped: %+v", r)
 	}
+	// What changes an eUICC in a slot of the station goes through the station.
+	port := filepath.Join(b.dir, "mods", "slot1")
+	for _, verb := range [][]string{{"delete", "8988"}, {"enable", "8988"}, {"reset", "--operational"}, {"notifications", "remove", "1"}, {"nickname", "8988", "x"}} {
+		_, stderr := b.linefit(4, nil, append([]string{"euicc", "--port", port, "--record", filepath.Join(b.dir, "record")}, verb...)...)
+		if !strings.Contains(stderr, "slot 1") {
+			t.Errorf("euicc %v: %s", verb, stderr)
+		}
+	}
 	if _, stderr := b.linefit(3, nil, "serve", "--config", b.file()); !strings.Contains(stderr, "in use by") {
 		t.Errorf("a second station on the same store: %s", stderr)
+	}
+	if _, stderr := b.linefit(3, nil, "rework", "list", "--store", filepath.Join(b.dir, "store")); !strings.Contains(stderr, "in use by") {
+		t.Errorf("the store of a running station: %s", stderr)
 	}
 	if code := daemon.end(); code != 0 {
 		t.Errorf("serve ended with %d: %s", code, daemon.err.String())
