@@ -222,9 +222,17 @@ func (s *session) judgeCard(a *station.Attempt, info euicc.Info2, profiles []eui
 	}
 	var foreign []string
 	for _, p := range profiles {
-		if !ours[p.ICCID] {
-			foreign = append(foreign, fmt.Sprintf("%s %s", p.ICCID, p.State))
+		if ours[p.ICCID] {
+			continue
 		}
+		items, err := s.bench.opt.Items.OfICCID(p.ICCID)
+		if err != nil {
+			return failed(fmt.Errorf("profiles with ICCID %s: %w", p.ICCID, err), station.StationFault)
+		}
+		if len(items) > 0 { // its code is used up, and nobody here has used it
+			return hold(station.ProfileDuplicate, "profile %s, which is in the stock, is on the eUICC, and this station did not install it", p.ICCID)
+		}
+		foreign = append(foreign, fmt.Sprintf("%s %s", p.ICCID, p.State))
 	}
 	if len(foreign) > 0 && a.Step.Text("leftovers") == "refuse" {
 		return hold(station.EUICCLeftover, "%d profiles that this station did not install: %s", len(foreign), strings.Join(foreign, ", "))

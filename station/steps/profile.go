@@ -15,6 +15,8 @@ import (
 type Items interface {
 	// OfEUICC lists the profiles that an eUICC has, or was to have.
 	OfEUICC(eid ident.EID) ([]station.StockItem, error)
+	// OfICCID lists the profiles with an ICCID, whoever has them.
+	OfICCID(iccid ident.ICCID) ([]station.StockItem, error)
 }
 
 // reserve takes a profile out of the stock for the unit on the fixture.

@@ -172,6 +172,15 @@ func (l *Ledger) OfEUICC(eid ident.EID) (items []station.StockItem, err error) {
 	return items, err
 }
 
+// OfICCID lists the profiles with an ICCID, whoever has them.
+func (l *Ledger) OfICCID(iccid ident.ICCID) (items []station.StockItem, err error) {
+	err = l.views(func(v audit.View) error {
+		items, err = ByICCID(v, iccid)
+		return err
+	})
+	return items, err
+}
+
 // Code opens the activation code of a profile that a run has reserved. A
 // *station.Refusal with VaultFault says that it is not reserved, or that the
 // vault has it not or damaged.

@@ -237,6 +237,18 @@ func (l *Line) checkLog(a *Account) {
 	}
 }
 
+// OrdersAsked counts the requests at the SM-DP+ so far, without notifications.
+func (l *Line) OrdersAsked() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.requests {
+		if e.Point != smdpsim.HandleNotification {
+			n++
+		}
+	}
+	return n
+}
+
 // item is a profile of the ledger.
 func (l *Line) item(handle string) (i station.StockItem, ok bool) {
 	l.t.Helper()

@@ -33,6 +33,20 @@ func (r raw) Transmit(_ context.Context, command []byte) ([]byte, error) {
 // wanted. The unit must stand in no slot.
 func (l *Line) Elsewhere(u sim.UnitState, n int, enable bool) {
 	l.t.Helper()
+	l.must(l.elsewhere(u, n, enable, true))
+}
+
+// ElsewhereFails is Elsewhere for a card that does not take the profile; what it
+// says of that stays on it.
+func (l *Line) ElsewhereFails(u sim.UnitState, n int) {
+	l.t.Helper()
+	if l.elsewhere(u, n, false, false) == nil {
+		l.t.Fatal("the profile was installed")
+	}
+}
+
+func (l *Line) elsewhere(u sim.UnitState, n int, enable, deliver bool) error {
+	l.t.Helper()
 	card, err := l.World.CardOf(u)
 	l.must(err)
 	card.Reset()
@@ -47,11 +61,11 @@ func (l *Line) Elsewhere(u sim.UnitState, n int, enable bool) {
 	isdr := euicc.OnChannel(channel)
 	_, err = rsp.Download(ctx, rsp.Params{
 		Card: isdr, Client: rsp.NewClient(rsp.ClientConfig{Transport: l.World.SMDP()}), Code: code,
-		Device: euicc.Device{IMEI: u.IMEI}, EID: u.EID.Bytes(), Deliver: true,
+		Device: euicc.Device{IMEI: u.IMEI}, EID: u.EID.Bytes(), Deliver: deliver,
 		Recorder: rsp.RecorderFunc(func(context.Context, rsp.Phase, rsp.Detail) error { return nil }),
 	})
-	l.must(err)
-	if enable {
-		l.must(isdr.Enable(ctx, euicc.ByICCID(codes[n].ICCID), false))
+	if err == nil && enable {
+		err = isdr.Enable(ctx, euicc.ByICCID(codes[n].ICCID), false)
 	}
+	return err
 }

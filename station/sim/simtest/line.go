@@ -47,8 +47,9 @@ type Options struct {
 	Recipe    *station.Recipe
 	Policy    *rework.Policy
 	Pairing   admission.Units
-	Trust     steps.Trust // without CIs: the line's own
-	MES       string      // default "http://mes.test"; "none"
+	Trust     steps.Trust                 // without CIs: the line's own
+	Trusting  func(ci string) steps.Trust // in place of Trust, from the line's own CI
+	MES       string                      // default "http://mes.test"; "none"
 	AllowHost func(string) error
 	Pace      Pace
 	Grace     time.Duration

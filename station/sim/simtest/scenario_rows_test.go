@@ -165,7 +165,7 @@ var scenarios = []scenario{
 		want: []string{"inconclusive profile.mismatch, hold" + held}},
 	{row: "4", name: "a profile from elsewhere", at: simtest.Card("GetProfilesInfo"), options: earlierCopy(false), foreign: "89880000000000000017",
 		prepare: func(l *simtest.Line) { u, _ := l.World.Queued(); l.Elsewhere(u, 0, false) },
-		want:    []string{"inconclusive euicc.leftover, hold; nothing reserved"}},
+		want:    []string{"inconclusive profile.duplicate, hold; nothing reserved"}},
 
 	// 5: confirmation code. A wrong one is never tried in a loop.
 	{row: "5", name: "confirmation code missing", at: simtest.Card("CancelSession"), again: "other",

@@ -82,6 +82,9 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 	if trust.CIs == nil {
 		trust.CIs = []string{l.World.CI()}
 	}
+	if l.opt.Trusting != nil {
+		trust = l.opt.Trusting(l.World.CI())
+	}
 	plan := plant.Plan{
 		Place: station.StationOpened{Software: "test", Station: "test", Simulated: "yes", MES: l.opt.MES},
 		Dir:   l.Dir, Key: l.key, Vault: stock.KeyFile{Path: filepath.Join(l.Dir, "sim", "vault.key"), Make: true},
