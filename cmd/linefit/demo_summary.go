@@ -37,6 +37,8 @@ type summary struct {
 	RSS         int64         `json:"peak_rss_bytes"`
 	Radio       int64         `json:"registration_attempts"`
 	Problems    []string      `json:"problems,omitempty"`
+
+	left bool // before all units were done
 }
 
 type auditSummary struct {
@@ -147,8 +149,13 @@ func (d *demo) print(a *app, s summary) error {
 	if !s.Audit.Verified {
 		verified = "NOT VERIFIED"
 	}
-	fmt.Fprintf(a.stdout, `units      %d: %d passed, %d failed, %d held, %d scrapped, %d unaccounted
-runs       %d, of these retests %d
+	open := fmt.Sprintf("%d unaccounted", s.Unaccounted)
+	retests := fmt.Sprintf(", of these retests %d", s.Retests)
+	if s.left { // the screen was left before the end
+		open, retests = fmt.Sprintf("%d not done yet", s.Unaccounted), ""
+	}
+	fmt.Fprintf(a.stdout, `units      %d: %d passed, %d failed, %d held, %d scrapped, %s
+runs       %d%s
 profiles   %d: %d available, %d installed, %d quarantined, %d spent, %d unaccounted
 audit log  %d entries, %s
 MES        %d results delivered, %d pending
@@ -156,7 +163,7 @@ rework     %d tickets open, %d closed
 time       %.1f s, %.0f units per hour, wire efficiency %s
 per unit   %.0f characters, %.1f APDUs; %d registration attempts in all
 process    %.1f s CPU, %.0f MB
-`, s.Units, s.Passed, s.Failed, s.Held, s.Scrapped, s.Unaccounted, s.Runs, s.Retests,
+`, s.Units, s.Passed, s.Failed, s.Held, s.Scrapped, open, s.Runs, retests,
 		s.Profiles.Total, s.Profiles.Available, s.Profiles.Installed, s.Profiles.Quarantined, s.Profiles.Spent, s.Profiles.Unaccounted,
 		s.Audit.Entries, verified, s.MES.Delivered, s.MES.Pending, s.Rework.Open, s.Rework.Closed,
 		s.Seconds, s.PerHour, efficiency, s.Chars, s.APDUs, s.Radio, s.CPU, float64(s.RSS)/1e6)

@@ -96,14 +96,16 @@ func (d *demo) screen(a *app) (sum summary, err error) {
 		g.Go(func() error { return crew.Run(work) })
 		g.Go(func() error {
 			defer rest()
-			return ui.Run(gctx, ui.Options{Source: c, Lang: lang, Operator: "demo", FirstKey: crew.HandOver}, ui.Terminal{})
+			return ui.Run(gctx, ui.Options{Source: c, Lang: lang, Operator: "demo", ASCII: !utf8Locale(), FirstKey: crew.HandOver}, ui.Terminal{})
 		})
 		return g.Wait()
 	})
 	if err != nil {
 		return sum, err
 	}
-	return d.summarize(context.WithoutCancel(a.ctx))
+	sum, err = d.summarize(context.WithoutCancel(a.ctx))
+	sum.left = sum.Unaccounted > 0
+	return sum, err
 }
 
 // canceled is a context that is over: what is served with it ends at once.
