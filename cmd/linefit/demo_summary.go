@@ -116,8 +116,10 @@ func (d *demo) summarizeLog(ctx context.Context, s *summary) error {
 }
 
 func (s *summary) rates(a sim.Account, baud int) {
-	s.PerHour = 3600 * float64(s.Units) / s.Seconds
-	s.Chars, s.APDUs = float64(a.Chars)/float64(s.Units), float64(a.APDUs)/float64(s.Units)
+	if done := float64(s.Units - s.Unaccounted); done > 0 {
+		s.PerHour = 3600 * done / s.Seconds
+		s.Chars, s.APDUs = float64(a.Chars)/done, float64(a.APDUs)/done
+	}
 	if baud > 0 && a.Windows > 0 {
 		e := a.Charged.Seconds() / a.Windows.Seconds()
 		s.Efficiency = &e

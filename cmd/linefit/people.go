@@ -24,7 +24,7 @@ import (
 // where says which station a person works with: a running one by its address,
 // or the store of one that does not run.
 type where struct {
-	Address   string `placeholder:"ADDR" env:"LINEFIT_ADDRESS" help:"The running station: unix:/path or http://host:port."`
+	Address   string `placeholder:"ADDR" env:"LINEFIT_ADDRESS" help:"The running station: unix:/path or http://host:port (default: unix:/run/linefit/linefit.sock)."`
 	Config    string `type:"path" placeholder:"FILE" help:"The station file; its socket is the address."`
 	TokenFile string `type:"path" placeholder:"FILE" help:"Bearer token for an address over TCP."`
 	Store     string `type:"path" placeholder:"DIR" help:"The store of a station that does not run."`
@@ -46,8 +46,15 @@ func (w who) person() (station.Person, error) {
 	return station.Person{Actor: station.Actor(w.By), Role: station.Role(w.Role)}, nil
 }
 
-// check wants exactly one station.
-func (w where) check() error {
+// check settles on one station: the one that was named, else the service on
+// this machine. An address in the environment gives way to a flag.
+func (w *where) check() error {
+	if (w.Config != "" || w.Store != "") && w.Address == os.Getenv("LINEFIT_ADDRESS") {
+		w.Address = ""
+	}
+	if w.Address == "" && w.Config == "" && w.Store == "" {
+		w.Address = "unix:" + defaultSocket
+	}
 	n := 0
 	for _, s := range []string{w.Address, w.Config, w.Store} {
 		if s != "" {

@@ -183,7 +183,9 @@ func (b *bench) work(where ...string) {
 	}
 	list := b.file("codes.csv", somecodes)
 
-	b.linefit(2, "say one of --address, --config and --store", "profiles", "list")
+	b.linefit(2, "say one of --address, --config and --store", "profiles", "list", "--store", b.dir, "--config", "x.yaml")
+	b.t.Setenv("LINEFIT_ADDRESS", "unix:/nonexistent") // gives way to what is said
+	b.linefit(3, "", "profiles", "list")
 	b.linefit(2, "--by is missing", at("profiles", "import", list)...)
 	b.linefit(4, "takes role lead", by("olga", "operator", "profiles", "import", list)...)
 	b.linefit(2, "codes.csv:4:3: activation_code: no activation code", by("anna", "lead", "profiles", "import", b.file("codes.csv", somecodes+"B,x,\n"))...)
