@@ -22,6 +22,7 @@ import (
 	"linefit/rework"
 	"linefit/station"
 	"linefit/station/mes"
+	"linefit/station/report"
 	"linefit/station/stock"
 )
 
@@ -176,7 +177,7 @@ func client(t testing.TB, f *fakeMES) *mes.Client {
 func openLog(t testing.TB, disk *storetest.Disk) *storetest.Station {
 	t.Helper()
 	return storetest.Start(t, disk, store.Options{
-		Projections: []audit.Projection{mes.OutboxProjection{}, rework.Projection{}, stock.Projection{}},
+		Projections: []audit.Projection{mes.OutboxProjection{}, rework.Projection{}, stock.Projection{}, report.RunIndex()},
 	})
 }
 
