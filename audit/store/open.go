@@ -128,7 +128,7 @@ func (c *core) fits(segs []segment) error {
 		return nil
 	}
 	if h := segs[len(segs)-1].head; h.Sim != c.opt.Sim {
-		return fmt.Errorf("audit/store: %s is a log with sim %t, opened with sim %t", c.opt.Dir, h.Sim, c.opt.Sim)
+		return &KindError{Dir: c.opt.Dir, Sim: h.Sim}
 	}
 	return nil
 }

@@ -84,6 +84,20 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("audit/store: %s is in use by %s (pid %d)", e.Dir, e.Program, e.PID)
 }
 
+// A KindError says that the log is of the other kind: a simulated station never
+// writes to a real one's log, nor the other way round.
+type KindError struct {
+	Dir string
+	Sim bool // what the log in Dir is
+}
+
+func (e *KindError) Error() string {
+	if e.Sim {
+		return fmt.Sprintf("audit/store: %s is the store of a simulated station: no real one runs on it", e.Dir)
+	}
+	return fmt.Sprintf("audit/store: %s is the store of a real station: no simulator runs on it", e.Dir)
+}
+
 // ErrNoStore says that a folder holds no log.
 var ErrNoStore = errors.New("audit/store: no log in this folder")
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"linefit/audit"
+	"linefit/audit/store"
 	"linefit/configs"
 	"linefit/modem"
 	"linefit/modem/modemsim"
@@ -134,6 +135,9 @@ func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
 	if len(fleet) == 0 {
 		fleet = r.Accepts
 	}
+	if log, err := store.OpenLog(dir, ""); err == nil && !log.Sim() { // before anything is written there
+		return nil, startError(&store.KindError{Dir: dir})
+	}
 	d := &demo{cmd: c, dir: dir, begin: time.Now()}
 	d.world, err = sim.Open(sim.Options{
 		Dir: filepath.Join(dir, "sim"), Units: *c.Units, Slots: c.Slots, Seed: c.Seed, Faults: c.Faults, Baud: c.Baud,
@@ -154,7 +158,10 @@ func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
 	if d.plant, err = plant.Open(a.ctx, p); err != nil {
 		return nil, startError(err)
 	}
-	return d, os.WriteFile(filepath.Join(dir, "station.vkey"), []byte(d.plant.Store.VKey()+"\n"), 0o644)
+	if err := os.WriteFile(filepath.Join(dir, "station.vkey"), []byte(d.plant.Store.VKey()+"\n"), 0o644); err != nil {
+		return nil, errors.Join(exit(fileCode(err), err), d.plant.Close())
+	}
+	return d, nil
 }
 
 // loadRecipe reads a recipe file, or the shipped recipe.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -79,9 +80,14 @@ func openStation(ctx context.Context, cfg *config.Config, logger zerolog.Logger,
 func startError(err error) error {
 	var coded *exitError
 	var unclean *plant.UncleanError
+	var kind *store.KindError
 	switch {
 	case errors.As(err, &coded):
 		return err
+	case errors.As(err, &kind):
+		return exit(exitUsage, err)
+	case errors.Is(err, fs.ErrPermission):
+		return exit(exitRefused, err)
 	case errors.As(err, &unclean):
 		return exit(exitVerdict, fmt.Errorf("%w; linefit audit verify says what is wrong, linefit audit accept lets two people go on", err))
 	}

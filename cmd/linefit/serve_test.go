@@ -259,6 +259,12 @@ func TestStationOverVirtualParts(t *testing.T) {
 	if r := b.one(0, "U2", 2); r.Verdict != "pass" {
 		t.Errorf("U2 without the daemon: %+v", r)
 	}
+	if _, stderr := b.linefit(2, nil, "demo", "--headless", "--units", "1", "--slots", "1", "--dir", filepath.Join(b.dir, "store")); !strings.Contains(stderr, "no simulator runs on it") {
+		t.Errorf("a simulator on a production store: %s", stderr)
+	}
+	if _, err := os.Stat(filepath.Join(b.dir, "store", "sim")); !os.IsNotExist(err) {
+		t.Error("the simulator wrote into a production store")
+	}
 	b.linefit(0, nil, "audit", "verify", "--store", filepath.Join(b.dir, "store"))
 	stdout, _ := b.linefit(0, nil, "why", "U4", "--store", filepath.Join(b.dir, "store"))
 	if !strings.Contains(stdout, "hold") {

@@ -106,7 +106,7 @@ func fromConfig(ctx context.Context, c *config.Config, logger zerolog.Logger) (p
 		return p, exit(exitUsage, err)
 	}
 	if p.Key, err = audit.LoadOrCreateKey(c.Audit.Key, c.Station.Origin); err != nil {
-		return p, exit(exitMissing, err)
+		return p, startError(err)
 	}
 	p.ShardKey = shardKeys(c.Audit.Key)
 	if c.MES != nil {
