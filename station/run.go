@@ -175,6 +175,9 @@ func (r *Run) verdict() RunVerdict {
 	for _, f := range r.Fitted {
 		v.ICCIDs = append(v.ICCIDs, f.ICCID)
 	}
+	if e := r.Evidence; len(v.ICCIDs) == 0 && e != nil && e.Seen == "" && e.ICCID != "" {
+		v.ICCIDs = append(v.ICCIDs, e.ICCID) // of an M2M unit, delivered with it
+	}
 	fail := r.Failed
 	if fail == nil {
 		fail = r.missing()

@@ -31,6 +31,7 @@ type auditFindCmd struct {
 	Model       string            `placeholder:"TEXT" help:"Of the module."`
 	Platform    map[string]string `placeholder:"NAME=TEXT" help:"Of the eUICC: eum, firmware, svn, pp_version, sas, label."`
 	Route       string            `placeholder:"TEXT" help:"Of APDUs: cgla, csim."`
+	Generation  string            `enum:",sgp22,sgp32,sgp02" default:"" placeholder:"NAME" help:"Of the eUICC: sgp22, sgp32 or sgp02."`
 	SMDP        string            `name:"smdp" placeholder:"HOST" help:"SM-DP+ that the profile came from."`
 	Batch       string            `placeholder:"TEXT" help:"Batch that the profile came from."`
 	Recipe      string            `placeholder:"NAME" help:"Name of the recipe."`
@@ -61,7 +62,7 @@ type findSource struct {
 func (c *auditFindCmd) Run(a *app) error {
 	q := reports.Query{
 		Slots: c.Slot, Since: c.Since.Time, Until: c.Until.Time, Recipe: c.Recipe, Digest: strings.ToLower(c.Digest), WorkOrder: c.WorkOrder, SKU: c.SKU,
-		Software: c.Software, Maker: c.Maker, Model: c.Model, Firmware: c.Firmware, Route: c.Route, Platform: c.Platform,
+		Software: c.Software, Maker: c.Maker, Model: c.Model, Firmware: c.Firmware, Route: c.Route, Generation: c.Generation, Platform: c.Platform,
 		SMDP: c.SMDP, Batch: c.Batch, Verdict: c.Verdict, Reason: c.Reason, SinceGolden: c.SinceGolden,
 	}
 	if err := q.Check(); err != nil {

@@ -73,6 +73,7 @@ type findInput struct {
 	Model       string    `query:"model" maxLength:"128"`
 	Firmware    string    `query:"firmware" maxLength:"128" doc:"Of the module; in all texts * stands for any characters"`
 	Route       string    `query:"route" maxLength:"32"`
+	Generation  string    `query:"generation" enum:"sgp22,sgp32,sgp02" doc:"Of the eUICC"`
 	Platform    []string  `query:"platform" doc:"name=text, of the eUICC: eum, firmware, svn, pp_version, sas, label"`
 	SMDP        string    `query:"smdp" maxLength:"255"`
 	Batch       string    `query:"batch" maxLength:"128"`
@@ -84,7 +85,7 @@ type findInput struct {
 func (in findInput) query() (report.Query, error) {
 	q := report.Query{
 		Slots: in.Slots, Since: in.Since, Until: in.Until, Recipe: in.Recipe, Digest: strings.ToLower(in.Digest), WorkOrder: in.WorkOrder,
-		SKU: in.SKU, Software: in.Software, Maker: in.Maker, Model: in.Model, Firmware: in.Firmware, Route: in.Route, SMDP: in.SMDP,
+		SKU: in.SKU, Software: in.Software, Maker: in.Maker, Model: in.Model, Firmware: in.Firmware, Route: in.Route, Generation: in.Generation, SMDP: in.SMDP,
 		Batch: in.Batch, Verdict: in.Verdict, Reason: in.Reason, SinceGolden: in.SinceGolden,
 	}
 	for _, p := range in.Platform {

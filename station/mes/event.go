@@ -68,9 +68,13 @@ type Result struct {
 	Model       string              `json:"model,omitempty"`
 	Firmware    string              `json:"firmware,omitempty"`
 	BoundBy     string              `json:"bound_by,omitempty"`
-	Platform    *station.Platform   `json:"platform,omitempty"`
-	Equipment   Equipment           `json:"equipment"`
-	Simulated   bool                `json:"simulated,omitempty"`
+	// Generation of the eUICC (sgp22, sgp32, sgp02), and the eIMs that a cold IoT
+	// unit showed.
+	Generation string            `json:"generation,omitempty"`
+	EIMs       []string          `json:"eims,omitempty"`
+	Platform   *station.Platform `json:"platform,omitempty"`
+	Equipment  Equipment         `json:"equipment"`
+	Simulated  bool              `json:"simulated,omitempty"`
 }
 
 // Equipment is where a run was made: the ISA-95 path and the software.
@@ -180,6 +184,7 @@ func (r Refs) result(v audit.View) (Result, error) {
 		Recipe: started.Recipe, Version: started.Version, Digest: started.Digest, WorkOrder: started.WorkOrder, SKU: started.SKU, Customer: started.Customer,
 		Route: started.Route, RouteRef: started.RouteRef, Operator: station.Actor(begin.Actor),
 		IMEI: verdict.IMEI, EID: verdict.EID, ICCIDs: verdict.ICCIDs, Evidence: verdict.Evidence, BoundBy: verdict.BoundBy,
+		Generation: verdict.Generation, EIMs: verdict.EIMs,
 		Equipment: where, Simulated: end.Sim,
 	}
 	if disposed.Reason != nil {

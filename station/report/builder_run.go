@@ -209,7 +209,7 @@ func (b *Builder) decided(r *Run, x *openRun) {
 
 // combine counts a run for its combination.
 func (b *Builder) combine(r *Run, x *openRun) {
-	c := Combination{Maker: r.Maker, Model: r.Model, Firmware: r.Firmware, Route: r.Route, SMDP: r.SMDP}
+	c := Combination{Maker: r.Maker, Model: r.Model, Firmware: r.Firmware, Route: r.Route, Generation: r.Generation, SMDP: r.SMDP}
 	if p := r.Platform; p != nil {
 		c.EUM, c.Platform, c.EUICC, c.SVN, c.Package, c.SAS = p.EUM, p.Label, p.Firmware, p.SVN, p.Profile, p.SAS
 	}

@@ -242,7 +242,7 @@ func (p *page) interop() {
 		row := interopRow{Interop: i, Permille: permille(i.Pass, i.Runs), Parts: p.stack(i.Pass, i.Fail, i.Inconclusive, 130)}
 		var platform, why []string
 		for _, f := range []struct{ name, value string }{
-			{"", i.Platform}, {"EUM ", i.EUM}, {"", i.Combination.EUICC}, {"SVN ", i.SVN}, {"PP ", i.Package}, {"SAS ", i.SAS},
+			{"", strings.ToUpper(i.Generation)}, {"", i.Platform}, {"EUM ", i.EUM}, {"", i.Combination.EUICC}, {"SVN ", i.SVN}, {"PP ", i.Package}, {"SAS ", i.SAS},
 		} {
 			if f.value != "" {
 				platform = append(platform, f.name+text.Printable(f.value))

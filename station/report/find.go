@@ -13,23 +13,25 @@ import (
 // Query is a containment question: which runs share something. Empty fields
 // ask nothing. Texts may have "*" for any characters.
 type Query struct {
-	Slots     []int             `json:"slots,omitempty"`
-	Since     time.Time         `json:"since,omitzero"` // runs started then or later
-	Until     time.Time         `json:"until,omitzero"` // runs started before
-	Recipe    string            `json:"recipe,omitempty"`
-	Digest    string            `json:"digest,omitempty"` // of the recipe; a beginning of 8 digits or more is enough
-	WorkOrder string            `json:"work_order,omitempty"`
-	SKU       string            `json:"sku,omitempty"`
-	Software  string            `json:"software,omitempty"` // of the station
-	Maker     string            `json:"maker,omitempty"`
-	Model     string            `json:"model,omitempty"`
-	Firmware  string            `json:"firmware,omitempty"` // of the module
-	Route     string            `json:"route,omitempty"`    // of APDUs: cgla, csim
-	Platform  map[string]string `json:"platform,omitempty"` // of the eUICC: eum, firmware, svn, pp_version, sas, label
-	SMDP      string            `json:"smdp,omitempty"`
-	Batch     string            `json:"batch,omitempty"` // of profiles
-	Verdict   string            `json:"verdict,omitempty"`
-	Reason    string            `json:"reason,omitempty"`
+	Slots     []int     `json:"slots,omitempty"`
+	Since     time.Time `json:"since,omitzero"` // runs started then or later
+	Until     time.Time `json:"until,omitzero"` // runs started before
+	Recipe    string    `json:"recipe,omitempty"`
+	Digest    string    `json:"digest,omitempty"` // of the recipe; a beginning of 8 digits or more is enough
+	WorkOrder string    `json:"work_order,omitempty"`
+	SKU       string    `json:"sku,omitempty"`
+	Software  string    `json:"software,omitempty"` // of the station
+	Maker     string    `json:"maker,omitempty"`
+	Model     string    `json:"model,omitempty"`
+	Firmware  string    `json:"firmware,omitempty"` // of the module
+	Route     string    `json:"route,omitempty"`    // of APDUs: cgla, csim
+	// Generation of the eUICC: sgp22, sgp32 or sgp02.
+	Generation string            `json:"generation,omitempty"`
+	Platform   map[string]string `json:"platform,omitempty"` // of the eUICC: eum, firmware, svn, pp_version, sas, label
+	SMDP       string            `json:"smdp,omitempty"`
+	Batch      string            `json:"batch,omitempty"` // of profiles
+	Verdict    string            `json:"verdict,omitempty"`
+	Reason     string            `json:"reason,omitempty"`
 	// SinceGolden takes of each slot the runs after its last golden sample
 	// that passed.
 	SinceGolden bool `json:"since_golden,omitempty"`
@@ -254,7 +256,7 @@ func (q Query) begun(r *Run) answer {
 func (q Query) ended(r *Run) answer {
 	a := yes
 	for _, c := range []struct{ want, have string }{
-		{q.Maker, r.Maker}, {q.Model, r.Model}, {q.Firmware, r.Firmware}, {q.Route, r.Route},
+		{q.Maker, r.Maker}, {q.Model, r.Model}, {q.Firmware, r.Firmware}, {q.Route, r.Route}, {q.Generation, r.Generation},
 	} {
 		a = min(a, known(match(c.want, c.have), c.have))
 	}

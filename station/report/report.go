@@ -172,13 +172,15 @@ type Combination struct {
 	Model    string `json:"model"`
 	Firmware string `json:"firmware"`
 	Route    string `json:"route"`
-	EUM      string `json:"eum"`
-	Platform string `json:"platform"`
-	EUICC    string `json:"euicc_firmware"`
-	SVN      string `json:"svn"`
-	Package  string `json:"pp_version"`
-	SAS      string `json:"sas"`
-	SMDP     string `json:"smdp"`
+	// Generation of the eUICC: sgp22, sgp32 or sgp02.
+	Generation string `json:"generation"`
+	EUM        string `json:"eum"`
+	Platform   string `json:"platform"`
+	EUICC      string `json:"euicc_firmware"`
+	SVN        string `json:"svn"`
+	Package    string `json:"pp_version"`
+	SAS        string `json:"sas"`
+	SMDP       string `json:"smdp"`
 }
 
 // Sample counts the runs of reference units in one slot.

@@ -164,7 +164,7 @@ func (b *Builder) combinations() []Interop {
 }
 
 func (c Combination) fields() []string {
-	return []string{c.Maker, c.Model, c.Firmware, c.Route, c.EUM, c.Platform, c.EUICC, c.SVN, c.Package, c.SAS, c.SMDP}
+	return []string{c.Maker, c.Model, c.Firmware, c.Route, c.Generation, c.EUM, c.Platform, c.EUICC, c.SVN, c.Package, c.SAS, c.SMDP}
 }
 
 func (c Combination) compare(d Combination) int { return slices.Compare(c.fields(), d.fields()) }

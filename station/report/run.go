@@ -11,37 +11,39 @@ import (
 
 // Run is one run as its entries tell it.
 type Run struct {
-	Unit      station.Serial      `json:"unit"`
-	ID        station.RunID       `json:"run"`
-	Slot      int                 `json:"slot"`
-	First     uint64              `json:"first"` // seq of run.started
-	Last      uint64              `json:"last"`  // seq of the last entry seen of it
-	Started   time.Time           `json:"started"`
-	Ended     time.Time           `json:"ended"` // of the last entry seen of it
-	Number    int                 `json:"number"`
-	Sample    string              `json:"sample,omitempty"` // golden or failing: a reference unit
-	Recipe    string              `json:"recipe"`
-	Version   int                 `json:"version"`
-	Digest    string              `json:"digest"`
-	WorkOrder string              `json:"work_order,omitempty"`
-	SKU       string              `json:"sku,omitempty"`
-	Software  string              `json:"software,omitempty"` // of the station
-	Maker     string              `json:"maker,omitempty"`
-	Model     string              `json:"model,omitempty"`
-	Firmware  string              `json:"firmware,omitempty"`
-	IMEI      ident.IMEI          `json:"imei,omitempty"`
-	EID       ident.EID           `json:"eid,omitempty"`
-	ICCIDs    []ident.ICCID       `json:"iccids,omitempty"`
-	Route     string              `json:"route,omitempty"` // of APDUs
-	Platform  *station.Platform   `json:"platform,omitempty"`
-	SMDP      string              `json:"smdp,omitempty"`
-	Batch     string              `json:"batch,omitempty"` // of profiles, as ordered
-	Verdict   station.Verdict     `json:"verdict"`         // "" while there is none
-	Step      string              `json:"step,omitempty"`
-	Reason    *station.Reason     `json:"reason,omitempty"`
-	Disposal  station.Disposition `json:"disposition,omitempty"`
-	Resumes   int                 `json:"resumes,omitempty"`
-	Millis    int64               `json:"ms"` // all attempts together
+	Unit      station.Serial `json:"unit"`
+	ID        station.RunID  `json:"run"`
+	Slot      int            `json:"slot"`
+	First     uint64         `json:"first"` // seq of run.started
+	Last      uint64         `json:"last"`  // seq of the last entry seen of it
+	Started   time.Time      `json:"started"`
+	Ended     time.Time      `json:"ended"` // of the last entry seen of it
+	Number    int            `json:"number"`
+	Sample    string         `json:"sample,omitempty"` // golden or failing: a reference unit
+	Recipe    string         `json:"recipe"`
+	Version   int            `json:"version"`
+	Digest    string         `json:"digest"`
+	WorkOrder string         `json:"work_order,omitempty"`
+	SKU       string         `json:"sku,omitempty"`
+	Software  string         `json:"software,omitempty"` // of the station
+	Maker     string         `json:"maker,omitempty"`
+	Model     string         `json:"model,omitempty"`
+	Firmware  string         `json:"firmware,omitempty"`
+	IMEI      ident.IMEI     `json:"imei,omitempty"`
+	EID       ident.EID      `json:"eid,omitempty"`
+	ICCIDs    []ident.ICCID  `json:"iccids,omitempty"`
+	Route     string         `json:"route,omitempty"` // of APDUs
+	// Generation of the eUICC: sgp22, sgp32 or sgp02.
+	Generation string              `json:"generation,omitempty"`
+	Platform   *station.Platform   `json:"platform,omitempty"`
+	SMDP       string              `json:"smdp,omitempty"`
+	Batch      string              `json:"batch,omitempty"` // of profiles, as ordered
+	Verdict    station.Verdict     `json:"verdict"`         // "" while there is none
+	Step       string              `json:"step,omitempty"`
+	Reason     *station.Reason     `json:"reason,omitempty"`
+	Disposal   station.Disposition `json:"disposition,omitempty"`
+	Resumes    int                 `json:"resumes,omitempty"`
+	Millis     int64               `json:"ms"` // all attempts together
 
 	judged bool // out is known
 	out    bool // what it began with is not what is looked for
@@ -88,7 +90,7 @@ func (r *Run) identify(f station.UnitIdentified) {
 		from string
 	}{
 		{&r.Maker, f.Maker}, {&r.Model, f.Model}, {&r.Firmware, f.Firmware}, {&r.Route, f.Route},
-		{(*string)(&r.IMEI), string(f.IMEI)}, {(*string)(&r.EID), string(f.EID)},
+		{&r.Generation, f.Generation}, {(*string)(&r.IMEI), string(f.IMEI)}, {(*string)(&r.EID), string(f.EID)},
 	} {
 		if m.from != "" {
 			*m.to = m.from

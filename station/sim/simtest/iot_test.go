@@ -1,14 +1,18 @@
 package simtest_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 
+	"linefit/audit"
 	"linefit/modem/euiccsim"
 	"linefit/station"
+	"linefit/station/mes"
+	"linefit/station/report"
 	"linefit/station/sim"
 	"linefit/station/sim/simtest"
 )
@@ -144,4 +148,64 @@ func fleet(t *testing.T, recipe *station.Recipe, faults string, seed uint64) {
 		t.Errorf("generations %v", seen)
 	}
 	l.Check()
+}
+
+// TestOneReportForAll: what a unit of each generation leaves has the same fields.
+func TestOneReportForAll(t *testing.T) {
+	recipe := simtest.Recipe(t, "fleet")
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Recipe: recipe, Units: 3, Slots: 3})
+		l.RunAll()
+		finder := report.NewFinder(report.Query{})
+		for _, e := range l.Entries() {
+			finder.See(e)
+		}
+		fields, results := map[string][]string{}, map[string][]string{}
+		for _, r := range finder.Result().Runs {
+			fields[r.Generation] = filled(t, r)
+		}
+		err := l.Station.Log.View(func(v audit.View) error {
+			return mes.EachResult(v, 0, func(r mes.Result) error {
+				results[r.Generation] = filled(t, r)
+				return nil
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range []map[string][]string{fields, results} {
+			for _, g := range []string{"sgp22", "sgp32", "sgp02"} {
+				for _, want := range []string{"eid", "firmware", "generation", "iccids", "imei", "maker", "model", "platform", "unit", "verdict"} {
+					if !slices.Contains(got[g], want) {
+						t.Errorf("%s: %v, without %s", g, got[g], want)
+					}
+				}
+			}
+			for _, g := range []string{"sgp32", "sgp02"} {
+				more := slices.DeleteFunc(slices.Clone(got[g]), func(f string) bool { return slices.Contains(got["sgp22"], f) || f == "eims" })
+				if len(more) > 0 {
+					t.Errorf("%s has fields of its own: %v", g, more)
+				}
+			}
+		}
+	})
+}
+
+// filled are the names of the fields that have something in them.
+func filled(t *testing.T, v any) (names []string) {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(b, &m); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range m {
+		if !slices.Contains([]string{`""`, "null", "0", "[]", "{}"}, string(value)) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
