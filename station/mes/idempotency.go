@@ -109,14 +109,16 @@ func (s *idempotency) begin(key string, sum [sha256.Size]byte) (*keptAnswer, boo
 }
 
 // record serves the first request of a key and keeps its answer. A fault of
-// the server's own is not kept: another try may fare better.
+// the server's own is not kept, for another try may fare better, nor is what was
+// wrong with the request itself: it changed nothing, and the next one under this
+// key is the right one.
 func (s *idempotency) record(w http.ResponseWriter, r *http.Request, kept *keptAnswer, next http.Handler) {
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	finished := false
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if !finished || rec.status >= 500 || rec.tooLong {
+		if !finished || rec.status >= 500 || malformed[rec.status] || rec.tooLong {
 			if s.byKey[kept.key] == kept {
 				s.age.Remove(kept.elem)
 				delete(s.byKey, kept.key)
@@ -131,6 +133,11 @@ func (s *idempotency) record(w http.ResponseWriter, r *http.Request, kept *keptA
 	}()
 	next.ServeHTTP(rec, r)
 	finished = true
+}
+
+// malformed are the answers to requests that never reached the station.
+var malformed = map[int]bool{
+	http.StatusBadRequest: true, http.StatusUnsupportedMediaType: true, http.StatusRequestEntityTooLarge: true, http.StatusUnprocessableEntity: true,
 }
 
 // recorder passes an answer on and keeps it.

@@ -34,6 +34,16 @@ func (p *Problem) Error() string {
 	return http.StatusText(p.Status)
 }
 
+// MarshalJSON implements json.Marshaler: a problem always has a title.
+func (p *Problem) MarshalJSON() ([]byte, error) {
+	type plain Problem
+	filled := plain(*p)
+	if filled.Title == "" {
+		filled.Title = http.StatusText(filled.Status)
+	}
+	return json.Marshal(filled)
+}
+
 // GetStatus implements huma.StatusError.
 func (p *Problem) GetStatus() int { return p.Status }
 

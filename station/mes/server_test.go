@@ -419,6 +419,16 @@ func TestIdempotencyKey(t *testing.T) {
 		if w := scan(strings.Repeat("k", 256), "SN1"); w.Code != http.StatusBadRequest {
 			t.Errorf("a long key: %d", w.Code)
 		}
+		if w := ask(s.Local(), "POST", "/v1/scan", `{"texd":1}`, "Idempotency-Key", "k5"); w.Code != http.StatusUnprocessableEntity {
+			t.Errorf("a body that is wrong: %d", w.Code)
+		}
+		if w := scan("k5", "SN1"); w.Code != 200 {
+			t.Errorf("the right request after a wrong one: %d %s", w.Code, w.Body)
+		}
+		var problem struct{ Title string }
+		if w := ask(s.Local(), "GET", "/v1/units/eid:1", ""); json.Unmarshal(w.Body.Bytes(), &problem) != nil || problem.Title == "" {
+			t.Errorf("a problem without a title: %s", w.Body)
+		}
 		n := len(st.commands())
 		for i := range 5000 { // old keys make room
 			scan(fmt.Sprint("x", i), "SN1")
