@@ -29,6 +29,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if dir := os.Getenv("LINEFIT_STORE_LOOK"); dir != "" {
+		if err := lookInside(dir); err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	// Badger leaves these two behind where its Open fails, as it does in
 	// TestDerivedStateLostOrAhead; TestCloseEndsAll looks for them otherwise.
 	goleak.VerifyTestMain(m,

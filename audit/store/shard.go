@@ -18,8 +18,25 @@ func (s *Store) Rotate(ctx context.Context) error {
 		if h := s.State(); h.State != OK {
 			return &StateError{Health: h}
 		}
-		return s.rotate()
+		if _, err := s.opt.keyOf(s.core.head.Shard + 1); err != nil {
+			return err // nothing was begun
+		}
+		return s.rotateOrStop()
 	})
+}
+
+// rotateOrStop rotates; a log that stands between two shards takes nothing more
+// until it was opened again.
+func (s *Store) rotateOrStop() error {
+	err := s.rotate()
+	if err != nil && s.State().State == OK {
+		cause := CauseWrite
+		if isFull(err) {
+			cause = CauseDiskFull
+		}
+		s.stop(&StateError{Health: Health{State: Stopped, Cause: cause, Reason: err.Error()}, err: err})
+	}
+	return err
 }
 
 // rotateIfFull begins the next shard when the newest is long or old enough.
@@ -27,9 +44,7 @@ func (s *Store) rotateIfFull() {
 	if s.opt.ShardKey == nil || s.State().State != OK || !s.due() {
 		return
 	}
-	if err := s.rotate(); err != nil && s.State().State == OK {
-		s.stop(&StateError{Health: Health{State: Stopped, Cause: CauseWrite, Reason: err.Error()}, err: err})
-	}
+	_ = s.rotateOrStop() // the state says so
 }
 
 // due says whether the newest shard is to be closed now.

@@ -62,7 +62,7 @@ type Disk struct {
 	seen   []int
 	full   bool
 	dead   bool
-	left   int              // writes until the machine goes off, 0 for never
+	left   int              // steps until the machine goes off, 0 for never
 	synced map[string]int64 // durable length of each segment
 }
 
@@ -92,8 +92,8 @@ func (d *Disk) Fill() {
 	d.full = true
 }
 
-// DieAfter turns the machine off at the n-th write, rename or removal from
-// now on, which no longer happens.
+// DieAfter turns the machine off at the n-th write, flush, truncation, rename or
+// removal from now on, which no longer happens.
 func (d *Disk) DieAfter(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -168,6 +168,14 @@ func (d *Disk) Remove(name string) error {
 	return d.FS.Remove(name)
 }
 
+// SyncDir implements [store.FS].
+func (d *Disk) SyncDir(dir string) error {
+	if d.dies() {
+		return &fs.PathError{Op: "fsync", Path: dir, Err: ErrDead}
+	}
+	return d.FS.SyncDir(dir)
+}
+
 // Free implements [store.FS].
 func (d *Disk) Free(dir string) (free, total uint64, err error) {
 	d.mu.Lock()
@@ -236,7 +244,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 }
 
 func (f *file) Sync() error {
-	if f.disk.isDead() {
+	if f.disk.dies() {
 		return &fs.PathError{Op: "fdatasync", Path: f.name, Err: ErrDead}
 	}
 	if f.delay > 0 {
@@ -261,7 +269,7 @@ func (f *file) Sync() error {
 }
 
 func (f *file) Truncate(size int64) error {
-	if f.disk.isDead() {
+	if f.disk.dies() {
 		return &fs.PathError{Op: "truncate", Path: f.name, Err: ErrDead}
 	}
 	return f.File.Truncate(size)
