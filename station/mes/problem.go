@@ -50,6 +50,17 @@ func (p *Problem) GetStatus() int { return p.Status }
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
+// withoutValues takes out of a validation error what was sent: it may be a code
+// that a scanner read into the wrong field, and errors end up in logs.
+func withoutValues(_ huma.Context, _ string, v any) (any, error) {
+	if m, ok := v.(*huma.ErrorModel); ok {
+		for _, e := range m.Errors {
+			e.Value = nil
+		}
+	}
+	return v, nil
+}
+
 // describeProblems makes the document say what errors look like here.
 func describeProblems(api huma.API) {
 	doc := api.OpenAPI()

@@ -62,6 +62,10 @@ type Options struct {
 	// Code changes the n-th line of the imported list: batch, activation code,
 	// confirmation code, ICCID, cap. False leaves it out.
 	Code func(n int, row []string) bool
+	// Wire hears of every exchange with SM-DP+ and MES, in clear.
+	Wire func(path string, request, reply []byte)
+	Logs io.Writer // gets what the station logs beside its facts
+	Key  audit.Key // of the audit log; nil: a new one
 	// Answer changes what an eUICC answers to a function, status word included.
 	Answer func(unit sim.UnitState, function string, response []byte) []byte
 }
@@ -104,7 +108,9 @@ func New(t testing.TB, o Options) *Line {
 	t.Helper()
 	l := &Line{t: t, Dir: folder(t), disk: storetest.NewDisk(), sockets: map[station.Serial]*socket{}, said: map[int]said{}, started: map[string]map[string]bool{}, shards: map[uint32]audit.Key{}}
 	l.opt = l.defaults(o)
-	l.key = testKey(t)
+	if l.key = o.Key; l.key == nil {
+		l.key = testKey(t)
+	}
 	l.openWorld()
 	t.Cleanup(func() { l.must(l.World.Close()) })
 	l.st = storetest.Start(t, l.disk, l.storeOptions())

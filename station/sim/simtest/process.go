@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -129,7 +130,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !goOn {
 		return nil, err
 	}
-	resp, rerr := t.next.RoundTrip(r)
+	resp, rerr := t.listen(r)
 	if err == nil && t.p.dead.Load() {
 		err = errDead
 	}
@@ -140,6 +141,32 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.Join(err, rerr)
 	}
 	return resp, rerr
+}
+
+// listen passes a request on and lets the line's listener hear it.
+func (t transport) listen(r *http.Request) (*http.Response, error) {
+	wire := t.p.line.opt.Wire
+	if wire == nil {
+		return t.next.RoundTrip(r)
+	}
+	var request, reply []byte
+	var err error
+	if r.Body != nil {
+		if request, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(request))
+	}
+	resp, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if reply, err = io.ReadAll(resp.Body); err != nil {
+		return nil, errors.Join(err, resp.Body.Close())
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(reply))
+	wire(r.URL.Path, request, reply)
+	return resp, nil
 }
 
 // jig is a slot's fixture as the station has it.

@@ -66,7 +66,9 @@ func (s *Shift) work(d time.Duration) (killed, over bool) {
 	select {
 	case <-st.p.killed:
 		cancel()
-		_ = <-ended // what it met in a dead station is nobody's word
+		if err := <-ended; err != nil {
+			l.t.Logf("in a dead station: %v", err)
+		}
 		return true, false
 	case err := <-ended:
 		if st.p.dead.Load() {

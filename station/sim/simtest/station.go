@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"linefit/audit"
 	"linefit/audit/store"
 	"linefit/audit/store/storetest"
@@ -97,8 +99,12 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 	for _, slot := range l.World.Slots() {
 		plan.Slots[slot] = plant.Slot{Fixture: jig{l.World.Jig(slot), s.p, slot}, Port: s.opener(l.World.Jig(slot))}
 	}
+	if l.opt.Logs != nil {
+		plan.Logger = zerolog.New(l.opt.Logs)
+	}
 	s.Plant, err = plant.New(l.t.Context(), plan, s.log)
 	l.must(err)
+	s.Store = st.Store // for an API in front of it; who appends goes through the log above
 	return s
 }
 
