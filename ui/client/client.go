@@ -31,7 +31,8 @@ import (
 
 // Options say which station, and how to be let in.
 type Options struct {
-	// Address is unix:/path, http://host:port or https://host.
+	// Address is unix:/path, http://host:port, https://host or host:port, which
+	// is http.
 	Address string
 	// Token is the bearer token for TCP.
 	Token string
@@ -66,6 +67,13 @@ func New(opt Options) (*Client, error) {
 	if strings.HasPrefix(opt.Address, "/") {
 		path, isUnix = opt.Address, true
 	}
+	if host, port, err := net.SplitHostPort(opt.Address); err == nil && !isUnix && port != "" && !strings.Contains(opt.Address, "/") { // HOST:PORT
+		if host == "" {
+			host = "localhost"
+		}
+		opt.Address = "http://" + net.JoinHostPort(host, port)
+		c.opt.Address = opt.Address
+	}
 	switch u, err := url.Parse(opt.Address); {
 	case isUnix && path == "":
 		return nil, errors.New("the address unix: names no socket")
@@ -75,7 +83,7 @@ func New(opt Options) (*Client, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		}
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil:
-		return nil, errors.New("the address must be unix:/path or http://host:port")
+		return nil, errors.New("the address must be unix:/path, http://host:port or host:port")
 	default:
 		c.base = u.Scheme + "://" + u.Host
 		transport.DialContext = (&net.Dialer{Timeout: 5 * time.Second}).DialContext

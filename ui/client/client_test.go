@@ -211,12 +211,12 @@ func TestTokenAndHost(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	for _, good := range []string{"unix:/run/x.sock", "/run/x.sock", "http://127.0.0.1:80", "http://[::1]:80/", "https://station.plant"} {
+	for _, good := range []string{"unix:/run/x.sock", "/run/x.sock", "http://127.0.0.1:80", "http://[::1]:80/", "https://station.plant", "localhost:80", ":80", "[::1]:80"} {
 		if _, err := client.New(client.Options{Address: good}); err != nil {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", "unix:", "localhost:80", "ftp://x", "http://", "http://x/y", "http://x?q", "http://u:p@x", "://"} {
+	for _, bad := range []string{"", "unix:", "localhost", "localhost:", "ftp://x", "http://", "http://x/y", "http://x?q", "http://u:p@x", "://"} {
 		if _, err := client.New(client.Options{Address: bad}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
