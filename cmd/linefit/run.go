@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -45,6 +46,9 @@ func (c *runCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := c.check(cfg); err != nil {
+		return exit(exitUsage, err)
+	}
 	if daemon, err := client.New(client.Options{Address: "unix:" + socketOf(cfg)}); err == nil {
 		defer daemon.Close()
 		if _, err := daemon.Station(a.ctx); err == nil {
@@ -52,6 +56,25 @@ func (c *runCmd) Run(a *app) error {
 		}
 	}
 	return c.alone(a, cfg)
+}
+
+// check wants a unit and one of the station's slots: a command barcode is
+// nothing to run.
+func (c *runCmd) check(cfg *config.Config) error {
+	var errs []error
+	if b, err := station.ParseBarcode(c.Unit); err != nil {
+		errs = append(errs, fmt.Errorf("--unit: %w", err))
+	} else if b.Unit == "" {
+		errs = append(errs, errors.New("--unit: a command barcode; wanted: a serial, or what the unit's label says"))
+	}
+	ids := make([]int, len(cfg.Slots))
+	for i, s := range cfg.Slots {
+		ids[i] = s.ID
+	}
+	if !slices.Contains(ids, c.Slot) {
+		errs = append(errs, fmt.Errorf("--slot %d: the station has the slots %v", c.Slot, ids))
+	}
+	return errors.Join(errs...)
 }
 
 // alone holds the store's lock itself for one unit.

@@ -225,6 +225,9 @@ func TestStationOverVirtualParts(t *testing.T) {
 	if r := b.one(1, "U1", 2); r.Failure.Code != 1 || r.Failure.Reason == nil || r.Failure.Reason.Code != "unit.duplicate" {
 		t.Errorf("the same unit in two slots: %+v", r)
 	}
+	for _, wrong := range [][2]string{{"LF:HALT", "1"}, {"", "1"}, {"U2", "9"}, {"LPA:1$a$b", "0"}} {
+		b.linefit(2, &failure{}, "run", "--config", b.file(), "--unit", wrong[0], "--slot", wrong[1], "--json")
+	}
 	b.control("out 1")
 	b.control("in 1")
 	b.linefit(0, nil, "rework", "list", "--config", b.file())
