@@ -23,6 +23,7 @@ import (
 	"linefit/station"
 	"linefit/station/admission"
 	"linefit/station/config"
+	"linefit/station/eim"
 	"linefit/station/engine"
 	"linefit/station/fixture"
 	"linefit/station/mes"
@@ -101,7 +102,7 @@ func fromConfig(ctx context.Context, c *config.Config, logger zerolog.Logger) (p
 	p.Quirks, err = loadQuirks(c.Quirks)
 	errs = append(errs, err)
 	p.Units, err = loadUnits(c.Units)
-	errs = append(errs, err, p.servers(c), p.office(c.MES), p.stocking(c))
+	errs = append(errs, err, p.eims(c.IoT), p.servers(c), p.office(c.MES), p.stocking(c))
 	if err := errors.Join(errs...); err != nil {
 		return p, exit(exitUsage, err)
 	}
@@ -151,6 +152,17 @@ func loadUnits(path string) (admission.Units, error) {
 	}
 	defer f.Close()
 	return admission.ParseUnits(path, f)
+}
+
+// eims takes what eIMs' operators gave the station.
+func (p *plan) eims(c config.IoT) (err error) {
+	if c.Packages != "" {
+		p.Carried = eim.Packages(c.Packages)
+	}
+	if c.EIMs != "" {
+		p.EIMs, err = eim.LoadFolder(c.EIMs)
+	}
+	return err
 }
 
 // servers allows the SM-DP+ servers and issuers of the file and no others. Its

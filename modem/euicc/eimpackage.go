@@ -3,6 +3,7 @@ package euicc
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"linefit/modem/ident"
@@ -99,6 +100,8 @@ func (p *EIMPackage) operations(signed wire.Node) error {
 type EIMPackageResult struct {
 	Raw     []byte
 	Signed  bool
+	EIM     string
+	Counter int64 // of the package
 	Results []EIMOperationResult
 }
 
@@ -116,6 +119,36 @@ func (c *Card) LoadEIMPackage(ctx context.Context, p EIMPackage) (EIMPackageResu
 	if err != nil {
 		return EIMPackageResult{}, err
 	}
+	return eimPackageResult(function, n)
+}
+
+// EIMPackageResults are the results that the eUICC keeps until their eIMs have
+// acknowledged them (ES10b RetrieveNotificationsList, SGP.32 section 5.9.11).
+func (c *Card) EIMPackageResults(ctx context.Context) (out []EIMPackageResult, err error) {
+	const function = "RetrieveNotificationsList"
+	n, err := c.call(ctx, function, 0xBF2B, wire.TLV(0xBF2B, wire.TLV(0xA0, wire.TLV(0x82))))
+	if err != nil {
+		return nil, err
+	}
+	list, ok := n.Find(0xA2)
+	if !ok {
+		return nil, nil
+	}
+	entries, err := list.Children()
+	if err != nil {
+		return nil, &ResponseError{Function: function, Err: err}
+	}
+	for _, e := range entries {
+		r, err := eimPackageResult(function, e)
+		if as := (*FunctionError)(nil); err != nil && !errors.As(err, &as) { // of a package that was not executed
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func eimPackageResult(function string, n wire.Node) (EIMPackageResult, error) {
 	r := EIMPackageResult{Raw: n.Raw}
 	if _, unsigned := n.Find(0xA2); unsigned { // no such eIM, or its signature does not verify
 		return r, &FunctionError{Function: function, Code: -1, Name: "eimUnknownOrSignature"}
@@ -129,6 +162,7 @@ func (c *Card) LoadEIMPackage(ctx context.Context, p EIMPackage) (EIMPackageResu
 		return r, &ResponseError{Function: function, Err: err}
 	}
 	_, r.Signed = n.Find(0xA0, 0x5F37)
+	r.EIM, r.Counter = text(data, 0x80), number(data, 0x81)
 	list, err := data.Need(0x30)
 	if err != nil {
 		return r, &ResponseError{Function: function, Err: err}

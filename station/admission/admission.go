@@ -61,7 +61,7 @@ func (o *Office) Admit(ctx context.Context, run station.RunID, ask engine.Ask) (
 		return engine.Grant{}, err
 	}
 	return engine.Grant{Recipe: o.Recipe, Before: before, Started: station.RunStarted{
-		WorkOrder: route.Order, SKU: route.SKU, Customer: route.Customer, Route: route.Answer, RouteRef: route.Ref, Batch: route.Batch,
+		WorkOrder: route.Order, SKU: route.SKU, Customer: route.Customer, Route: route.Answer, RouteRef: route.Ref, Batch: route.Batch, EIM: route.EIM,
 		Number: unit.Runs + 1, Expect: expect,
 	}}, nil
 }

@@ -35,6 +35,7 @@ type Config struct {
 	Policy  string
 	Quirks  string
 	Units   string
+	IoT     IoT `yaml:"iot"`
 	Assign  Assign
 	Grace   Duration
 	Audit   Audit
@@ -51,6 +52,11 @@ type Config struct {
 func (c *Config) Problem(path []string, format string, args ...any) strictyaml.Problem {
 	return c.doc.Problem(path, format, args...)
 }
+
+// IoT is what a station with SGP.32 units gets from eIMs' operators: folders with
+// eIM configuration data that orders may name, and with packages that eIMs have
+// signed for single eUICCs.
+type IoT struct{ EIMs, Packages string }
 
 // Place is the equipment path (ISA-95) and where the station keeps its data.
 type Place struct {
@@ -306,7 +312,7 @@ func decodeMES(m map[string]any) (*MES, error) {
 
 // absolute takes every path from the file's folder.
 func (c *Config) absolute(dir string) {
-	paths := []*string{&c.Station.Data, &c.Recipe, &c.Policy, &c.Quirks, &c.Units, &c.Audit.Key, &c.Vault.Key, &c.API.Socket, &c.API.TokenFile, &c.API.ReadTokenFile, &c.Audit.Anchors}
+	paths := []*string{&c.Station.Data, &c.Recipe, &c.Policy, &c.Quirks, &c.Units, &c.IoT.EIMs, &c.IoT.Packages, &c.Audit.Key, &c.Vault.Key, &c.API.Socket, &c.API.TokenFile, &c.API.ReadTokenFile, &c.Audit.Anchors}
 	for i := range c.SMDP.CI {
 		paths = append(paths, &c.SMDP.CI[i])
 	}

@@ -30,6 +30,8 @@ func (c *Config) lint(doc *strictyaml.Doc) strictyaml.Problems {
 	l.exists(strictyaml.Path("policy"), c.Policy)
 	l.exists(strictyaml.Path("quirks"), c.Quirks)
 	l.exists(strictyaml.Path("units"), c.Units)
+	l.exists(strictyaml.Path("iot", "eims"), c.IoT.EIMs)
+	l.exists(strictyaml.Path("iot", "packages"), c.IoT.Packages)
 	for i, ci := range c.SMDP.CI {
 		l.exists(strictyaml.Path("smdp", "ci", i), ci)
 	}

@@ -36,6 +36,7 @@ type Route struct {
 	Customer string `json:"customer,omitempty"`
 	Recipe   string `json:"recipe,omitempty"` // that the order asks for
 	Batch    string `json:"batch,omitempty"`  // of profiles
+	EIM      string `json:"eim,omitempty"`    // eIM configuration for IoT units
 	// IMEI and EID are what the MES knows the unit to have.
 	IMEI ident.IMEI `json:"imei,omitempty"`
 	EID  ident.EID  `json:"eid,omitempty"`

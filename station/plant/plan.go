@@ -16,6 +16,7 @@ import (
 	"linefit/rework"
 	"linefit/station"
 	"linefit/station/admission"
+	"linefit/station/eim"
 	"linefit/station/engine"
 	"linefit/station/fixture"
 	"linefit/station/mes"
@@ -49,7 +50,9 @@ type Plan struct {
 	Low      int                 // profiles of a kind below which the station warns; 0: never
 	Recipe   *station.Recipe
 	Policy   *rework.Policy
-	Units    admission.Units // the list of expected units
+	Units    admission.Units                // the list of expected units
+	EIMs     map[string][]eim.Configuration // that orders may name
+	Carried  steps.Carried                  // packages of eIMs that orders brought; nil: none
 	Slots    map[int]Slot
 	Faults   map[int]*station.Reason // slots that did not come up
 	Quirks   *modem.Table

@@ -4,6 +4,7 @@ import (
 	"linefit/modem/euiccsim"
 	"linefit/modem/modemsim"
 	"linefit/modem/smdpsim"
+	"linefit/station"
 )
 
 // Hooks let a test stand between the virtual parts of a line. Each may be nil.
@@ -21,6 +22,8 @@ type Hooks struct {
 	Order func(n int, o *smdpsim.Order)
 	// Server is asked for the SM-DP+'s faults before the plan is.
 	Server func(smdpsim.FaultPoint) smdpsim.Fault
+	// Route adds to the MES's answer to the route check of a unit.
+	Route func(unit station.Serial) map[string]string
 	// Request hears of every request at the SM-DP+.
 	Request func(smdpsim.Event)
 }

@@ -152,6 +152,7 @@ func (w *World) openServers() error {
 	if w.mes, err = openMES(filepath.Join(w.opt.Dir, "mes.json"), w.opt.Seed, w.opt.Faults); err != nil {
 		return errors.Join(err, w.smdp.Close())
 	}
+	w.mes.route = w.opt.Hooks.Route
 	have := len(w.smdp.Orders())
 	for n := have; n < w.opt.Units+w.opt.Spare; n++ {
 		if err := w.order(n); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"linefit/station"
 )
 
 // MES is a virtual manufacturing execution system: it confirms routes and
@@ -24,6 +27,7 @@ type MES struct {
 	file   string
 	seed   uint64
 	faults string
+	route  func(unit station.Serial) map[string]string // more of a route answer; nil: nothing
 
 	mu    sync.Mutex // guards what follows and the file
 	state mesState
@@ -99,7 +103,11 @@ func (m *MES) validate(w http.ResponseWriter, body []byte) {
 		http.Error(w, `{"detail":"busy"}`, http.StatusServiceUnavailable)
 		return
 	}
-	answer(w, map[string]string{"answer": "confirmed", "work_order": "WO-DEMO", "ref": ask.Run})
+	out := map[string]string{"answer": "confirmed", "work_order": "WO-DEMO", "ref": ask.Run}
+	if m.route != nil {
+		maps.Copy(out, m.route(station.Serial(ask.Unit)))
+	}
+	answer(w, out)
 }
 
 // fault throws the dice for a request. The caller holds mu.

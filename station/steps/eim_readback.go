@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -44,8 +45,8 @@ func readEIM(ctx context.Context, s *session, a *station.Attempt) station.StepRe
 	if res := s.certificates(ctx, c, &f); res.Outcome != station.OK {
 		return res
 	}
-	if err := s.carriedResult(a.Run, &f); err != nil {
-		return failed(err, station.VaultFault)
+	if err := s.carriedResult(ctx, a.Run, c, &f); err != nil {
+		return failed(err, station.EUICCProtocol)
 	}
 	if err := a.Record(ctx, f); err != nil {
 		return failed(err, station.LogStopped)
@@ -155,15 +156,28 @@ func (s *session) certificates(ctx context.Context, c *card, f *station.EIMOnboa
 }
 
 // carriedResult names the eUICC's signed answer to a package that was carried to
-// it: its eIM has not heard of it.
-func (s *session) carriedResult(run *station.Run, f *station.EIMOnboarded) error {
+// it: its eIM has not heard of it. One that was lost on its way is still on the
+// eUICC, and stays there for the eIM.
+func (s *session) carriedResult(ctx context.Context, run *station.Run, c *card, f *station.EIMOnboarded) error {
 	p, found, err := s.carried(run.Identity.EID)
 	if err != nil || !found {
-		return err
+		return nil // one that cannot be read was not loaded
 	}
-	handle := s.resultHandle(run.Identity.EID, p)
-	if _, err := s.bench.opt.Stock.Vault().Get(stock.KindResult, handle); err != nil {
-		return nil // it was not loaded
+	vault, handle := s.bench.opt.Stock.Vault(), s.resultHandle(run.Identity.EID, p)
+	if _, err := vault.Get(stock.KindResult, handle); errors.Is(err, stock.ErrNoItem) {
+		results, err := c.EIMPackageResults(ctx)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(results, func(r euicc.EIMPackageResult) bool { return r.EIM == p.EIM && r.Counter == p.Counter })
+		if at < 0 {
+			return nil // it was not loaded
+		}
+		if err := vault.Replace(stock.KindResult, handle, stock.NewSecret(results[at].Raw)); err != nil {
+			return &keepError{err}
+		}
+	} else if err != nil {
+		return &keepError{err}
 	}
 	f.Package = handle
 	if p.Rollback {

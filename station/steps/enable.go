@@ -110,8 +110,11 @@ func (s *session) enableBy(ctx context.Context, a *station.Attempt, c *card, p e
 		if a.Run.Identity.Generation != string(euicc.SGP32) || !unchanged(err) {
 			return route, err
 		}
-		if errors.Is(err, euicc.ErrNoSession) {
+		switch {
+		case errors.Is(err, euicc.ErrNoSession):
 			closed.code = station.EnableSession
+		case errors.Is(err, errNoPackage): // not the unit's fault
+			closed.code = station.EIMConfiguration
 		}
 		closed.refused = append(closed.refused, err)
 	}

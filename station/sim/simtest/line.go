@@ -23,6 +23,7 @@ import (
 	"linefit/rework"
 	"linefit/station"
 	"linefit/station/admission"
+	"linefit/station/eim"
 	"linefit/station/engine"
 	"linefit/station/recipe"
 	"linefit/station/sim"
@@ -47,9 +48,11 @@ type Options struct {
 	Recipe    *station.Recipe
 	Policy    *rework.Policy
 	Pairing   admission.Units
-	Trust     steps.Trust                 // without CIs: the line's own
-	Trusting  func(ci string) steps.Trust // in place of Trust, from the line's own CI
-	MES       string                      // default "http://mes.test"; "none"
+	Trust     steps.Trust                    // without CIs: the line's own
+	Trusting  func(ci string) steps.Trust    // in place of Trust, from the line's own CI
+	EIMs      map[string][]eim.Configuration // that orders may name
+	Carried   steps.Carried                  // packages of eIMs
+	MES       string                         // default "http://mes.test"; "none"
 	AllowHost func(string) error
 	Pace      Pace
 	Grace     time.Duration
@@ -59,6 +62,8 @@ type Options struct {
 	Order  func(n int, o *smdpsim.Order)
 	Server func(smdpsim.FaultPoint) smdpsim.Fault
 	Module func(unit sim.UnitState, point string, n int) (modemsim.Fault, bool)
+	// Route adds to the MES's answer to the route check of a unit.
+	Route func(unit station.Serial) map[string]string
 	// Code changes the n-th line of the imported list: batch, activation code,
 	// confirmation code, ICCID, cap. False leaves it out.
 	Code func(n int, row []string) bool
@@ -224,7 +229,7 @@ func (l *Line) openWorld() {
 	w, err := sim.Open(sim.Options{
 		Dir: filepath.Join(l.Dir, "sim"), Units: o.Units, Slots: o.Slots, Seed: o.Seed, Faults: o.Faults,
 		Personas: l.personas(), Mix: o.Mix, Fleet: o.Fleet, Spare: o.Spare, Cap: o.Cap, Memory: true, ProfileSize: o.Size,
-		Hooks: sim.Hooks{Card: o.Card, Order: o.Order, Server: o.Server, Request: l.heard, Socket: l.socket, Module: l.drawn},
+		Hooks: sim.Hooks{Card: o.Card, Order: o.Order, Server: o.Server, Request: l.heard, Route: o.Route, Socket: l.socket, Module: l.drawn},
 	})
 	l.must(err)
 	l.World = w
