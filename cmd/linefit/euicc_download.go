@@ -23,8 +23,9 @@ type smdpFlags struct {
 	SmdpAddress string   `placeholder:"HOST:PORT" help:"Where the SM-DP+ is reached, when not at the address in the code."`
 }
 
-// client makes an ES9+ client that trusts the given issuers and no other.
-func (f smdpFlags) client(trace io.Writer) (*rsp.Client, func(), error) {
+// client makes an ES9+ client that trusts the given issuers and no other. early,
+// where not empty, is a server to which a connection is begun at once.
+func (f smdpFlags) client(ctx context.Context, trace func() io.Writer, early string) (*rsp.Client, func(), error) {
 	var certs []*x509.Certificate
 	for _, path := range f.CA {
 		b, err := os.ReadFile(path)
@@ -53,13 +54,18 @@ func (f smdpFlags) client(trace io.Writer) (*rsp.Client, func(), error) {
 	}
 	transport := rsp.NewTransport(cfg)
 	client := rsp.NewClient(rsp.ClientConfig{Transport: transport, Trace: func(x rsp.Exchange) {
+		trace := trace()
 		fmt.Fprintf(trace, "# ES9+ %s %s: status %d, %d bytes out, %d in, %v", x.Function, x.Address, x.Status, x.Sent, x.Received, x.Took.Round(time.Millisecond))
 		if x.Err != nil {
 			fmt.Fprintf(trace, ", %v", x.Err)
 		}
 		fmt.Fprintln(trace)
 	}})
-	return client, transport.CloseIdleConnections, nil
+	end := func() {}
+	if early != "" {
+		end = transport.Preconnect(ctx, early)
+	}
+	return client, func() { end(); transport.CloseIdleConnections() }, nil
 }
 
 type euiccDownloadCmd struct {
@@ -106,16 +112,16 @@ func (c *euiccDownloadCmd) Run(a *app, e *euiccCmd) error {
 	if err != nil {
 		return err
 	}
-	u, err := e.openToChange(a)
-	if err != nil {
-		return e.failed(a, err)
-	}
-	defer u.close()
-	client, done, err := c.client(u.trace)
+	var u *unit
+	client, done, err := c.client(a.ctx, func() io.Writer { return u.trace }, params.Code.Address)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if u, err = e.openToChange(a); err != nil {
+		return e.failed(a, err)
+	}
+	defer u.close()
 	params.Client = client
 	if params.Device.IMEI == "" && params.Device.TAC == "" {
 		if params.Device.IMEI = u.imei(a.ctx); params.Device.IMEI == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"linefit/modem/euicc"
@@ -116,7 +117,7 @@ func (c *euiccNotifySendCmd) Run(a *app, e *euiccCmd) error {
 	list, failed := []notificationView{}, false
 	err := e.recorded(a, func(u *unit) (err error) {
 		var end func()
-		if client, end, err = c.client(u.trace); err == nil {
+		if client, end, err = c.client(a.ctx, func() io.Writer { return u.trace }, ""); err == nil {
 			done = end
 		}
 		return err

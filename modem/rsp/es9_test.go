@@ -216,6 +216,75 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// A connection that was begun early is the one that the first call uses, one that
+// nobody used is closed, and one that failed is made again by the call.
+func TestPreconnect(t *testing.T) {
+	const serverName = "smdp.example.com"
+	ca, err := authority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := ca.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := keys.TLS(serverName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var opened atomic.Int32
+	closed := make(chan struct{}, 8)
+	backend := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	backend.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	backend.Config.ErrorLog = log.New(io.Discard, "", 0)
+	backend.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			opened.Add(1)
+		case http.StateClosed:
+			closed <- struct{}{}
+		}
+	}
+	backend.StartTLS()
+	defer backend.Close()
+	var dead atomic.Bool
+	transport := rsp.NewTransport(rsp.TransportConfig{Roots: rsp.Pool(ca.CI.Cert), Dial: func(string) string {
+		if dead.Swap(false) {
+			return "127.0.0.1:1" // tcpmux: nobody
+		}
+		return backend.Listener.Addr().String()
+	}})
+	defer transport.CloseIdleConnections()
+	client := rsp.NewClient(rsp.ClientConfig{Transport: transport, Retries: []time.Duration{}})
+	notify := func() error {
+		s, err := client.Server(serverName)
+		if err != nil {
+			return err
+		}
+		return s.Notify(t.Context(), []byte{0x30, 0})
+	}
+	transport.Preconnect(t.Context(), serverName)()
+	if opened.Load() > 0 { // it may have been given up before it reached the server
+		<-closed
+	}
+	before := opened.Load()
+	end := transport.Preconnect(t.Context(), serverName)
+	if err := notify(); err != nil || opened.Load() != before+1 {
+		t.Errorf("%d connections, %v", opened.Load()-before, err)
+	}
+	end()
+	if err := notify(); err != nil || opened.Load() != before+1 {
+		t.Errorf("%d connections for the second call, %v", opened.Load()-before, err)
+	}
+	transport.CloseIdleConnections()
+	dead.Store(true)
+	end = transport.Preconnect(t.Context(), serverName)
+	defer end()
+	if err := notify(); err != nil {
+		t.Errorf("after an early connection that failed: %v", err)
+	}
+}
+
 func TestParseCertificates(t *testing.T) {
 	ca, err := authority()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -27,32 +28,149 @@ type TransportConfig struct {
 	DialTimeout time.Duration
 }
 
-// NewTransport makes a transport that keeps connections for the next call and
-// the next download. Close it with CloseIdleConnections.
-func NewTransport(cfg TransportConfig) *http.Transport {
+// Transport makes connections to SM-DP+ servers and keeps them for the next call
+// and the next download. Close it with CloseIdleConnections.
+type Transport struct {
+	*http.Transport
+	dial *tlsDialer
+}
+
+// NewTransport makes a transport.
+func NewTransport(cfg TransportConfig) *Transport {
 	if cfg.DialTimeout == 0 {
 		cfg.DialTimeout = 10 * time.Second
 	}
-	dialer := &net.Dialer{Timeout: cfg.DialTimeout}
 	roots := cfg.Roots
 	if roots == nil {
 		roots = x509.NewCertPool()
 	}
-	return &http.Transport{
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if cfg.Dial != nil {
-				address = cfg.Dial(address)
-			}
-			return dialer.DialContext(ctx, network, address)
-		},
-		TLSClientConfig: &tls.Config{
-			RootCAs: roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64),
-		},
-		TLSHandshakeTimeout: cfg.DialTimeout,
+	d := &tlsDialer{
+		cfg:    cfg,
+		tls:    &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64)},
+		dialer: net.Dialer{Timeout: cfg.DialTimeout},
+		early:  map[string]*earlyConn{},
+	}
+	return &Transport{dial: d, Transport: &http.Transport{
+		DialTLSContext:      d.connect,
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,
+	}}
+}
+
+// Preconnect begins a connection to a server that will be called soon, so that
+// the handshakes happen beside other work. The first call within [earlyLimit]
+// takes it; when it did not come about, that call makes its own. end gives back
+// a connection that nobody took, and waits for one that is being made.
+func (t *Transport) Preconnect(ctx context.Context, address string) (end func()) {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		address = net.JoinHostPort(address, "443")
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	e := &earlyConn{ready: make(chan struct{}), begun: time.Now()}
+	t.dial.offer(address, e)
+	go func() {
+		defer close(e.ready)
+		e.conn, e.err = t.dial.handshake(ctx, "tcp", address)
+	}()
+	return func() {
+		cancel()
+		<-e.ready
+		if t.dial.take(address, e) == e {
+			e.discard()
+		}
+	}
+}
+
+// earlyLimit is the age at which an early connection is not used any more: the
+// server may have closed it.
+const earlyLimit = 10 * time.Second
+
+// earlyConn is a connection that was begun before it was asked for.
+type earlyConn struct {
+	begun time.Time
+	ready chan struct{} // closed when conn or err is set
+	conn  net.Conn
+	err   error
+}
+
+func (e *earlyConn) discard() {
+	if e.conn != nil {
+		_ = e.conn.Close()
+	}
+}
+
+// tlsDialer makes TLS connections. It is safe for use by several goroutines.
+type tlsDialer struct {
+	cfg    TransportConfig
+	tls    *tls.Config
+	dialer net.Dialer
+
+	mu    sync.Mutex
+	early map[string]*earlyConn // by host:port
+}
+
+func (d *tlsDialer) offer(address string, e *earlyConn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.early[address] = e
+}
+
+// take removes an early connection, only this one or, with nil, any; nil when it
+// is not there.
+func (d *tlsDialer) take(address string, only *earlyConn) *earlyConn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.early[address]
+	if e == nil || only != nil && e != only {
+		return nil
+	}
+	delete(d.early, address)
+	return e
+}
+
+// connect uses an early connection, or makes one.
+func (d *tlsDialer) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	e := d.take(address, nil)
+	if e == nil {
+		return d.handshake(ctx, network, address)
+	}
+	select {
+	case <-e.ready:
+	case <-ctx.Done():
+		d.offer(address, e) // its owner closes it
+		return nil, ctx.Err()
+	}
+	if e.err == nil && time.Since(e.begun) < earlyLimit {
+		return e.conn, nil
+	}
+	e.discard()
+	return d.handshake(ctx, network, address)
+}
+
+// handshake makes a connection whose certificate is that of the host.
+func (d *tlsDialer) handshake(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	target := address
+	if d.cfg.Dial != nil {
+		target = d.cfg.Dial(address)
+	}
+	raw, err := d.dialer.DialContext(ctx, network, target)
+	if err != nil {
+		return nil, err
+	}
+	cfg := d.tls.Clone()
+	cfg.ServerName = host
+	conn := tls.Client(raw, cfg)
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.DialTimeout)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	return conn, nil
 }
 
 // ErrNoCertificate says that a file has no certificate in it.
