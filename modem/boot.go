@@ -11,7 +11,9 @@ import (
 
 // bringUp waits until the module answers, sends the init commands and switches
 // the radio off where that is wanted. booting says that its start has just
-// begun.
+// begun. A module of which nothing is known is asked for its maker before the
+// other init commands, since that may end the cautious gap between commands; not
+// where its radio is to be off first of all.
 func (m *Module) bringUp(ctx context.Context, booting bool) error {
 	limited, cancel := context.WithTimeout(ctx, m.quirks.Boot.Limit)
 	defer cancel()
@@ -20,6 +22,9 @@ func (m *Module) bringUp(ctx context.Context, booting bool) error {
 		err = m.wait(limited, m.quirks.Boot.Settle)
 	}
 	m.lost, m.down, m.hushed = false, false, nil
+	if err == nil && m.gap > 0 && !m.opt.RadioOff && first.Worded {
+		err = m.askMaker(limited)
+	}
 	for _, text := range m.quirks.Init.Commands[1:] { // the first one has just been answered
 		if err != nil {
 			break

@@ -12,15 +12,14 @@ import (
 
 // identify asks who the module is and chooses its quirks.
 func (m *Module) identify(ctx context.Context) error {
-	var id Identity
 	var err error
-	if id.Maker, err = m.askName(ctx, "maker", m.quirks.Identify.Maker); err != nil {
-		return err
+	if m.maker == "" {
+		if err := m.askMaker(ctx); err != nil {
+			return err
+		}
 	}
-	if m.gap == m.quirks.Line.UnknownGap { // what this maker's modules need is known now
-		m.gap = m.table.makerGap(id.Maker)
-		m.port.Configure(m.portOptions(false))
-	}
+	id := Identity{Maker: m.maker}
+	m.maker = ""
 	if id.Model, err = m.askName(ctx, "model", m.quirks.Identify.Model); err != nil {
 		return err
 	}
@@ -29,7 +28,7 @@ func (m *Module) identify(ctx context.Context) error {
 	if m.quirks, err = m.table.For(id.Maker, id.Model, ""); err != nil {
 		return err
 	}
-	if m.gap < m.quirks.Line.SlowGap {
+	if !m.slow {
 		m.gap = 0
 	}
 	m.port.Configure(m.portOptions(false))
@@ -46,7 +45,22 @@ func (m *Module) identify(ctx context.Context) error {
 	if m.opt.IMEI != "" && id.IMEI != m.opt.IMEI {
 		return &OtherModuleError{Want: m.opt.IMEI, Got: id.IMEI}
 	}
-	m.id = id
+	m.id, m.gap = id, 0
+	return nil
+}
+
+// askMaker finds out whose module it is, and with that what its family may need
+// between commands.
+func (m *Module) askMaker(ctx context.Context) error {
+	maker, err := m.askName(ctx, "maker", m.quirks.Identify.Maker)
+	if err != nil {
+		return err
+	}
+	m.maker = maker
+	if m.gap > 0 && !m.slow {
+		m.gap = m.table.makerGap(maker)
+		m.port.Configure(m.portOptions(false))
+	}
 	return nil
 }
 

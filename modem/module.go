@@ -26,6 +26,8 @@ type Module struct {
 
 	id      Identity
 	quirks  Quirks
+	slow    bool          // a command sent too soon was lost
+	maker   string        // asked for, and not yet part of id
 	gap     time.Duration // least time between commands while the family is not known
 	hushed  []string      // radio-off commands answered since the last start
 	started time.Time     // of the start under way or last seen
@@ -122,7 +124,7 @@ func (m *Module) attach(ctx context.Context) error {
 	defer func() { m.busy = false }()
 	err := m.introduce(ctx, m.opt.Booting)
 	if err != nil && errors.Is(err, atcmd.ErrUnknown) && !errors.Is(err, ErrSilent) && ctx.Err() == nil && m.port.Err() != nil {
-		m.gap = m.quirks.Line.SlowGap
+		m.gap, m.slow = m.quirks.Line.SlowGap, true
 		m.port.Configure(m.portOptions(false))
 		if _, err := m.port.Resync(ctx, m.alignment()); err != nil && !errors.Is(err, atcmd.ErrNoSync) {
 			return err
@@ -136,6 +138,7 @@ func (m *Module) attach(ctx context.Context) error {
 }
 
 func (m *Module) introduce(ctx context.Context, booting bool) error {
+	m.maker = ""
 	if err := m.bringUp(ctx, booting); err != nil {
 		return err
 	}

@@ -32,8 +32,19 @@ func asked(command string, answer ...string) string {
 
 func initScript() string { return asked("ATE0") + asked("AT+CMEE=1") }
 
+// met is the beginning of a talk with a module of which nothing is known.
+func met(maker ...string) string {
+	return asked("ATE0") + asked("AT+CGMI", maker...) + asked("AT+CMEE=1")
+}
+
+// quiet is eg25 for a module whose radio is switched off before anything is asked,
+// or whose family is known.
+func quiet(off string, rest ...string) string {
+	return strings.Replace(eg25(rest...), met("Quectel"), initScript()+off+asked("AT+CGMI", "Quectel"), 1)
+}
+
 func eg25(rest ...string) string {
-	return initScript() + asked("AT+CGMI", "Quectel") + asked("AT+CGMM", "EG25") +
+	return met("Quectel") + asked("AT+CGMM", "EG25") +
 		asked("AT+QGMR", "EG25GGBR07A08M2G_30.004.30.004") + asked("AT+CGSN", imei) + strings.Join(rest, "")
 }
 
@@ -63,7 +74,7 @@ func TestAttach(t *testing.T) {
 		names  string
 	}{
 		"Quectel": {eg25(), modem.Options{}, modem.Identity{"Quectel", "EG25", "EG25GGBR07A08M2G_30.004.30.004", imei}, "generic quectel quectel-eg25"},
-		"booting": {"! \"\\x00\\xff\\x00\"\n~ 4s\n< RDY\n" + eg25("< +CPIN: READY\n"), modem.Options{Booting: true, Quirk: "quectel-eg25"},
+		"booting": {"! \"\\x00\\xff\\x00\"\n~ 4s\n< RDY\n" + quiet("", "< +CPIN: READY\n"), modem.Options{Booting: true, Quirk: "quectel-eg25"},
 			modem.Identity{"Quectel", "EG25", "EG25GGBR07A08M2G_30.004.30.004", imei}, "generic quectel quectel-eg25"},
 		"prefixed, V0, quoted": {
 			"> ATE0\n! \"ATE0\\r0\\r\"\n" + asked("ATV1") + asked("AT+CMEE=1") + asked("AT+CGMI", "+CGMI: \"Acme\"") +
@@ -72,16 +83,16 @@ func TestAttach(t *testing.T) {
 			modem.Options{}, modem.Identity{"Acme", "X", "7", imei}, "generic",
 		},
 		"radio off first": {
-			strings.Replace(eg25(asked("AT+CFUN?", "+CFUN: 1"), asked("AT+CFUN?", "+CFUN: 4")), "> AT+CGMI", asked("AT+CFUN=4")+"> AT+CGMI", 1), modem.Options{RadioOff: true},
+			quiet(asked("AT+CFUN=4"), asked("AT+CFUN?", "+CFUN: 1"), asked("AT+CFUN?", "+CFUN: 4")), modem.Options{RadioOff: true},
 			modem.Identity{"Quectel", "EG25", "EG25GGBR07A08M2G_30.004.30.004", imei}, "generic quectel quectel-eg25",
 		},
 		"no IMEI yet": {
-			initScript() + asked("AT+CGMI", "Acme") + asked("AT+CGMM", "X") + asked("AT+CGMR", "1") +
+			met("Acme") + asked("AT+CGMM", "X") + asked("AT+CGMR", "1") +
 				asked("AT+CGSN", "867698040000014") + "> AT+CGSN=1\n< +CME ERROR: 50\n> AT+GSN\n< ERROR\n",
 			modem.Options{AllowNoIMEI: true}, modem.Identity{"Acme", "X", "1", ""}, "generic",
 		},
 		"stray lines": {
-			initScript() + asked("AT+CGMI", "RING", "+CREG: 1", "Quectel") + asked("AT+CGMM", "EG25") +
+			met("RING", "+CREG: 1", "Quectel") + asked("AT+CGMM", "EG25") +
 				asked("AT+QGMR", "+QIND: SMS DONE", "F") + asked("AT+CGSN", "RDY", imei),
 			modem.Options{}, modem.Identity{"Quectel", "EG25", "F", imei}, "generic quectel quectel-eg25",
 		},
@@ -105,8 +116,6 @@ func TestAttachBehindAnUnfinishedCommand(t *testing.T) {
 			> ATE0
 			< +CGLA: 4,"9000"
 			< OK
-			> AT+CMEE=1
-			< OK
 			> AT+CGMI
 			< OK
 			! "\r\nQuectel\r\n\r\nOK\r\n"
@@ -121,8 +130,8 @@ func TestAttachBehindAnUnfinishedCommand(t *testing.T) {
 func TestAttachWithAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		mustAttach(t, initScript()+asked("AT+CGMI", "u-blox")+"> AT+CGMM\n"+asked("AT+CGSN", imei)+
-			initScript()+asked("AT+CGMI", "u-blox")+asked("AT+CGMM", "SARA-R410M")+asked("AT+CGMR", "L0.0")+asked("AT+CGSN", imei)+
+		mustAttach(t, met("u-blox")+"> AT+CGMM\n"+asked("AT+CGSN", imei)+
+			met("u-blox")+asked("AT+CGMM", "SARA-R410M")+asked("AT+CGMR", "L0.0")+asked("AT+CGSN", imei)+
 			asked("AT+USIMSTAT=7"), modem.Options{})
 		if took := time.Since(start); took < 3*time.Second+700*time.Millisecond {
 			t.Errorf("no gap: %v", took)
@@ -139,7 +148,7 @@ func TestAttachFails(t *testing.T) {
 		if !errors.Is(err, modem.ErrSilent) || time.Since(start) != 30*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
-		_, err = attach(t, initScript()+asked("AT+CGMI", "Acme")+asked("AT+CGMM", "X")+asked("AT+CGMR", "1")+
+		_, err = attach(t, met("Acme")+asked("AT+CGMM", "X")+asked("AT+CGMR", "1")+
 			asked("AT+CGSN", "867698040000014")+"> AT+CGSN=1\n< ERROR\n> AT+GSN\n< ERROR\n", modem.Options{})
 		var id *modem.IdentityError
 		if !errors.As(err, &id) || id.What != "IMEI" {
@@ -182,10 +191,10 @@ func TestRadioReadBack(t *testing.T) {
 // sent again before anything else.
 func TestSpontaneousRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		script := eg25(asked("AT+CFUN?", "+CFUN: 4"),
+		script := quiet(asked("AT+CFUN=4"), asked("AT+CFUN?", "+CFUN: 4"),
 			"> AT+QCCID\n~ 2s\n< RDY\n", initScript(), asked("AT+CFUN=4"), asked("AT+CGSN", imei), asked("AT+CFUN?", "+CFUN: 4"),
 			asked("AT+QCCID", "+QCCID: 89012345678901234568"), "< RDY\n")
-		m := mustAttach(t, strings.Replace(script, "> AT+CGMI", asked("AT+CFUN=4")+"> AT+CGMI", 1), modem.Options{RadioOff: true})
+		m := mustAttach(t, script, modem.Options{RadioOff: true})
 		start := time.Now()
 		if _, err := m.ICCID(t.Context()); !errors.Is(err, modem.ErrRestarted) || time.Since(start) != 2*time.Second {
 			t.Fatal(err)
@@ -220,7 +229,7 @@ func TestResetByCommand(t *testing.T) {
 // A family without ready lines may still answer before it goes down.
 func TestResetWithoutReadyLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := mustAttach(t, initScript()+asked("AT+CGMI", "u-blox")+asked("AT+CGMM", "SARA-R510S")+asked("AT+CGMR", "1")+asked("AT+CGSN", imei)+asked("AT+USIMSTAT=7")+
+		m := mustAttach(t, met("u-blox")+asked("AT+CGMM", "SARA-R510S")+asked("AT+CGMR", "1")+asked("AT+CGSN", imei)+asked("AT+USIMSTAT=7")+
 			asked("AT+CFUN=16")+"> ATE0\n> ATE0\n> ATE0\n"+"< OK\n"+asked("AT+CMEE=1")+asked("AT+CGSN", imei)+asked("AT+USIMSTAT=7"), modem.Options{})
 		start := time.Now()
 		if err := m.Reset(t.Context()); err != nil || time.Since(start) < 4*time.Second {
@@ -276,7 +285,7 @@ func TestPowerDown(t *testing.T) {
 
 func TestSaveSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := mustAttach(t, initScript()+asked("AT+CGMI", "Nordic Semiconductor ASA")+asked("AT+CGMM", "nRF9160-SICA")+asked("AT+CGMR", "mfw_nrf9160_1.3.5")+
+		m := mustAttach(t, met("Nordic Semiconductor ASA")+asked("AT+CGMM", "nRF9160-SICA")+asked("AT+CGMR", "mfw_nrf9160_1.3.5")+
 			asked("AT+CGSN", imei)+asked("AT%XSIM=1")+asked("AT+CFUN=0"), modem.Options{})
 		if err := m.SaveSettings(t.Context()); err != nil {
 			t.Fatal(err)
