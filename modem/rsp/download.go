@@ -110,8 +110,7 @@ func overlap(ctx context.Context, remote, local func(context.Context) error) (re
 	return <-done, localErr
 }
 
-// begin asks the eUICC for a challenge and the server for its identity, and
-// meanwhile reads what is on the eUICC.
+// begin asks the eUICC for a challenge and the server for its identity.
 func (d *download) begin(ctx context.Context) error {
 	err := d.step("GetEUICCChallenge", func() (err error) {
 		if d.p.Info1 != nil {
@@ -125,19 +124,12 @@ func (d *download) begin(ctx context.Context) error {
 	if err != nil {
 		return d.fail("GetEUICCChallenge", RowNone, err)
 	}
-	var remote, local error
-	_ = d.step(string(InitiateAuthentication), func() error {
-		remote, local = overlap(ctx, func(ctx context.Context) (err error) {
-			d.in, err = d.server.initiate(ctx, d.challenge, d.res.Info1.Raw)
-			return err
-		}, d.survey)
-		return nil
+	err = d.step(string(InitiateAuthentication), func() (err error) {
+		d.in, err = d.server.initiate(ctx, d.challenge, d.res.Info1.Raw)
+		return err
 	})
-	if local != nil {
-		return d.fail("survey", RowNone, local)
-	}
-	if remote != nil {
-		return d.fail(string(InitiateAuthentication), rowOf(InitiateAuthentication, remote), remote)
+	if err != nil {
+		return d.fail(string(InitiateAuthentication), rowOf(InitiateAuthentication, err), err)
 	}
 	d.res.Detail.TransactionID = TransactionID(d.in.rawID)
 	if !d.issuerTrusted() {
@@ -171,7 +163,9 @@ func (d *download) issuerTrusted() bool {
 	return slices.ContainsFunc(d.res.Info1.Verification, func(id euicc.PKID) bool { return bytes.Equal(id, n.Value) })
 }
 
-// authenticate lets eUICC and server prove themselves to each other.
+// authenticate lets eUICC and server prove themselves to each other. While the
+// server, which has most to compute here, checks the eUICC's word, what is on the
+// eUICC is read.
 func (d *download) authenticate(ctx context.Context) error {
 	var auth euicc.Authentication
 	err := d.step("AuthenticateServer", func() (err error) {
@@ -194,22 +188,25 @@ func (d *download) authenticate(ctx context.Context) error {
 	if free := auth.Info2.FreeNonVolatile; d.p.Policy.MinFree > 0 && free >= 0 && free < d.p.Policy.MinFree {
 		return d.fail("memory", RowOrderNotReady, fmt.Errorf("%w: %d bytes, %d needed", ErrMemory, free, d.p.Policy.MinFree))
 	}
-	var remote, identity error
+	var remote, local error
 	_ = d.step(string(AuthenticateClient), func() error {
-		remote, identity = overlap(ctx, func(ctx context.Context) (err error) {
+		remote, local = overlap(ctx, func(ctx context.Context) (err error) {
 			d.res.Metadata, d.offer, err = d.server.authenticate(ctx, d.in, auth.Raw)
 			return err
-		}, func(context.Context) error {
+		}, func(ctx context.Context) error {
 			d.verifyIdentity(auth)
-			return nil
+			return d.survey(ctx)
 		})
 		return nil
 	})
+	d.open = remote == nil
+	if local != nil {
+		return d.cancelled(ctx, "survey", RowNone, euicc.CancelPostponed, local)
+	}
 	if remote != nil {
 		return d.fail(string(AuthenticateClient), rowOf(AuthenticateClient, remote), remote)
 	}
-	d.open = true
-	if identity = d.res.Proof.Err; identity != nil && len(d.p.Policy.Issuers) > 0 {
+	if identity := d.res.Proof.Err; identity != nil && len(d.p.Policy.Issuers) > 0 {
 		return d.cancelled(ctx, "identity", RowServerRefused, euicc.CancelPostponed, fmt.Errorf("%w: %w", ErrEUICC, identity))
 	}
 	return nil
