@@ -114,3 +114,16 @@ func FuzzTrace(f *testing.F) {
 		}, storeData(message, size)...)
 	})
 }
+
+// A notification is shown without its signature: with it anybody could send it.
+func TestTraceHidesSignaturesOfNotifications(t *testing.T) {
+	signature := bytes.Repeat([]byte{0xC3}, 64)
+	result := wire.TLV(0xBF37, wire.TLV(0xBF27, wire.TLV(0x80, []byte{7})), wire.TLV(0x5F37, signature))
+	other := wire.TLV(0x30, wire.TLV(0xBF2F, wire.TLV(0x80, []byte{9})), wire.TLV(0x5F37, signature), wire.TLV(0x30, []byte{0x02, 1, 5}))
+	for name, answer := range map[string][]byte{"result": result, "list": wire.TLV(0xBF2B, wire.TLV(0xA0, result, other))} {
+		got := traced(t, func([]byte) []byte { return append(append([]byte(nil), answer...), 0x90, 0) }, storeData([]byte{0xBF, 0x2B, 0}, 255)...)
+		if strings.Contains(got, "C3C3") || !strings.Contains(got, "BF27") {
+			t.Errorf("%s:\n%s", name, got)
+		}
+	}
+}

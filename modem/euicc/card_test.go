@@ -290,3 +290,52 @@ func TestBlocks(t *testing.T) {
 		t.Errorf("too many blocks: %v, %d sent", err, len(s.blocks))
 	}
 }
+
+// A recording in which another request was recorded answers none of ours; its
+// answer is a list all the same, with an ICCID that is none.
+func TestRecordedBadRequest(t *testing.T) {
+	c, _ := replayed(t, "synthetic-profiles-bad-request.log")
+	if data, err := c.Do(t.Context(), "GetProfilesInfo", []byte{0xBF, 0x2D, 0}); err == nil {
+		t.Errorf("answered by %x", data)
+	}
+	c, _ = replayed(t, "synthetic-profiles-bad-request.log")
+	data, err := c.Do(t.Context(), "unknown", []byte{0xBF, 0x2E, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, _ := card(hex.EncodeToString(data) + "9000")
+	profiles, err := list.Profiles(t.Context())
+	if err != nil || len(profiles) != 2 || profiles[0].Nickname != "My SIM" || profiles[1].State != euicc.Enabled {
+		t.Errorf("%+v, %v", profiles, err)
+	}
+	wrong, _ := card(hex.EncodeToString(data) + "9000")
+	if _, err := wrong.Challenge(t.Context()); err == nil {
+		t.Error("a list of profiles is a challenge")
+	}
+}
+
+// The session's EUICCInfo1 names no issuers at all.
+func TestRecordedInfo1(t *testing.T) {
+	raw := read(t, "session", "euicc-info1.der")
+	c, _ := card(hex.EncodeToString(raw) + "9000")
+	info, err := c.Info1(t.Context())
+	if err != nil || !bytes.Equal(info.Raw, raw) || info.SVN != "2.0.0" || len(info.Verification) != 0 || len(info.Signing) != 0 {
+		t.Errorf("%+v, %v", info, err)
+	}
+}
+
+// Seven segments as another implementation recorded them: each is a chain of its
+// own whose blocks count from 00.
+func TestRecordedSegments(t *testing.T) {
+	c, r := replayed(t, "synthetic-load-bpp.log")
+	segments := []string{"BF361BBF2303010203", "A0048702AABB", "A104", "8802CCDD", "A307", "86021122", "860133"}
+	for i, s := range segments {
+		data, err := c.Do(t.Context(), "LoadBoundProfilePackage", unhex(t, s))
+		if last := i == len(segments)-1; err != nil || last != (len(data) > 0) {
+			t.Fatalf("segment %d: %x, %v", i, data, err)
+		}
+	}
+	if len(r.lines) != 0 {
+		t.Errorf("%d recorded lines are left", len(r.lines))
+	}
+}
