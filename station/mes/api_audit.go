@@ -122,7 +122,7 @@ type OutboxPage struct {
 
 func (s *Server) outboxRoutes(api huma.API) {
 	huma.Register(api, look("get-outbox", "/v1/outbox", "outbox", "Events that the MES has not taken"), func(_ context.Context, in *struct {
-		State ItemState `query:"state" default:"pending" enum:"pending,rejected"`
+		State ItemState `query:"state" enum:"pending,rejected" doc:"Only what waits, or only what the MES has refused for good; both where nothing is said"`
 		After uint64    `query:"after"`
 		Limit int       `query:"limit" default:"100" minimum:"1" maximum:"1000"`
 	}) (*struct{ Body OutboxPage }, error) {
@@ -131,16 +131,17 @@ func (s *Server) outboxRoutes(api huma.API) {
 			return nil, &Problem{Title: http.StatusText(http.StatusServiceUnavailable), Status: http.StatusServiceUnavailable, Detail: err.Error()}
 		}
 		out := &struct{ Body OutboxPage }{Body: OutboxPage{OutboxStatus: status, Items: []Item{}, Next: in.After}}
-		err = s.read(func(v audit.View) error {
-			return EachItem(v, in.State, in.After, func(it Item) error {
-				if len(out.Body.Items) == in.Limit {
-					out.Body.More = true
-					return audit.ErrStop
-				}
-				out.Body.Items, out.Body.Next = append(out.Body.Items, it), it.Seq
-				return nil
-			})
+		states := []ItemState{ItemPending, ItemRejected}
+		if in.State != "" {
+			states = []ItemState{in.State}
+		}
+		err = s.read(func(v audit.View) (err error) {
+			out.Body.Items, out.Body.More, err = items(v, states, in.After, in.Limit)
+			return err
 		})
+		if n := len(out.Body.Items); n > 0 {
+			out.Body.Next = out.Body.Items[n-1].Seq
+		}
 		return out, err
 	})
 	huma.Register(api, change("replay-event", "/v1/outbox/{id}/replay", "outbox", "Send a parked event again, or a waiting one now"), func(ctx context.Context, in *struct {

@@ -1,9 +1,11 @@
 package mes
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"linefit/audit"
@@ -62,6 +64,27 @@ func EachItem(v audit.View, s ItemState, after uint64, fn func(Item) error) erro
 		}
 		return fn(it)
 	})
+}
+
+// items are at most limit events in any of the states, behind entry after and in
+// the order of the log, and whether there are more.
+func items(v audit.View, states []ItemState, after uint64, limit int) (found []Item, more bool, err error) {
+	found = []Item{}
+	for _, s := range states {
+		n := 0
+		err := EachItem(v, s, after, func(it Item) error {
+			if n++; n > limit+1 { // no page needs more of one state
+				return audit.ErrStop
+			}
+			found = append(found, it)
+			return nil
+		})
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	slices.SortFunc(found, func(a, b Item) int { return cmp.Compare(a.Seq, b.Seq) })
+	return found[:min(len(found), limit)], len(found) > limit, nil
 }
 
 // EachResult calls fn for the results behind entry after, in the order of the

@@ -440,6 +440,36 @@ func TestIdempotencyKey(t *testing.T) {
 	})
 }
 
+// What the MES has refused for good is seen together with what waits, in the
+// order of the log, page by page.
+func TestOutboxShowsWhatIsParked(t *testing.T) {
+	log, st := openLog(t, nil), newFakeStation()
+	s := serve(t, log, st)
+	opened := opened
+	opened.MES = "https://mes.example"
+	gate(t, log, audit.Draft{}, opened)
+	for i := range 5 {
+		build(t, log, station.Serial(fmt.Sprintf("SN%d", i)), station.RunID(fmt.Sprintf("r%d", i)), 1, station.Pass, station.Release)
+	}
+	gate(t, log, audit.Draft{}, station.OutboxRejected{Event: "r1.UnitsTested", Status: 422}, station.OutboxRejected{Event: "r3.UnitsTested", Status: 422})
+	list := func(query string) (ids []string) {
+		for after := uint64(0); ; {
+			p := into[mes.OutboxPage](t, ask(s.Local(), "GET", fmt.Sprintf("/v1/outbox?limit=2&after=%d%s", after, query), ""))
+			for _, it := range p.Items {
+				ids = append(ids, strings.TrimSuffix(it.ID, ".UnitsTested"))
+			}
+			if after = p.Next; !p.More {
+				return ids
+			}
+		}
+	}
+	for query, want := range map[string]string{"": "[r0 r1 r2 r3 r4]", "&state=pending": "[r0 r2 r4]", "&state=rejected": "[r1 r3]"} {
+		if got := fmt.Sprint(list(query)); got != want {
+			t.Errorf("%q: %s, want %s", query, got, want)
+		}
+	}
+}
+
 func TestUnitsResultsAndPages(t *testing.T) {
 	log, st := openLog(t, nil), newFakeStation()
 	s := serve(t, log, st)
