@@ -22,8 +22,8 @@ import (
 
 type profilesReconcileCmd struct {
 	where
-	SMDPList string `name:"smdp-list" type:"existingfile" placeholder:"FILE" help:"The SM-DP+'s list: CSV or JSON with iccid, state and eid."`
-	MESList  string `name:"mes-list" type:"existingfile" placeholder:"FILE" help:"The MES's list of finished units: serial, imei, eid, iccid."`
+	SMDPList string `name:"smdp-list" type:"existingfile" placeholder:"FILE" help:"The SM-DP+'s list: CSV or JSON with iccid, state, eid and imsi."`
+	MESList  string `name:"mes-list" type:"existingfile" placeholder:"FILE" help:"The MES's list of finished units: serial, imei, eid, iccid, imsi."`
 	Batch    string `help:"The SM-DP+'s list has this batch only."`
 }
 

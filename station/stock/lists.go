@@ -32,6 +32,7 @@ var serverColumns = columns{
 	"iccid": nil,
 	"state": {"status", "order_state", "profile_state"},
 	"eid":   nil,
+	"imsi":  nil,
 }
 
 // ServerRow is one order in an SM-DP+'s list.
@@ -40,15 +41,16 @@ type ServerRow struct {
 	ICCID ident.ICCID
 	State ServerState
 	EID   ident.EID
+	IMSI  ident.IMSI
 }
 
 // ReadServerList reads the list that an SM-DP+'s operator exports: CSV or JSON
-// with iccid, state and, where known, eid. The error is strictyaml.Problems.
+// with iccid, state and, where known, eid and imsi. The error is strictyaml.Problems.
 func ReadServerList(name string, data []byte) ([]ServerRow, error) {
 	s := readSheet(name, data, serverColumns)
 	rows := make([]ServerRow, 0, len(s.rows))
 	for _, r := range s.rows {
-		out := ServerRow{At: s.place(r), ICCID: s.iccid(r), EID: s.eid(r)}
+		out := ServerRow{At: s.place(r), ICCID: s.iccid(r), EID: s.eid(r), IMSI: s.imsi(r)}
 		word := strings.ToLower(r.text("state"))
 		out.State = serverWords[word]
 		if r.text("iccid") == "" {
@@ -67,6 +69,7 @@ var unitColumns = columns{
 	"imei":   nil,
 	"eid":    nil,
 	"iccid":  nil,
+	"imsi":   nil,
 }
 
 // UnitRow is one unit in the MES's list.
@@ -76,16 +79,17 @@ type UnitRow struct {
 	IMEI   ident.IMEI
 	EID    ident.EID
 	ICCID  ident.ICCID
+	IMSI   ident.IMSI
 }
 
 // ReadUnitList reads the MES's list of the units that it takes for done: CSV or
-// JSON with serial and any of imei, eid, iccid. The error is
+// JSON with serial and any of imei, eid, iccid, imsi. The error is
 // strictyaml.Problems.
 func ReadUnitList(name string, data []byte) ([]UnitRow, error) {
 	s := readSheet(name, data, unitColumns)
 	rows := make([]UnitRow, 0, len(s.rows))
 	for _, r := range s.rows {
-		out := UnitRow{At: s.place(r), Serial: s.name(r, "serial"), EID: s.eid(r), ICCID: s.iccid(r)}
+		out := UnitRow{At: s.place(r), Serial: s.name(r, "serial"), EID: s.eid(r), ICCID: s.iccid(r), IMSI: s.imsi(r)}
 		if out.Serial == "" {
 			s.at(r, "serial", "missing")
 		}
@@ -99,6 +103,19 @@ func ReadUnitList(name string, data []byte) ([]UnitRow, error) {
 		rows = append(rows, out)
 	}
 	return rows, s.err()
+}
+
+// imsi reads a cell. It is personal data: a mistake is told without the text.
+func (s *sheet) imsi(r row) ident.IMSI {
+	text := r.text("imsi")
+	if text == "" {
+		return ""
+	}
+	imsi, err := ident.ParseIMSI(text)
+	if err != nil {
+		s.at(r, "imsi", "no IMSI: 6 to 15 digits%s", rounded(text))
+	}
+	return imsi
 }
 
 var eidColumns = columns{"eid": nil, "serial": {"sn", "serial_number", "unit"}, "imei": nil}

@@ -62,6 +62,7 @@ func Reconcile(v audit.View, lists Lists) ([]Disagreement, error) {
 	if lists.Units != nil {
 		c.units()
 	}
+	c.subscribers()
 	slices.SortStableFunc(c.found, func(a, b Disagreement) int {
 		return cmp.Or(cmp.Compare(a.Between, b.Between), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ICCID, b.ICCID),
 			cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Handle, b.Handle), cmp.Compare(a.Text, b.Text))

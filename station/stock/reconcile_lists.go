@@ -141,3 +141,38 @@ func (c *comparison) units() {
 		}
 	}
 }
+
+// subscribers compares the lists' IMSIs with each other: the station never reads
+// one. They are personal data, so that only their places are told.
+func (c *comparison) subscribers() {
+	byICCID, byIMSI := map[ident.ICCID]ServerRow{}, map[string]ServerRow{}
+	for _, r := range c.lists.Server {
+		imsi := r.IMSI.Reveal()
+		if imsi == "" {
+			continue
+		}
+		if first, double := byIMSI[imsi]; double && first.ICCID != r.ICCID {
+			c.add(Disagreement{Kind: Double, Between: "sm-dp+", ICCID: r.ICCID, Text: "the list has this order's IMSI for another ICCID too", Evidence: []string{first.At, r.At}})
+		}
+		byICCID[r.ICCID], byIMSI[imsi] = r, r
+	}
+	units := map[string]UnitRow{}
+	for _, r := range c.lists.Units {
+		imsi := r.IMSI.Reveal()
+		if imsi == "" {
+			continue
+		}
+		at := func(kind, between, text, evidence string) {
+			c.add(Disagreement{Kind: kind, Between: between, Unit: station.Serial(r.Serial), ICCID: r.ICCID, Text: text, Evidence: []string{evidence, r.At}})
+		}
+		if first, double := units[imsi]; double && first.Serial != r.Serial {
+			at(Double, "mes", "the list has this unit's IMSI for another unit too", first.At)
+		}
+		units[imsi] = r
+		if order, ok := byICCID[r.ICCID]; ok && order.IMSI.Reveal() != imsi {
+			at(Mismatched, "sm-dp+, mes", "the lists have different IMSIs for this ICCID", order.At)
+		} else if order, ok := byIMSI[imsi]; ok && r.ICCID != "" && order.ICCID != r.ICCID {
+			at(Mismatched, "sm-dp+, mes", "the lists have this IMSI for different ICCIDs", order.At)
+		}
+	}
+}

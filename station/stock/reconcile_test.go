@@ -3,6 +3,7 @@ package stock_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -208,6 +209,52 @@ func TestListsShowAllMistakes(t *testing.T) {
 	}
 	_, err = stock.ReadEIDList("e.csv", []byte(fmt.Sprintf("eid\n%s\n%s\n123\n", e, e)))
 	if !errors.As(err, &problems) || len(problems) != 2 {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestReconcileIMSIs: the lists' IMSIs are held against each other, and shown
+// nowhere.
+func TestReconcileIMSIs(t *testing.T) {
+	w := newWorld(t)
+	text, orders := "batch,activation_code,iccid\n", "iccid,state,imsi\n"
+	imsi := func(n int) string { return fmt.Sprintf("00101%010d", 7_000_000+n) }
+	for n := range 4 {
+		text += fmt.Sprintf("B,LPA:1$s.example$C%d,%s\n", n, iccid(n))
+		orders += fmt.Sprintf("%s,released,%s\n", iccid(n), imsi(min(n, 2))) // 2 and 3 have the same
+	}
+	w.importCSV(text)
+	units := "serial,iccid,imsi\n" + fmt.Sprintf("SN0,%s,%s\nSN1,%s,%s\nSN2,%s,%s\nSN3,,%s\n", iccid(0), imsi(0), iccid(1), imsi(9), iccid(7), imsi(1), imsi(9))
+	server, err := stock.ReadServerList("o.csv", []byte(orders))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mes, err := stock.ReadUnitList("u.csv", []byte(units))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	err = w.log.View(func(v audit.View) error {
+		found, err := stock.Reconcile(v, stock.Lists{Server: server, Units: mes})
+		for _, d := range found {
+			if strings.Contains(d.Text, "IMSI") {
+				got = append(got, fmt.Sprintf("%s %s %s %v", d.Kind, d.Between, d.Unit, d.Evidence))
+			}
+			if all := fmt.Sprintf("%+v", d); strings.Contains(all, imsi(0)[5:]) || strings.Contains(all, imsi(9)[5:]) {
+				t.Errorf("an IMSI is shown: %s", all)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"double mes SN3 [u.csv:3 u.csv:5]", "double sm-dp+  [o.csv:4 o.csv:5]", "mismatched sm-dp+, mes SN1 [o.csv:3 u.csv:3]", "mismatched sm-dp+, mes SN2 [o.csv:3 u.csv:4]"}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if _, err := stock.ReadUnitList("u.csv", []byte("serial,imsi\nSN1,00101x70000001234\n")); err == nil || strings.Contains(err.Error(), "70000001234") {
 		t.Errorf("%v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"linefit/audit"
+	"linefit/audit/store"
 	"linefit/audit/store/storetest"
 	"linefit/configs"
 	"linefit/modem"
@@ -345,6 +346,19 @@ func (l *Line) Reopen() {
 	l.Station.end()
 	l.st = l.st.Restart()
 	l.begin()
+}
+
+// Rebuild stops the station in order, drops everything that is derived from the
+// log, derives it anew and starts the station again. It returns what the rebuild
+// found.
+func (l *Line) Rebuild() store.Rebuilt {
+	l.t.Helper()
+	l.Station.end()
+	r, err := store.Rebuild(l.t.Context(), l.storeOptions())
+	l.must(err)
+	l.st = l.st.Restart()
+	l.begin()
+	return r
 }
 
 // Switch stops the station in order and starts it with another recipe.
