@@ -225,3 +225,66 @@ func TestOrderNamesItsEIM(t *testing.T) {
 		})
 	}
 }
+
+// TestAttributesAreReported: fallback, fallback-allowed and emergency profiles
+// and connectivity parameters, as the cold card shows them, are in the record.
+func TestAttributesAreReported(t *testing.T) {
+	r := simtest.Recipe(t, "iot")
+	params := []byte{0x35, 0x02, 0x01, 0x02}
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Recipe: r, Card: func(_ sim.UnitState, o *euiccsim.Options) { o.Direct = true },
+			Answer: func(_ sim.UnitState, function string, response []byte) []byte {
+				switch function {
+				case "GetProfilesInfo":
+					return marked(response)
+				case "GetConnectivityParameters":
+					return append(wire.TLV(0xBF5F, wire.TLV(0xA0, wire.TLV(0x81, params))), 0x90, 0x00)
+				}
+				return response
+			}})
+		run := l.RunUnit(1)
+		if run.Verdict == nil || run.Verdict.Verdict != station.Pass {
+			t.Fatalf("%+v", run.Verdict)
+		}
+		for _, e := range l.Entries() {
+			switch {
+			case e.Type == (station.EIMOnboarded{}).FactType():
+				if want := `"attributes":["emergency","fallback","fallback_allowed"]`; !strings.Contains(string(e.Data), want) {
+					t.Errorf("%s\nwithout %s", e.Data, want)
+				}
+				if want := `"connectivity":"35020102"`; !strings.Contains(string(e.Data), want) {
+					t.Errorf("%s\nwithout %s", e.Data, want)
+				}
+			case e.Type == (station.StepEnded{}).FactType() && strings.Contains(string(e.Data), `"step":"eim-readback"`):
+				iccid := string(l.Item(run).ICCID)
+				for _, want := range []string{`{"name":"fallback","value":"` + iccid + `"}`, `{"name":"emergency","value":"` + iccid + `"}`, `{"name":"connectivity","value":"4"}`} {
+					if !strings.Contains(string(e.Data), want) {
+						t.Errorf("%s\nwithout %s", e.Data, want)
+					}
+				}
+			}
+		}
+	})
+}
+
+// marked gives every profile of a list all attributes of SGP.32.
+func marked(response []byte) []byte {
+	sw := len(response) - 2
+	n, err := wire.Parse(response[:sw])
+	if err != nil || n.Tag != 0xBF2D {
+		return response
+	}
+	list, ok := n.Find(0xA0)
+	if !ok {
+		return response
+	}
+	profiles, err := list.Children()
+	if err != nil {
+		return response
+	}
+	var out []byte
+	for _, p := range profiles {
+		out = append(out, wire.TLV(0xE3, p.Value, wire.TLV(0x9F7B, []byte{0xFF}), wire.TLV(0x9F26, []byte{0xFF}), wire.TLV(0x9F67, []byte{0xFF}))...)
+	}
+	return append(wire.TLV(0xBF2D, wire.TLV(0xA0, out)), response[sw:]...)
+}
