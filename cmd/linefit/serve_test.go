@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -256,6 +257,12 @@ func TestStationOverVirtualParts(t *testing.T) {
 	}
 	if code := daemon.end(); code != 0 {
 		t.Errorf("serve ended with %d: %s", code, daemon.err.String())
+	}
+
+	// The stock is counted from the log where no daemon is there to be asked.
+	b.linefit(0, &found, "doctor", "--config", b.file(), "--json")
+	if i := slices.IndexFunc(found.Checks, func(c check) bool { return c.Name == "profile stock" }); i < 0 || found.Checks[i].Verdict != checkOK || found.Checks[i].Found != "5 of 6 profiles are left" {
+		t.Errorf("doctor: %+v", found.Checks)
 	}
 
 	// Without the daemon run holds the store itself, and the station remembers.

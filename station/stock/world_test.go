@@ -87,10 +87,20 @@ func (w *world) write(run string, facts ...station.Fact) {
 	}
 }
 
+// count is the projection's count; that of the entries alone must be the same.
 func (w *world) count() (n station.StockCount) {
 	w.t.Helper()
 	if err := w.log.View(func(v audit.View) (err error) { n, err = stock.Count(v); return err }); err != nil {
 		w.t.Fatal(err)
+	}
+	var tally stock.Tally
+	for _, e := range w.log.Entries() {
+		if err := tally.Add(e); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if counted, whole := tally.Count(); counted != n || !whole {
+		w.t.Fatalf("by the entries %+v, by the projection %+v", counted, n)
 	}
 	return n
 }
