@@ -58,6 +58,7 @@ type Options struct {
 	Pace      Pace
 	Grace     time.Duration
 	Observer  engine.Observer
+	Shard     uint64 // entries in a shard of the log; 0: the store's own number
 
 	Card   func(sim.UnitState, *euiccsim.Options)
 	Order  func(n int, o *smdpsim.Order)

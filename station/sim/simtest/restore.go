@@ -76,3 +76,13 @@ func (l *Line) shardKey(shard uint32, origin string) (audit.Key, error) {
 	l.shards[shard] = k
 	return k, err
 }
+
+// LoseDerived stops the station in order, drops everything that is derived from
+// its log, and starts it again.
+func (l *Line) LoseDerived() {
+	l.t.Helper()
+	l.Station.end()
+	l.must(os.RemoveAll(filepath.Join(l.Dir, "badger")))
+	l.st = l.st.Restart()
+	l.begin()
+}

@@ -69,7 +69,7 @@ var shared = struct {
 // storeOptions are those of the line's log.
 func (l *Line) storeOptions() store.Options {
 	o := plant.Plan{Dir: l.Dir, Key: l.key, ShardKey: l.shardKey}.StoreOptions()
-	o.Sim = true
+	o.Sim, o.ShardEntries = true, l.opt.Shard
 	return o
 }
 
