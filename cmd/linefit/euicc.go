@@ -91,6 +91,8 @@ func advice(err error) string {
 		return "the profile's policy rules forbid it"
 	case errors.As(err, &status) && status.SW == 0x6985:
 		return "an M2M eUICC, one that is locked for in-factory provisioning, or one that was not told of an LPA"
+	case simFailure(err):
+		return "bad contacts, no ISD-R, or an eUICC without an enabled profile behind a module that then refuses one of the routes: try --route cgla and --route csim"
 	case errors.Is(err, apdu.ErrNoChannel):
 		return "another program holds the card's channels: stop it, or reset the module"
 	case errors.Is(err, apdu.ErrUnknown):
@@ -99,6 +101,11 @@ func advice(err error) string {
 		return "another program has the port: ModemManager, a station, another linefit"
 	}
 	return ""
+}
+
+func simFailure(err error) bool {
+	var cme *atcmd.CMEError
+	return errors.As(err, &cme) && cme.Code == atcmd.CMESIMFailure
 }
 
 // withAdvice adds what to do to an error.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -113,9 +112,6 @@ func (c *euiccDownloadCmd) Run(a *app, e *euiccCmd) error {
 	if err != nil {
 		return err
 	}
-	// A download allocates little and ends soon: collecting garbage less often
-	// leaves the processor to the line.
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	var u *unit
 	client, done, err := c.client(a.ctx, func() io.Writer { return u.trace }, params.Code.Address)
 	if err != nil {

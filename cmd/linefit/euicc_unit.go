@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"sync"
 	"time"
 
 	"linefit/atcmd"
@@ -68,7 +65,7 @@ func (u *unit) attach(table *modem.Table) error {
 	if err != nil {
 		return err
 	}
-	m, err := modem.Attach(u.a.ctx, rwc, table, modem.Options{Quirk: u.c.Persona, AllowNoIMEI: true, Trace: u.trace.at})
+	m, err := modem.Attach(u.a.ctx, rwc, table, modem.Options{Quirk: u.c.Persona, AllowNoIMEI: true, Trace: u.trace.ofAT()})
 	var nobody *modem.IdentityError
 	switch {
 	case err == nil:
@@ -98,7 +95,7 @@ func (u *unit) attachNobody(table *modem.Table, cause error) error {
 		return err
 	}
 	fmt.Fprintf(u.a.stderr, "the module does not say what it is (%v); it is taken for %s\n", cause, name)
-	u.port = atcmd.Open(rwc, atcmd.Options{Trace: u.trace.at})
+	u.port = atcmd.Open(rwc, atcmd.Options{Trace: u.trace.ofAT()})
 	for _, text := range []string{"ATE0", "AT+CMEE=1"} {
 		if _, err := u.port.Do(u.a.ctx, atcmd.Command{Text: text, Timeout: 3 * time.Second}); errors.Is(err, atcmd.ErrUnknown) {
 			return errors.Join(err, u.port.Close())
@@ -159,7 +156,7 @@ func (u *unit) channel(ctx context.Context, aid []byte) (*apdu.Channel, error) {
 // open opens a channel, again while the module is busy with its card.
 func (u *unit) open(ctx context.Context, aid []byte) (ch *apdu.Channel, err error) {
 	err = u.again(ctx, func() (retry bool, err error) {
-		ch, err = apdu.Open(ctx, u.exec, aid, apdu.Options{Trace: u.trace.apdu}, u.routes...)
+		ch, err = apdu.Open(ctx, u.exec, aid, apdu.Options{Trace: u.trace.ofAPDUs()}, u.routes...)
 		return apdu.SIMBusy(err), err
 	})
 	return ch, err
@@ -298,44 +295,4 @@ func (u *unit) imei(ctx context.Context) ident.IMEI {
 		return ""
 	}
 	return imei
-}
-
-// traceFile appends a redacted trace. The zero value and nil write nothing.
-type traceFile struct {
-	mu sync.Mutex
-	w  io.WriteCloser
-}
-
-func openTrace(path string) (*traceFile, error) {
-	if path == "" {
-		return &traceFile{}, nil
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, exit(exitMissing, fmt.Errorf("--trace: %w", err))
-	}
-	t := &traceFile{w: f}
-	fmt.Fprintf(t, "# %s linefit euicc\n", time.Now().UTC().Format(time.RFC3339))
-	return t, nil
-}
-
-// Write appends raw trace text.
-func (t *traceFile) Write(b []byte) (int, error) {
-	if t == nil || t.w == nil {
-		return len(b), nil
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.w.Write(b)
-}
-
-func (t *traceFile) at(d atcmd.Direction, b []byte) { fmt.Fprintf(t, "# AT %s %q\n", d, b) }
-
-func (t *traceFile) apdu(e apdu.Event) { _, _ = io.WriteString(t, e.String()) }
-
-func (t *traceFile) close() error {
-	if t == nil || t.w == nil {
-		return nil
-	}
-	return t.w.Close()
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -48,10 +50,26 @@ type app struct {
 }
 
 func main() {
+	lighten(os.Args[1:])
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// lighten suits the runtime to work on one eUICC by hand, which waits for one
+// serial line nearly all the time and ends soon: goroutines that hand an answer
+// on need no second processor woken for it, and little garbage needs collecting.
+func lighten(args []string) {
+	if len(args) == 0 || args[0] != "euicc" {
+		return
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 }
 
 // run is main without the process: it returns the exit code.
