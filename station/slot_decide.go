@@ -14,6 +14,9 @@ func (s *Slot) Decide(ev Event) ([]Fact, []Effect, error) {
 	case Faulted:
 		return []Fact{SlotFaulted{Reason: *ev.Reason}}, []Effect{ShowLamp{LampFail}}, nil
 	case Cleared:
+		if s.Fault != nil && s.State != SlotFault {
+			return nil, nil, Refuse(SlotNotReady, "slot %d is %s: its fault can be cleared when the unit has left", s.ID, s.State)
+		}
 		if s.State != SlotFault {
 			return nil, nil, Refuse(SlotNotReady, "slot %d has no fault", s.ID)
 		}

@@ -284,11 +284,11 @@ func (d *demo) headless(a *app) (sum summary, err error) {
 		finished = d.drained(ctx)
 		return nil
 	})
+	if !finished && a.ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		return sum, exit(exitVerdict, errors.New("stopped before all units were done; start again with the same --dir to go on"))
+	}
 	if err != nil {
 		return sum, err
-	}
-	if !finished && a.ctx.Err() != nil {
-		return sum, exit(exitVerdict, errors.New("stopped before all units were done; start again with the same --dir to go on"))
 	}
 	return d.summarize(a.ctx)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,8 +55,11 @@ func report(stderr io.Writer, err error) int {
 	var e *exitError
 	if !errors.As(err, &e) {
 		e = &exitError{code: exitInternal, err: err}
-		if outputError(err) {
+		switch {
+		case outputError(err):
 			e.code = exitMissing
+		case errors.Is(err, context.Canceled): // somebody stopped it
+			e.code = exitVerdict
 		}
 	}
 	var mistakes strictyaml.Problems

@@ -282,6 +282,32 @@ func TestStationOverVirtualParts(t *testing.T) {
 	}
 }
 
+// A demo that is stopped says so, and is no fault of linefit.
+func TestDemoStopped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a unit in real time")
+	}
+	d := start(t, "stderr", "demo", "--headless", "--units", "40", "--slots", "2", "--baud", "0", "--json")
+	d.line("slot")
+	said := make(chan bool, 1)
+	go func() {
+		for d.out.Scan() {
+			if strings.Contains(d.out.Text(), "stopped before all units were done") {
+				said <- true
+				return
+			}
+		}
+		said <- false
+	}()
+	d.stop()
+	if !<-said {
+		t.Error("it does not say that it was stopped")
+	}
+	if code := d.end(); code != 1 {
+		t.Errorf("exit %d", code)
+	}
+}
+
 // The daemon on TCP: only with its token, and the slots' fixtures make
 // themselves safe when their controller has gone.
 func TestStationLosesItsFixtures(t *testing.T) {
