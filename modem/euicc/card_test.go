@@ -305,7 +305,7 @@ func TestRecordedBadRequest(t *testing.T) {
 	}
 	list, _ := card(hex.EncodeToString(data) + "9000")
 	profiles, err := list.Profiles(t.Context())
-	if err != nil || len(profiles) != 2 || profiles[0].Nickname != "My SIM" || profiles[1].State != euicc.Enabled {
+	if err != nil || len(profiles) != 2 || profiles[0].Nickname != "My SIM" || profiles[0].State != euicc.Enabled || profiles[1].State != euicc.Disabled {
 		t.Errorf("%+v, %v", profiles, err)
 	}
 	wrong, _ := card(hex.EncodeToString(data) + "9000")
