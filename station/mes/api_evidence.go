@@ -162,6 +162,9 @@ func (s *Server) evidenceRoutes(api huma.API) {
 		if a.Digest != in.Body.Digest && len(a.Findings) > 0 {
 			return nil, &Problem{Title: http.StatusText(http.StatusConflict), Status: http.StatusConflict, Detail: "the findings are not the ones that were accepted"}
 		}
+		if callerOf(ctx).role != "" { // a token stands for a system, or for one person
+			return nil, problemOf(callerOf(ctx).lang, station.Refuse(station.PermissionMissing, "two people decide that at the station, over its socket"))
+		}
 		by := s.person(ctx, in.Body.PersonBody)
 		err = s.opt.Accept(ctx, by, audit.Acceptance{
 			Persons: []string{string(by.Actor), string(in.Body.Second)}, Reason: in.Body.Why, Findings: a.Findings,

@@ -2,6 +2,7 @@ package mes_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -101,5 +102,37 @@ func TestEvidenceOverHTTP(t *testing.T) {
 	}
 	if uint64(seen) != log.Last() {
 		t.Errorf("%d entries in pages, %d in the log", seen, log.Last())
+	}
+}
+
+// Nobody goes on with a damaged log through a token.
+func TestAcceptIsNotRemote(t *testing.T) {
+	log := storetest.Start(t, nil, store.Options{Projections: []audit.Projection{mes.OutboxProjection{}, rework.Projection{}, stock.Projection{}}})
+	found := []audit.Finding{{Code: audit.FindRollback, Detail: "x"}}
+	accepted := 0
+	s := serve(t, log, &fakeStation{}, func(o *mes.ServerOptions) {
+		o.Alarm = func() []audit.Finding { return found }
+		o.Accept = func(_ context.Context, by station.Person, a audit.Acceptance) error {
+			accepted++
+			if by.Role != station.RoleQA || len(a.Persons) != 2 || len(a.Findings) != 1 {
+				t.Errorf("%+v %+v", by, a)
+			}
+			found = nil
+			return nil
+		}
+	})
+	digest, err := mes.FindingsDigest(found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"operator":"a","role":"qa","second":"b","why":"known","digest":"` + digest + `"}`
+	if w := ask(s.Remote(), http.MethodPost, "/v1/audit/accept", body, "Authorization", "Bearer "+theToken); w.Code != http.StatusForbidden || accepted != 0 {
+		t.Errorf("over TCP: %d %s", w.Code, w.Body)
+	}
+	if w := ask(s.Local(), http.MethodPost, "/v1/audit/accept", strings.Replace(body, digest, "0123456789abcdef", 1)); w.Code != http.StatusConflict || accepted != 0 {
+		t.Errorf("other findings: %d %s", w.Code, w.Body)
+	}
+	if w := ask(s.Local(), http.MethodPost, "/v1/audit/accept", body); w.Code != http.StatusOK || accepted != 1 {
+		t.Errorf("at the station: %d %s", w.Code, w.Body)
 	}
 }
