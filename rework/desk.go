@@ -131,6 +131,9 @@ func (d *Desk) Dispose(ctx context.Context, by Person, ref string, to station.Di
 		if u.Open != "" || u.Slot != 0 {
 			return nil, station.Refuse(station.UnitDuplicate, "the unit is in slot %d", u.Slot)
 		}
+		if to == station.Release && u.Factory == station.FactoryOpen {
+			return nil, station.Refuse(station.KeysLeft, "in-factory provisioning is open on the unit: only the closing recipe lets it go")
+		}
 		f, err := t.Decide(station.CloseTicket{Disposition: to, Why: why})
 		if err != nil {
 			return nil, err

@@ -94,6 +94,7 @@ const (
 	ruleScrapAfter   = "scrap-after"
 	ruleMES          = "mes"
 	ruleRework       = "rework-recipe"
+	ruleOpen         = "factory-open"
 )
 
 // choice is what a policy makes of a unit.
@@ -155,6 +156,9 @@ func (p *Policy) Dispose(run *station.Run, u Unit, open *station.Ticket) station
 	if c.to == station.Release && run.Recipe != nil && run.Recipe.Rework {
 		c = choice{to: station.Retest, rule: ruleRework, queue: p.queue(station.Retest)} // it was prepared, not provisioned
 	}
+	if c.to == station.Release && u.Factory == station.FactoryOpen {
+		c = choice{to: station.Next, rule: ruleOpen} // the ship gate: its one-time keys are not deleted yet
+	}
 	switch { // what a person decided while the unit ran stands
 	case was == station.Scrap:
 		c = choice{to: station.Hold, rule: ruleScrapped, queue: p.queue(station.Hold)}
@@ -162,7 +166,7 @@ func (p *Policy) Dispose(run *station.Run, u Unit, open *station.Ticket) station
 		c = choice{to: station.Hold, rule: ruleOnHold, queue: open.Queue}
 	}
 	d := station.UnitDisposed{Disposition: c.to, Reason: u.Reason, Rule: p.ruleName(c.rule)}
-	if c.to != station.Release {
+	if !c.to.Good() {
 		d.Queue = c.queue
 	}
 	if c.rule == ruleOnHold { // its ticket stays
@@ -193,12 +197,12 @@ func tickets(run *station.Run, u Unit, open *station.Ticket, c choice, id string
 	var facts []station.Fact
 	if open != nil {
 		why := "run " + string(run.ID)
-		if c.to != station.Release {
+		if !c.to.Good() {
 			why += ": now " + id
 		}
 		facts = append(facts, station.TicketClosed{Ticket: open.ID, Disposition: c.to, Why: why})
 	}
-	if c.to == station.Release {
+	if c.to.Good() {
 		return facts
 	}
 	return append(facts, station.TicketOpened{

@@ -14,7 +14,7 @@ import (
 
 // ProjectionName is the name of the projection. Its number changes whenever
 // the same entries would give another state.
-const ProjectionName = "rework/1"
+const ProjectionName = "rework/2"
 
 // Projection derives units, tickets and queues from the log. Its keys:
 //

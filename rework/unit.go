@@ -40,7 +40,10 @@ type Unit struct {
 	IMEI   ident.IMEI    `json:"imei,omitempty"`
 	EID    ident.EID     `json:"eid,omitempty"`
 	ICCIDs []ident.ICCID `json:"iccids,omitempty"`
-	Seq    uint64        `json:"seq"` // of the newest entry about it
+	// Factory is station.FactoryOpen while one-time keys of in-factory
+	// provisioning may be left: the unit does not ship.
+	Factory string `json:"factory,omitempty"`
+	Seq     uint64 `json:"seq"` // of the newest entry about it
 }
 
 // started, judged and the others are what a fact changes.
@@ -68,6 +71,9 @@ func (u *Unit) judged(run station.RunID, v station.RunVerdict) {
 	u.identified(v.IMEI, v.EID)
 	if len(v.ICCIDs) > 0 {
 		u.ICCIDs = v.ICCIDs
+	}
+	if v.Factory != "" {
+		u.Factory = v.Factory
 	}
 }
 

@@ -197,6 +197,10 @@ type RunVerdict struct {
 	// Generation of the eUICC, and the eIMs that a cold unit showed.
 	Generation string   `json:"generation,omitempty"`
 	EIMs       []string `json:"eims,omitempty"`
+	// Factory is the state of in-factory provisioning on the unit's eUICC after a
+	// run of such a recipe (SGP.41): FactoryClosed once it was read back that no
+	// one-time key is left, else FactoryOpen.
+	Factory string `json:"factory,omitempty"`
 }
 
 // UnitDisposed is the policy's choice, or a person's.

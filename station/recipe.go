@@ -45,6 +45,9 @@ const (
 	FactoryClosing = "closing"
 )
 
+// FactoryClosed is, beside FactoryOpen, a value of RunVerdict.Factory.
+const FactoryClosed = "closed"
+
 // Step is one step of a recipe.
 type Step struct {
 	ID     string

@@ -178,6 +178,7 @@ func (r *Run) verdict() RunVerdict {
 	if e := r.Evidence; len(v.ICCIDs) == 0 && e != nil && e.Seen == "" && e.ICCID != "" {
 		v.ICCIDs = append(v.ICCIDs, e.ICCID) // of an M2M unit, delivered with it
 	}
+	v.Factory = r.factory()
 	fail := r.Failed
 	if fail == nil {
 		fail = r.missing()
@@ -215,6 +216,18 @@ func (r *Run) missing() *Failure {
 		return &Failure{Outcome: Error, Reason: NewReason(StationFault, "the eIM was not read back")}
 	}
 	return r.shipGate()
+}
+
+// factory says whether in-factory provisioning is open on the unit's eUICC;
+// empty where the recipe has nothing to do with it.
+func (r *Run) factory() string {
+	switch {
+	case r.Recipe == nil || r.Recipe.Factory == "":
+		return ""
+	case r.Evidence != nil && r.Evidence.EID == r.Identity.EID && r.Evidence.Keys == "0":
+		return FactoryClosed
+	}
+	return FactoryOpen
 }
 
 // shipGate lets no unit pass a recipe of in-factory provisioning with a result

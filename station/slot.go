@@ -130,7 +130,7 @@ func (Continue) effect()          {}
 // LampOf is what the lamps show for a disposition.
 func LampOf(v Verdict, d Disposition) Lamp {
 	switch {
-	case v == Pass && d == Release:
+	case v == Pass && d.Good():
 		return LampPass
 	case d == Hold || v == Inconclusive || v == Pass:
 		return LampHold

@@ -92,7 +92,7 @@ func (s *Slot) proceed() ([]Fact, []Effect, error) {
 		return nil, []Effect{AwaitAcceptance{}}, nil
 	case PhaseAccepted:
 		effects := []Effect{ShowLamp{LampOf(r.Verdict.Verdict, r.Disposition.Disposition)}}
-		if r.Disposition.Disposition == Release {
+		if r.Disposition.Disposition.Good() {
 			effects = append(effects, OpenClamp{})
 		}
 		return nil, effects, nil

@@ -36,7 +36,15 @@ const (
 	Rework  Disposition = "rework"
 	Hold    Disposition = "hold"
 	Scrap   Disposition = "scrap"
+	// Next is that of a unit that passed, and is not done: in-factory
+	// provisioning is open on it until a closing recipe has deleted its one-time
+	// keys (SGP.41). It goes on to that recipe, perhaps days later, and never ships
+	// before it.
+	Next Disposition = "next"
 )
+
+// Good reports whether a unit leaves the slot as one that passed.
+func (d Disposition) Good() bool { return d == Release || d == Next }
 
 // SlotState is the state of a fixture slot.
 type SlotState string

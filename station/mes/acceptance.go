@@ -51,7 +51,7 @@ func (a *Acceptance) Accept(ctx context.Context, run *station.Run) (station.Acce
 	answer, forget := o.await(id) // before looking, so that none is missed
 	defer forget()
 	d, err := o.decision(id)
-	release := run.Disposition != nil && run.Disposition.Disposition == station.Release
+	release := run.Disposition != nil && run.Disposition.Disposition.Good()
 	if err != nil && release {
 		d, err = a.wait(ctx, answer)
 		if ctx.Err() != nil {

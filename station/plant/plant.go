@@ -178,9 +178,13 @@ func (pl *Plant) install(archive *recipe.Archive) error {
 	for id, s := range p.Slots {
 		fixtures[id], ports[id] = s.Fixture, s.Port
 	}
+	trust := p.Trust
+	if trust.Issuers == nil {
+		trust.Issuers = p.Issuers
+	}
 	bench, err := steps.New(steps.Options{
 		Ports: ports, Fixtures: fixtures, Quirks: p.Quirks, Stock: pl.Ledger, Items: pl.Ledger,
-		Server: steps.Servers{Client: p.RSP, Address: p.SMDP}, Outbox: pl.Notify, Trust: p.Trust, Pairing: pl.Pairing, EIMs: p.EIMs, Carried: p.Carried,
+		Server: steps.Servers{Client: p.RSP, Address: p.SMDP}, Outbox: pl.Notify, Trust: trust, Pairing: pl.Pairing, EIMs: p.EIMs, Carried: p.Carried,
 	})
 	if err != nil {
 		return err

@@ -74,6 +74,7 @@ const (
 	outReleased uint8 = iota + 1
 	outScrapped
 	outHeld
+	outNext
 )
 
 // openRun is what is kept of a run until it ends, beside Run.
@@ -179,13 +180,13 @@ func (b *Builder) disposed(r *Run, f station.UnitDisposed, at time.Time) {
 	}
 	key := maphash.String(b.seed, string(r.Unit))
 	u := b.units[key]
-	u.disposal = map[station.Disposition]uint8{station.Release: outReleased, station.Scrap: outScrapped}[f.Disposition]
+	u.disposal = map[station.Disposition]uint8{station.Release: outReleased, station.Scrap: outScrapped, station.Next: outNext}[f.Disposition]
 	if u.disposal == 0 {
 		u.disposal = outHeld
 	}
 	b.units[key] = u
 	delete(b.waiting, r.Unit)
-	if f.Disposition == station.Release {
+	if f.Disposition.Good() {
 		return
 	}
 	w := Waiting{Unit: r.Unit, Disposal: f.Disposition, Queue: f.Queue, Step: r.Step, Slot: r.Slot, Since: at}

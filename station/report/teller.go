@@ -102,7 +102,7 @@ func (t *Teller) fact(e audit.Entry, f station.Fact) {
 		}
 	case station.UnitDisposed:
 		t.story.State, t.story.Reason = string(f.Disposition), f.Reason
-		if f.Disposition != station.Release {
+		if !f.Disposition.Good() {
 			mark = MarkBad
 		}
 	case station.TicketRepaired:

@@ -46,7 +46,7 @@ func (t *Teller) summarize() {
 	if s.Sample != "" {
 		add(c.T("why.sample", "sample", s.Sample))
 	}
-	if s.Reason != nil && s.State != string(station.Release) {
+	if s.Reason != nil && !station.Disposition(s.State).Good() {
 		add(c.T("why.because", "reason", c.Reason(s.Reason.Code), "detail", text.Printable(s.Reason.Detail), "step", text.Printable(s.Step)))
 		add(c.T("why.advice", "advice", c.Advice(s.Reason.Code)))
 	}

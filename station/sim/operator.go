@@ -242,7 +242,7 @@ func (w *World) Put(slot int, serial station.Serial) error {
 // clamp is shut.
 func (w *World) Take(v station.SlotView) error {
 	to := map[station.Disposition]Place{
-		station.Release: PlaceOut, station.Retest: PlaceQueue, station.Rework: PlaceRepair,
+		station.Release: PlaceOut, station.Next: PlaceShelf, station.Retest: PlaceQueue, station.Rework: PlaceRepair,
 		station.Hold: PlaceHold, station.Scrap: PlaceScrap,
 	}[v.Disposal]
 	if to == "" {

@@ -25,6 +25,7 @@ const (
 	PlaceRepair Place = "repair" // on the technician's bench
 	PlaceOut    Place = "out"    // passed and gone
 	PlaceHold   Place = "hold"   // waits for a decision
+	PlaceShelf  Place = "shelf"  // passed, and waits for its next recipe
 	PlaceScrap  Place = "scrap"
 )
 

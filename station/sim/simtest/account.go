@@ -141,7 +141,7 @@ func (l *Line) checkPass(a *Account, u sim.UnitState, r Run) {
 	if r.Verdict.IMEI != u.IMEI || r.Verdict.EID != u.EID {
 		a.problem("%s passed as IMEI %s, EID %s; it is %s, %s", u.Serial, r.Verdict.IMEI, r.Verdict.EID, u.IMEI, u.EID)
 	}
-	if r.Disposition.Disposition != station.Release {
+	if !r.Disposition.Disposition.Good() {
 		return // the MES held it
 	}
 	seen := e.Seen
