@@ -133,7 +133,7 @@ func Kinds() []Kind {
 		}, Measures: []string{"boot_ms"}},
 		{Name: KindReadback, Power: "on", Doc: "Read ICCID through the module, EID and profile state through the ISD-R.", Params: []Param{
 			{Name: "state", Type: ParamText, Values: []string{"enabled", "disabled"}, Required: true, Doc: "What the profile's state must be."},
-		}, Measures: []string{"iccid", "state", "one_time_keys", "lpa_services"}},
+		}, Measures: []string{"iccid", "state", "one_time_keys", "lpa_services", "profiles"}},
 		{Name: KindShipState, Power: "on", Doc: "Put the module into the state in which it ships, saved the way its family saves, and read it back.", Params: []Param{
 			{Name: "radio", Type: ParamText, Values: []string{"on", "off"}, Required: true, Doc: "Whether the radio starts by itself at the customer's."},
 		}},

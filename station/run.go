@@ -73,6 +73,17 @@ func (r *Run) Primary() (ident.ICCID, bool) {
 	return r.Installed()
 }
 
+// PrimaryHandle is its handle in the stock; empty where there is none.
+func (r *Run) PrimaryHandle() string {
+	switch {
+	case len(r.Fitted) > 0:
+		return r.Fitted[0].Handle
+	case r.Profile != nil:
+		return r.Profile.Handle
+	}
+	return ""
+}
+
 // OpenIntents are the intents without a result: what became of them is unknown.
 func (r *Run) OpenIntents() []Intent {
 	var open []Intent

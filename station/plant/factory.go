@@ -1,7 +1,17 @@
 package plant
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
 	"linefit/audit"
+	"linefit/modem/ident"
+	"linefit/station"
 	"linefit/station/ifpp"
 	"linefit/station/stock"
 )
@@ -33,5 +43,91 @@ func LoadingReport(log Reported, vault *stock.Vault, batch string) ([]byte, erro
 
 // LoadingReport is that of the station.
 func (pl *Plant) LoadingReport(batch string) ([]byte, error) {
-	return LoadingReport(pl.Store, pl.Ledger.Vault(), batch)
+	return LoadingReport(pl.Log, pl.Ledger.Vault(), batch)
+}
+
+// Supplier is who delivers prepared packages: eUICC maker and SM-DPf of a
+// simulated line.
+type Supplier interface {
+	// MakerFile is the data file of the eUICCs' maker.
+	MakerFile() string
+	// Deliver answers a binding request with a batch of profiles of a service
+	// provider; it returns the batch's file, named after the batch.
+	Deliver(request []byte, provider string) (file string, err error)
+	// Batches are the files of all batches that were delivered.
+	Batches() ([]string, error)
+}
+
+// Procure does for a simulated line what people do with "linefit profiles": it
+// asks the supplier for packages, for unused one-time keys of the maker's data,
+// and takes them into the stock; for those eUICCs of the order that never had
+// one. A batch that was delivered before a crash, and not taken in, is taken in
+// first.
+func (pl *Plant) Procure(ctx context.Context, from Supplier, order ifpp.Order) error {
+	files, err := from.Batches()
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := pl.takeBatch(ctx, file); err != nil {
+			return err
+		}
+	}
+	text, err := os.ReadFile(from.MakerFile())
+	if err != nil {
+		return err
+	}
+	data, err := ifpp.ReadData(from.MakerFile(), text, pl.Plan.Issuers, time.Now())
+	if err != nil {
+		return err
+	}
+	if order.EIDs, err = pl.without(order); err != nil || len(order.EIDs) == 0 {
+		return err
+	}
+	req, err := ifpp.MakeRequest(data, order, pl.Ledger.OfEUICC)
+	if err != nil || len(req.EUICCs) == 0 {
+		return err
+	}
+	if text, err = req.Write(); err != nil {
+		return err
+	}
+	file, err := from.Deliver(text, order.Operator)
+	if err != nil {
+		return fmt.Errorf("binding request: %w", err)
+	}
+	return pl.takeBatch(ctx, file)
+}
+
+// without are the eUICCs of an order that never had a package of its provider.
+func (pl *Plant) without(order ifpp.Order) (out []ident.EID, err error) {
+	for _, eid := range order.EIDs {
+		items, err := pl.Ledger.OfEUICC(eid)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(items, func(i station.StockItem) bool { return order.Operator == "" || i.Operator == order.Operator }) {
+			out = append(out, eid)
+		}
+	}
+	return out, nil
+}
+
+// takeBatch takes a batch in, unless the stock has it.
+func (pl *Plant) takeBatch(ctx context.Context, file string) error {
+	id, have := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)), false
+	err := pl.Log.View(func(v audit.View) error {
+		return stock.List(v, stock.Filter{Batch: id}, func(station.StockItem) error {
+			have = true
+			return audit.ErrStop
+		})
+	})
+	if err != nil || have {
+		return err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	_, err = pl.Room().Import(ctx, station.Person{Actor: "lead-1", Role: station.RoleLead}, stock.Source{Name: file, Data: text})
+	return err
 }

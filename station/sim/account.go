@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"time"
 
 	"linefit/modem/euiccsim"
@@ -33,7 +32,7 @@ type Account struct {
 func (w *World) Account() (Account, error) {
 	a := Account{Cards: map[ident.EID][]euiccsim.ProfileState{}, EIMs: map[ident.EID][]string{}, Orders: map[ident.ICCID]smdpsim.OrderInfo{}, MESEvents: w.mes.Events()}
 	for _, u := range w.ledger.units() {
-		st, err := euiccsim.ReadState(euiccsim.FileImage(filepath.Join(w.opt.Dir, "cards", string(u.EID)+".card")))
+		st, err := euiccsim.ReadState(euiccsim.FileImage(w.cardFile(u.EID)))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // never powered
 		}

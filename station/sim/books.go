@@ -62,6 +62,8 @@ func (a Account) contradicts(i station.StockItem, cards []ident.EID) string {
 	switch {
 	case !known:
 		return "the SM-DP+ has no such order"
+	case i.Kind == station.KindPreparedPackage:
+		return a.contradictsPackage(i, order, cards)
 	case len(cards) > 1:
 		return fmt.Sprintf("it is on %d eUICCs", len(cards))
 	case i.State == station.StockInstalled && (len(cards) != 1 || cards[0] != i.EID):

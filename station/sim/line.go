@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"linefit/modem/euiccsim"
 	"linefit/modem/ident"
 	"linefit/modem/modemsim"
@@ -42,7 +44,10 @@ type Options struct {
 	// ServerDelay is the modelled time of the SM-DP+ for one request.
 	ServerDelay time.Duration
 	ProfileSize int // bytes of each unprotected profile package
-	Hooks       Hooks
+	// Factory makes the line one of in-factory provisioning; nil: its units
+	// download from the SM-DP+.
+	Factory *Factory
+	Hooks   Hooks
 }
 
 // World is a simulated line. It owns its folder.
@@ -104,8 +109,14 @@ func (w *World) open() (err error) {
 	if w.ledger, err = openLedger(filepath.Join(opt.Dir, "world.json"), opt.Seed, opt.Faults, opt.Units, w.fresh); err != nil {
 		return err
 	}
+	if err := w.undeliver(); err != nil {
+		return err
+	}
 	if err := w.openServers(); err != nil {
 		return err
+	}
+	if err := w.openFactory(); err != nil {
+		return errors.Join(err, w.smdp.Close())
 	}
 	return w.restore()
 }
@@ -142,7 +153,7 @@ func (w *World) openServers() error {
 	}
 	w.root = pki.RootPEM()
 	w.smdp, err = smdpsim.New(smdpsim.Config{
-		Address: SMDPHost, PKI: pki, State: filepath.Join(w.opt.Dir, "smdp.json"),
+		Address: SMDPHost, PKI: pki, State: filepath.Join(w.opt.Dir, smdpFile),
 		Delay:  func(smdpsim.Point) time.Duration { return w.opt.ServerDelay },
 		Charge: w.charge, Fault: w.serverFault, Observe: w.opt.Hooks.Request,
 	})
@@ -153,45 +164,12 @@ func (w *World) openServers() error {
 		return errors.Join(err, w.smdp.Close())
 	}
 	w.mes.route = w.opt.Hooks.Route
-	have := len(w.smdp.Orders())
-	for n := have; n < w.opt.Units+w.opt.Spare; n++ {
+	for n := len(w.smdp.Orders()); n < w.opt.Units+w.opt.Spare && w.opt.Factory == nil; n++ {
 		if err := w.order(n); err != nil {
 			return errors.Join(err, w.smdp.Close())
 		}
 	}
 	return nil
-}
-
-// order orders the n-th profile.
-func (w *World) order(n int) error {
-	body := fmt.Sprintf("8988%07d%08d", w.opt.Seed%10_000_000, n+1)
-	iccid, err := iccidWithCheck(body)
-	if err != nil {
-		return err
-	}
-	imsi, err := ident.ParseIMSI(fmt.Sprintf("00101%010d", n+1))
-	if err != nil {
-		return err
-	}
-	o := smdpsim.Order{
-		ID: fmt.Sprintf("order-%05d", n+1), MatchingID: smdpsim.NewMatchingID(), Attempts: w.opt.Cap,
-		Generic: &smdpsim.Generic{ICCID: iccid, IMSI: imsi, Name: "linefit demo", Size: w.opt.ProfileSize},
-	}
-	if w.opt.Hooks.Order != nil {
-		w.opt.Hooks.Order(n, &o)
-	}
-	_, err = w.smdp.AddOrder(o)
-	return err
-}
-
-// iccidWithCheck appends the Luhn digit.
-func iccidWithCheck(body string) (ident.ICCID, error) {
-	for d := byte('0'); d <= '9'; d++ {
-		if i, err := ident.ParseICCID(body + string(d)); err == nil && i.LuhnValid() {
-			return i, nil
-		}
-	}
-	return "", fmt.Errorf("no ICCID begins with %s", body)
 }
 
 // restore puts the units back that stood in slots. They had a power cut: the
@@ -297,39 +275,21 @@ func (w *World) Provider() *smdpsim.Server { return w.smdp }
 // MES is the virtual MES.
 func (w *World) MES() *MES { return w.mes }
 
-// Listen says where Serve listens; the world owns the listeners from now on.
+// Listen says where Serve listens; the world owns the listeners from now on. One
+// that is nil is not served: nobody can reach it.
 func (w *World) Listen(smdp, mes net.Listener) { w.smdpAt, w.mesAt = smdp, mes }
 
 // Serve serves the SM-DP+ over TLS, and the MES over HTTP, until ctx ends.
 func (w *World) Serve(ctx context.Context) error {
-	if w.smdpAt == nil {
-		<-ctx.Done()
-		return nil
+	g, ctx := errgroup.WithContext(ctx)
+	if w.smdpAt != nil {
+		g.Go(func() error { return w.smdp.Serve(ctx, w.smdpAt, w.tls) })
 	}
-	errs := make(chan error, 2)
-	go func() { errs <- w.smdp.Serve(ctx, w.smdpAt, w.tls) }()
-	go func() { errs <- w.mes.Serve(ctx, w.mesAt) }()
-	return errors.Join(<-errs, <-errs)
-}
-
-// Code is one activation code that the line bought.
-type Code struct {
-	ICCID ident.ICCID
-	Text  smdpsim.ActivationCode
-	Cap   int
-}
-
-// Codes are the activation codes of all orders, in the order of ordering.
-func (w *World) Codes() ([]Code, error) {
-	var out []Code
-	for _, o := range w.smdp.Orders() {
-		text, _, err := w.smdp.ActivationCode(o.ID)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, Code{ICCID: o.ICCID, Text: text, Cap: o.Attempts})
+	if w.mesAt != nil {
+		g.Go(func() error { return w.mes.Serve(ctx, w.mesAt) })
 	}
-	return out, nil
+	<-ctx.Done()
+	return g.Wait()
 }
 
 // Close takes every unit's power away and ends the line. The world stays in

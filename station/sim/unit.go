@@ -144,11 +144,14 @@ func (w *World) card(st UnitState) (*euiccsim.Card, error) {
 
 func (w *World) cardWith(st UnitState, pki *testpki.Card) (*euiccsim.Card, error) {
 	opt := euiccsim.Options{
-		PKI: pki, Image: euiccsim.FileImage(filepath.Join(w.opt.Dir, "cards", string(st.EID)+".card")),
+		PKI: pki, Image: euiccsim.FileImage(w.cardFile(st.EID)),
 		Faults: w.cardFaults(st), Delays: w.opt.CardDelays,
 		// Most cards of the line hand out an answer with the command that asks
 		// for it; every fourth one keeps it for GET RESPONSE.
 		Direct: hash(w.opt.Seed, st.EID, "direct")%4 != 0,
+	}
+	if w.opt.Factory != nil {
+		opt.OneTimeKeys = w.opt.Factory.Keys
 	}
 	if err := w.generation(st, &opt); err != nil {
 		return nil, err

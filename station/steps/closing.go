@@ -160,22 +160,20 @@ func (s *session) factoryState(ctx context.Context, c *card, run *station.Run) (
 // the closing recipe none is, and LPA services work.
 func (s *session) readFactory(ctx context.Context, a *station.Attempt, c *card, measured []station.Measurement) station.StepResult {
 	run := a.Run
-	if len(run.Fitted) > 1 {
-		profiles, err := c.ProfilesBrief(ctx)
-		if err != nil {
-			return failed(err, station.EUICCProtocol)
-		}
-		for _, f := range run.Fitted {
-			if !slices.ContainsFunc(profiles, func(p euicc.Profile) bool { return p.ICCID == f.ICCID }) {
-				return fail(station.ProfileReadback, "profile %s is not on the eUICC after the cold restart", f.ICCID)
-			}
+	profiles, err := c.ProfilesBrief(ctx)
+	if err != nil {
+		return failed(err, station.EUICCProtocol)
+	}
+	for _, f := range run.Fitted {
+		if !slices.ContainsFunc(profiles, func(p euicc.Profile) bool { return p.ICCID == f.ICCID }) {
+			return fail(station.ProfileReadback, "profile %s is not on the eUICC after the cold restart", f.ICCID)
 		}
 	}
 	left, services, err := s.factoryState(ctx, c, run)
 	if err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
-	measured = append(measured, number("one_time_keys", int64(left)), station.Measure("lpa_services", services))
+	measured = append(measured, number("one_time_keys", int64(left)), station.Measure("lpa_services", services), number("profiles", int64(len(profiles))))
 	closing := run.Recipe.Factory == station.FactoryClosing
 	switch {
 	case closing && left > 0:
@@ -217,8 +215,8 @@ func (s *session) retire(ctx context.Context, a *station.Attempt) error {
 }
 
 // unreported leaves out of a list of pending notifications the results of
-// prepared packages whose signed result the vault has: these leave with the
-// loading report (SGP.41, steps 13 to 16), and the eUICC keeps its own.
+// prepared packages: the loading step keeps these, and they leave with the
+// loading report (SGP.41, steps 13 to 16). The eUICC keeps its own.
 func (s *session) unreported(run *station.Run, list []euicc.Notification) ([]euicc.Notification, error) {
 	if run.Recipe.Factory == "" {
 		return list, nil
@@ -227,18 +225,11 @@ func (s *session) unreported(run *station.Run, list []euicc.Notification) ([]eui
 	if err != nil {
 		return nil, fmt.Errorf("packages of EID %s: %w", run.Identity.EID, err)
 	}
-	reported := map[ident.ICCID]bool{}
+	prepared := map[ident.ICCID]bool{}
 	for _, i := range items {
-		if i.Kind == station.KindPreparedPackage {
-			_, err := s.bench.opt.Stock.Vault().Get(stock.KindResult, i.Handle)
-			reported[i.ICCID] = err == nil
-		}
+		prepared[i.ICCID] = prepared[i.ICCID] || i.Kind == station.KindPreparedPackage
 	}
-	var out []euicc.Notification
-	for _, n := range list {
-		if n.Event != euicc.EventInstall || !reported[n.ICCID] {
-			out = append(out, n)
-		}
-	}
-	return out, nil
+	return slices.DeleteFunc(slices.Clone(list), func(n euicc.Notification) bool {
+		return n.Event == euicc.EventInstall && prepared[n.ICCID]
+	}), nil
 }

@@ -80,7 +80,7 @@ func (s *session) change(ctx context.Context, a *station.Attempt, effect station
 	}
 	if number == 0 {
 		number = a.Run.NextIntent()
-		if err := a.Record(ctx, station.Intent{Effect: effect, Number: number, ICCID: iccid, Profile: a.Run.Profile.Handle}); err != nil {
+		if err := a.Record(ctx, station.Intent{Effect: effect, Number: number, ICCID: iccid, Profile: a.Run.PrimaryHandle()}); err != nil {
 			return failed(err, station.LogStopped)
 		}
 	}

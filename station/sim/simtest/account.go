@@ -63,6 +63,7 @@ func (l *Line) Account() Account {
 	l.checkServer(&a)
 	l.checkVault(&a, books.Items, pending)
 	l.checkLog(&a)
+	l.checkFactory(&a)
 	return a
 }
 
@@ -167,6 +168,9 @@ func (l *Line) checkOrders(a *Account, items []station.StockItem) {
 	}
 	for _, o := range a.Orders {
 		i := byICCID[o.ICCID]
+		if i.Kind == station.KindPreparedPackage {
+			continue // see checkFactory
+		}
 		if i.Cap > 0 && i.Downloads > i.Cap {
 			a.problem("profile %s was asked for %d times, %d are allowed", o.ICCID, i.Downloads, i.Cap)
 		}
@@ -209,7 +213,8 @@ func (l *Line) checkVault(a *Account, items []station.StockItem, pending int) {
 	l.must(err)
 	unknown := 0
 	for _, i := range items {
-		if i.Left() == station.StateUnknown || i.State == station.StockReserved {
+		waits := i.Kind == station.KindPreparedPackage && i.State == station.StockAvailable
+		if i.Left() == station.StateUnknown || i.State == station.StockReserved || waits {
 			unknown++
 		}
 	}

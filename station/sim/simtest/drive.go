@@ -200,7 +200,8 @@ func (l *Line) Drain() {
 
 func (l *Line) drained() bool {
 	status, err := l.Station.Outbox.Status()
-	return err == nil && status.Pending == 0 && l.Station.Notify.Pending() == 0
+	told := l.opt.Factory != nil || l.Station.Notify.Pending() == 0 // nobody is told without a network
+	return err == nil && status.Pending == 0 && told
 }
 
 func (l *Line) do(cmd station.Command) error {

@@ -46,6 +46,7 @@ type Options struct {
 	Cap          int    // downloads per profile; 0: 5
 	Size         int    // bytes of a profile package; 0: as small as it gets
 
+	Factory   *Factory // nil: the units download from the SM-DP+
 	Recipe    *station.Recipe
 	Policy    *rework.Policy
 	Pairing   admission.Units
@@ -107,13 +108,14 @@ type Line struct {
 	started  map[string]map[string]bool // runs by unit
 	passes   int
 	requests []smdpsim.Event
+	tried    map[string]int // requests without a network, by function
 }
 
 // New makes a line and starts the station, with every code in stock. In a
 // bubble call it inside; everything ends with the test.
 func New(t testing.TB, o Options) *Line {
 	t.Helper()
-	l := &Line{t: t, Dir: folder(t), disk: storetest.NewDisk(), sockets: map[station.Serial]*socket{}, said: map[int]said{}, started: map[string]map[string]bool{}, shards: map[uint32]audit.Key{}}
+	l := &Line{t: t, Dir: folder(t), disk: storetest.NewDisk(), sockets: map[station.Serial]*socket{}, said: map[int]said{}, started: map[string]map[string]bool{}, tried: map[string]int{}, shards: map[uint32]audit.Key{}}
 	l.opt = l.defaults(o)
 	if l.key = o.Key; l.key == nil {
 		l.key = testKey(t)
@@ -230,7 +232,7 @@ func (l *Line) openWorld() {
 	o := l.opt
 	w, err := sim.Open(sim.Options{
 		Dir: filepath.Join(l.Dir, "sim"), Units: o.Units, Slots: o.Slots, Seed: o.Seed, Faults: o.Faults,
-		Personas: l.personas(), Mix: o.Mix, Fleet: o.Fleet, Spare: o.Spare, Cap: o.Cap, Memory: true, ProfileSize: o.Size,
+		Personas: l.personas(), Mix: o.Mix, Fleet: o.Fleet, Spare: o.Spare, Cap: o.Cap, Memory: true, ProfileSize: o.Size, Factory: o.worldFactory(),
 		Hooks: sim.Hooks{Card: o.Card, Order: o.Order, Server: o.Server, Request: l.heard, Route: o.Route, Socket: l.socket, Module: l.drawn},
 	})
 	l.must(err)

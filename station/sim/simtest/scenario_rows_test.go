@@ -18,7 +18,7 @@ var errNotAllowed = errors.New("not on the list")
 
 // notHere are the rows that no run of this station comes to, with the reason.
 var notHere = []struct{ row, why string }{
-	{"20", "packages prepared for in-factory loading (SGP.41) are not loaded by any step yet"},
+	{"20", "packages prepared for in-factory loading (SGP.41) have a table of their own: TestFactoryScenario"},
 }
 
 // Outcomes that many cells share.

@@ -21,6 +21,8 @@ var functions = map[wire.Tag]string{
 	// SGP.32 section 5.9
 	0xBF51: "LoadEuiccPackage", 0xBF55: "GetEimConfigurationData", 0xBF56: "GetCerts", 0xBF57: "AddInitialEim",
 	0xBF59: "ConfigureImmediateProfileEnabling", 0xBF5A: "ImmediateEnable", 0xBF5F: "GetConnectivityParameters", 0xBF64: "eUICCMemoryReset",
+	// ES10f as the virtual eUICC codes it: SGP.42 is not public.
+	0xBF70: "GetOneTimeKeys", 0xBF71: "PrepareFactoryLoad", 0xBF72: "DeleteOneTimeKeys",
 }
 
 // socket stands between a module and its card: it knows which function each

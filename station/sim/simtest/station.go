@@ -80,6 +80,8 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 	s.log = &log{Store: st.Store, p: s.p, pace: l.opt.Pace}
 	quirks, err := shared.quirks()
 	l.must(err)
+	issuers, err := rsp.ParseCertificates(l.World.RootPEM())
+	l.must(err)
 	trust := l.opt.Trust
 	if trust.CIs == nil {
 		trust.CIs = []string{l.World.CI()}
@@ -90,7 +92,7 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 	plan := plant.Plan{
 		Place: station.StationOpened{Software: "test", Station: "test", Simulated: "yes", MES: l.opt.MES},
 		Dir:   l.Dir, Key: l.key, Vault: stock.KeyFile{Path: filepath.Join(l.Dir, "sim", "vault.key"), Make: true},
-		Recipe: l.opt.Recipe, Policy: l.opt.Policy, Units: l.opt.Pairing, EIMs: l.opt.EIMs, Carried: l.opt.Carried, Slots: map[int]plant.Slot{}, Quirks: quirks, RSP: s.smdp(), Trust: trust,
+		Issuers: issuers, Recipe: l.opt.Recipe, Policy: l.opt.Policy, Units: l.opt.Pairing, EIMs: l.opt.EIMs, Carried: l.opt.Carried, Slots: map[int]plant.Slot{}, Quirks: quirks, RSP: s.smdp(), Trust: trust,
 		MES:  mes.ClientOptions{URL: l.opt.MES, Transport: transport{s.p, "mes", l.World.MES().RoundTripper()}, RouteTimeout: 5 * time.Second},
 		Late: mes.LateDeferred, Answer: 5 * time.Second, Assign: engine.AssignScan, Within: 10 * time.Second, Grace: l.opt.Grace,
 		Notify:   plant.Notify{Timeout: 15 * time.Second, Parallel: 16, Backoff: []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}},
@@ -110,6 +112,9 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 
 // smdp is the LPA's client.
 func (s *Station) smdp() *rsp.Client {
+	if s.line.opt.Factory != nil {
+		return rsp.NewClient(rsp.ClientConfig{Transport: noNetwork{s.line}})
+	}
 	return rsp.NewClient(rsp.ClientConfig{
 		Transport: transport{s.p, "server", s.line.World.SMDP()}, Retries: []time.Duration{100 * time.Millisecond, 500 * time.Millisecond},
 		AllowHost: s.line.opt.AllowHost,
@@ -161,6 +166,10 @@ func (s *Station) stockUp() {
 		n, err = stock.Count(v)
 		return err
 	}))
+	if l.opt.Factory != nil {
+		s.procure()
+		return
+	}
 	codes, err := l.World.Codes()
 	l.must(err)
 	if n.Total > 0 || len(codes) == 0 {
