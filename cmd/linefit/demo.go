@@ -38,7 +38,7 @@ type demoCmd struct {
 	Seed     uint64   `default:"1" help:"What happens by chance follows from it."`
 	Faults   string   `default:"none" enum:"none,typical,harsh" help:"How much goes wrong: none, typical or harsh."`
 	Recipe   string   `type:"path" placeholder:"FILE" help:"Another recipe than the shipped one."`
-	Mode     string   `default:"online" enum:"online" help:"online: each profile is downloaded from the SM-DP+."`
+	Mode     string   `default:"online" enum:"online,factory" help:"online: each profile is downloaded from the SM-DP+; factory: prepared packages are loaded, with no network at all (SGP.41)."`
 	Fleet    []string `enum:"sgp22,sgp32,sgp02" placeholder:"GENERATION" help:"What eUICCs the units have, in turn: sgp22, sgp32, sgp02; those that the recipe accepts where nothing is said."`
 	Baud     int      `default:"115200" help:"Line rate of the virtual modules; 0: no pacing."`
 	Dir      string   `type:"path" placeholder:"DIR" help:"Keep the store there, and go on with what is there."`
@@ -119,11 +119,12 @@ type demo struct {
 	world *sim.World
 	plant *plant.Plant
 	begin time.Time
+	none  noNetwork // in place of the SM-DP+ in --mode factory
 }
 
 // open makes the world and the station.
 func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
-	r, err := loadRecipe(c.Recipe)
+	r, err := c.demoRecipe()
 	if err != nil {
 		return nil, exit(exitUsage, err)
 	}
@@ -142,6 +143,7 @@ func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
 	d.world, err = sim.Open(sim.Options{
 		Dir: filepath.Join(dir, "sim"), Units: *c.Units, Slots: c.Slots, Seed: c.Seed, Faults: c.Faults, Baud: c.Baud,
 		Personas: personas, Mix: sim.Mixes, Fleet: sim.FleetOf(fleet), Spare: *c.Units/4 + 8, Cap: 5, ProfileSize: 12_288,
+		Factory: c.demoFactory(r),
 	})
 	if err != nil {
 		return nil, exit(exitMissing, err)
@@ -164,16 +166,12 @@ func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
 	return d, nil
 }
 
-// loadRecipe reads a recipe file, or the shipped recipe.
-func loadRecipe(path string) (*station.Recipe, error) {
+// loadRecipe reads a recipe file, or a shipped recipe.
+func loadRecipe(path, shipped string) (*station.Recipe, error) {
 	if path != "" {
 		return recipe.Load(path)
 	}
-	data, err := configs.FS.ReadFile("recipes/consumer.yaml")
-	if err != nil {
-		return nil, err
-	}
-	return recipe.Parse("consumer.yaml", data)
+	return recipe.LoadFS(configs.FS, "recipes/"+shipped)
 }
 
 func loadPolicy(path string) (*rework.Policy, error) {
@@ -222,28 +220,33 @@ func (d *demo) plan(r *station.Recipe) (plant.Plan, error) {
 	return p, d.network(&p)
 }
 
-// network puts SM-DP+ and MES on loopback.
-func (d *demo) network(p *plant.Plan) error {
-	smdp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return exit(exitMissing, err)
+// network puts the MES on loopback, and the SM-DP+ where there is a network to
+// it.
+func (d *demo) network(p *plant.Plan) (err error) {
+	if p.Issuers, err = rsp.ParseCertificates(d.world.RootPEM()); err != nil {
+		return err
 	}
 	mesl, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return exit(exitMissing, errors.Join(err, smdp.Close()))
+		return exit(exitMissing, err)
 	}
-	certs, err := rsp.ParseCertificates(d.world.RootPEM())
+	p.MES = mes.ClientOptions{URL: "http://" + mesl.Addr().String(), RouteTimeout: 5 * time.Second}
+	p.Place.MES = p.MES.URL
+	if d.cmd.Mode == modeFactory {
+		d.offline(p)
+		d.world.Listen(nil, mesl)
+		return nil
+	}
+	smdp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return exit(exitMissing, errors.Join(err, mesl.Close()))
 	}
 	p.RSP = rsp.NewClient(rsp.ClientConfig{
 		Transport: rsp.NewTransport(rsp.TransportConfig{
-			Roots: rsp.Pool(certs...), Dial: func(string) string { return smdp.Addr().String() },
+			Roots: rsp.Pool(p.Issuers...), Dial: func(string) string { return smdp.Addr().String() },
 		}),
 		AllowHost: onlyHosts(sim.SMDPHost), Retries: []time.Duration{100 * time.Millisecond, 500 * time.Millisecond},
 	})
-	p.MES = mes.ClientOptions{URL: "http://" + mesl.Addr().String(), RouteTimeout: 5 * time.Second}
-	p.Place.MES = p.MES.URL
 	d.world.Listen(smdp, mesl)
 	return nil
 }
@@ -300,7 +303,8 @@ func (d *demo) drained(ctx context.Context) bool {
 	for {
 		changed := d.plant.Store.Changed()
 		status, err := d.plant.Outbox.Status()
-		if err == nil && status.Pending == 0 && d.plant.Notify.Pending() == 0 {
+		told := d.cmd.Mode == modeFactory || d.plant.Notify.Pending() == 0 // without a network nobody is told
+		if err == nil && status.Pending == 0 && told {
 			return true
 		}
 		select {
@@ -311,8 +315,12 @@ func (d *demo) drained(ctx context.Context) bool {
 	}
 }
 
-// stockUp brings the codes that the line bought into the ledger, once.
+// stockUp brings the codes or packages that the line bought into the ledger,
+// once.
 func (d *demo) stockUp(ctx context.Context) error {
+	if d.cmd.Mode == modeFactory {
+		return d.procure(ctx)
+	}
 	var have station.StockCount
 	err := d.plant.Log.View(func(v audit.View) (err error) {
 		have, err = stock.Count(v)

@@ -36,7 +36,9 @@ type summary struct {
 	CPU         float64       `json:"cpu_seconds"`
 	RSS         int64         `json:"peak_rss_bytes"`
 	Radio       int64         `json:"registration_attempts"`
-	Problems    []string      `json:"problems,omitempty"`
+	// Factory is there in --mode factory only.
+	Factory  *factorySummary `json:"factory,omitempty"`
+	Problems []string        `json:"problems,omitempty"`
 
 	left bool // before all units were done
 }
@@ -90,6 +92,11 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 	s.Retests = s.Runs - s.Units
 	s.Profiles, s.Problems = books.Compare(account)
 	s.Radio = account.Registrations
+	if d.cmd.Mode == modeFactory {
+		if err := d.summarizeFactory(&s); err != nil {
+			return s, err
+		}
+	}
 	if err := d.summarizeLog(ctx, &s); err != nil {
 		return s, err
 	}
@@ -169,6 +176,9 @@ process    %.1f s CPU, %.0f MB
 		s.Profiles.Total, s.Profiles.Available, s.Profiles.Installed, s.Profiles.Quarantined, s.Profiles.Spent, s.Profiles.Unaccounted,
 		s.Audit.Entries, verified, s.MES.Delivered, s.MES.Pending, s.Rework.Open, s.Rework.Closed,
 		s.Seconds, s.PerHour, efficiency, s.Chars, s.APDUs, s.Radio, s.CPU, float64(s.RSS)/1e6)
+	if s.Factory != nil {
+		fmt.Fprint(a.stdout, s.Factory)
+	}
 	for _, p := range s.Problems {
 		fmt.Fprintln(a.stdout, "problem   ", p)
 	}

@@ -138,7 +138,7 @@ func (d *doctor) files() {
 func readFiles(c *config.Config) error {
 	p := plan{plant.Plan{Logger: zerolog.Nop()}}
 	var errs []error
-	_, err := loadRecipe(c.Recipe)
+	_, err := loadRecipe(c.Recipe, "consumer.yaml")
 	errs = append(errs, err)
 	_, err = loadPolicy(c.Policy)
 	errs = append(errs, err)

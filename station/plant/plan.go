@@ -57,6 +57,7 @@ type Plan struct {
 	Faults   map[int]*station.Reason // slots that did not come up
 	Quirks   *modem.Table
 	RSP      *rsp.Client
+	Offline  bool   // no server can be reached: notifications stay in the vault, nobody tries to deliver them
 	SMDP     string // address in place of the codes' own
 	Trust    steps.Trust
 	MES      mes.ClientOptions

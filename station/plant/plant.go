@@ -223,10 +223,13 @@ func (pl *Plant) Work() []func(context.Context) error {
 			return nil
 		}
 	}
-	return []func(context.Context) error{
-		named("engine", pl.Engine.Run), named("MES outbox", pl.Outbox.Run), named("notifications", pl.Notify.Run), named("stock", pl.keepStock),
-		named("log", pl.keepLog),
+	work := []func(context.Context) error{
+		named("engine", pl.Engine.Run), named("MES outbox", pl.Outbox.Run), named("stock", pl.keepStock), named("log", pl.keepLog),
 	}
+	if !pl.Plan.Offline {
+		work = append(work, named("notifications", pl.Notify.Run))
+	}
+	return work
 }
 
 // Run works until ctx is done. The log outlives everything that writes to it;

@@ -102,9 +102,7 @@ func (l *Line) checkFactory(a *Account) {
 	tried := l.tried
 	l.mu.Unlock()
 	for name, n := range tried {
-		if name != "handleNotification" { // one that an earlier run left on the eUICC waits in the outbox
-			a.problem("%d requests %s without a network", n, name)
-		}
+		a.problem("%d requests %s, and there is no network", n, name)
 	}
 	r, text, doubt := l.Report()
 	if doubt != nil {
