@@ -267,3 +267,36 @@ func (c *packageCheck) stocked(v audit.View, i int, p Prepared) error {
 	}
 	return nil
 }
+
+// dropPackages erases bound packages whose outcome is known: a process that died
+// between the two left them. None of them is ever loaded again.
+func (l *Ledger) dropPackages() error {
+	items, err := l.vault.List(KindPackage)
+	if err != nil {
+		return err
+	}
+	err = l.views(func(v audit.View) error {
+		for i, item := range items {
+			have, known, err := ItemOf(v, item.Handle)
+			if err != nil {
+				return err
+			}
+			if !known || have.State != station.StockInstalled && have.State != station.StockSpent {
+				items[i].Handle = ""
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		if item.Handle == "" {
+			continue
+		}
+		if err := l.vault.Delete(KindPackage, item.Handle); err != nil {
+			return err
+		}
+	}
+	return nil
+}

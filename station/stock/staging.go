@@ -93,7 +93,10 @@ func (l *Ledger) note(i Item) (staged, error) {
 func (l *Ledger) Recover(ctx context.Context, j Journal) error {
 	l.importing.Lock()
 	defer l.importing.Unlock()
-	return l.recover(ctx, j)
+	if err := l.recover(ctx, j); err != nil {
+		return err
+	}
+	return l.dropPackages()
 }
 
 func (l *Ledger) recover(ctx context.Context, j Journal) error {
