@@ -51,7 +51,14 @@ func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, pr
 	}
 	err = u.again(a.ctx, func() (retry bool, err error) {
 		err = u.card(a.ctx, work)
-		return log == nil && (apdu.SIMBusy(err) || channelLost(err)), err
+		// catBusy refuses: nothing has changed, and the module is about to
+		// answer the card.
+		busy := errors.Is(err, euicc.ErrCatBusy)
+		if busy && log != nil {
+			err = errors.Join(err, log.close())
+			log = nil
+		}
+		return log == nil && (busy || apdu.SIMBusy(err) || channelLost(err)), err
 	})
 	if log != nil {
 		defer log.close()
