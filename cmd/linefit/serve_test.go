@@ -23,6 +23,7 @@ type background struct {
 	stop context.CancelFunc
 	done chan int
 	out  *bufio.Scanner
+	rest *io.PipeReader // what the scanner has not taken yet
 	in   io.Writer
 	err  bytes.Buffer
 }
@@ -34,7 +35,7 @@ func start(t *testing.T, lines string, args ...string) *background {
 	ctx, stop := context.WithCancel(context.Background())
 	r, w := io.Pipe()
 	inR, inW := io.Pipe()
-	b := &background{t: t, stop: stop, done: make(chan int, 1), out: bufio.NewScanner(r), in: inW}
+	b := &background{t: t, stop: stop, done: make(chan int, 1), out: bufio.NewScanner(r), rest: r, in: inW}
 	b.out.Buffer(nil, 1<<20)
 	var stdout, stderr io.Writer = w, &b.err
 	if lines == "stderr" {
@@ -63,7 +64,7 @@ func (b *background) line(text string) string {
 // end stops it, as SIGTERM would, and returns its exit code.
 func (b *background) end() int {
 	b.stop()
-	go func() { _, _ = io.Copy(io.Discard, pipeOf(b.out)) }()
+	go func() { _, _ = io.Copy(io.Discard, b.rest) }()
 	select {
 	case code := <-b.done:
 		b.done <- code
@@ -72,17 +73,6 @@ func (b *background) end() int {
 		b.t.Fatal("it does not end")
 		return -1
 	}
-}
-
-// pipeOf reads on where a scanner stopped.
-func pipeOf(s *bufio.Scanner) io.Reader {
-	r, w := io.Pipe()
-	go func() {
-		for s.Scan() {
-		}
-		_ = w.Close()
-	}()
-	return r
 }
 
 // virtualBench is a station of four slots in a folder, over virtual parts that are
