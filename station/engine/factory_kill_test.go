@@ -21,9 +21,6 @@ func TestFactoryKilledAtEveryFact(t *testing.T) {
 	}
 	first, last := factoryFacts(t, options)
 	for _, p := range killPoints {
-		if p.pace == simtest.Lazy {
-			continue // nothing of what is queued here is acted on before the next gate
-		}
 		for n := first; n <= last; n++ {
 			t.Run(fmt.Sprintf("%s/%d", p.name, n-first), func(t *testing.T) {
 				t.Parallel()

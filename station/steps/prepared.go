@@ -124,6 +124,9 @@ func (l *packageLoad) reserve(ctx context.Context) (station.StepResult, bool) {
 	for _, f := range run.Fitted {
 		want.Not = append(want.Not, f.Handle)
 	}
+	if run.Profile != nil { // settled, and not for this run again
+		want.Not = append(want.Not, run.Profile.Handle)
+	}
 	_, err := l.s.bench.opt.Stock.Reserve(ctx, want, l.a.Record)
 	var none *station.Refusal
 	switch {

@@ -76,6 +76,11 @@ func (l *Ledger) Reserve(ctx context.Context, w Want, write Record) (station.Sto
 	if w.Run == "" {
 		return station.StockItem{}, errors.New("stock: a reservation needs a run")
 	}
+	if len(w.Not) > 0 && l.flush != nil { // how the run's earlier ones were settled may be on its way to the log
+		if err := l.flush(ctx); err != nil {
+			return station.StockItem{}, fmt.Errorf("stock: reserve: %w", err)
+		}
+	}
 	rec, number, err := l.choose(w)
 	var none *station.Refusal
 	if errors.As(err, &none) && none.Reason.Code == station.StockEmpty && l.cleared(ctx) {
