@@ -264,49 +264,12 @@ func (l *Line) drawn(u sim.UnitState, point string, n int) (modemsim.Fault, bool
 	return modemsim.Fault{}, false
 }
 
-// Fault orders what happens at a point, once, at its next passing.
-func (l *Line) Fault(at Point, how How) { l.plan.add(strike{at: at, how: how, left: 1}) }
-
-// FaultLater orders it for the passing after skip good ones.
-func (l *Line) FaultLater(at Point, how How, skip int) {
-	l.plan.add(strike{at: at, how: how, skip: skip, left: 1})
-}
-
-// FaultAlways orders it for every passing until [Line.Mend].
-func (l *Line) FaultAlways(at Point, how How) { l.plan.add(strike{at: at, how: how, left: -1}) }
-
-// Mend takes away every fault that has not struck.
-func (l *Line) Mend() { l.plan.clear() }
-
-// Struck counts the faults that have struck.
-func (l *Line) Struck() int { return l.plan.count() }
-
-// KillAfter kills the station when the entry is durable, before anyone is told.
-func (l *Line) KillAfter(seq uint64) { l.killAfter.Store(seq) }
-
-// KillBefore kills the station when the entry was about to be written.
-func (l *Line) KillBefore(seq uint64) { l.killBefore.Store(seq) }
-
-// FailAt lets the disk fail at the batch with an entry; the log stops, and is
-// tried again a second later.
-func (l *Line) FailAt(seq uint64, f storetest.Fault) {
-	l.failHow.Store(int32(f))
-	l.failAt.Store(seq)
-}
-
-// MakeSpace ends a full disk.
-func (l *Line) MakeSpace() { l.disk.MakeSpace() }
-
 // Passes counts how often a pass lamp was lit.
 func (l *Line) Passes() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.passes
 }
-
-// KillAgain kills the station once more when so many entries more are durable
-// after the next restart; called several times, after the restarts that follow.
-func (l *Line) KillAgain(after uint64) { l.again = append(l.again, after) }
 
 // Restarts counts the kills so far.
 func (l *Line) Restarts() int { return l.restarts }
