@@ -111,7 +111,7 @@ func TestShow(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := recipe.Show(r)
-	for _, want := range []string{"consumer version 1", "download", "attempts 4 from power-on", "irreversible"} {
+	for _, want := range []string{"consumer version 1", "download", "attempts 6 from power-on", "irreversible"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("lacks %q:\n%s", want, out)
 		}
