@@ -1,7 +1,9 @@
 package audit
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -78,4 +80,25 @@ type View interface {
 	// Unit yields the entries of a unit by serial, in order; those of archived
 	// shards are left out.
 	Unit(serial string) iter.Seq2[Entry, error]
+}
+
+// GetJSON reads a key's value as JSON into v, and says whether the key exists.
+func GetJSON(r Reader, key string, v any) (bool, error) {
+	b, ok, err := r.Get([]byte(key))
+	if err != nil || !ok {
+		return false, err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return false, fmt.Errorf("audit: key %q: %w", key, err)
+	}
+	return true, nil
+}
+
+// SetJSON keeps v as JSON under a key.
+func SetJSON(txn Txn, key string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("audit: key %q: %w", key, err)
+	}
+	return txn.Set([]byte(key), b)
 }

@@ -2,7 +2,6 @@ package rework
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -54,16 +53,10 @@ type ticket struct {
 	Seq uint64 `json:"seq"` // of the entry that opened it
 }
 
-var factTypes = func() map[string]bool {
-	m := map[string]bool{}
-	for _, f := range []station.Fact{
-		station.RunStarted{}, station.UnitIdentified{}, station.RunVerdict{}, station.UnitDisposed{}, station.UnitLeft{},
-		station.TicketOpened{}, station.TicketClaimed{}, station.TicketRepaired{}, station.TicketRetested{}, station.TicketClosed{},
-	} {
-		m[f.FactType()] = true
-	}
-	return m
-}()
+var factTypes = station.TypesOf(
+	station.RunStarted{}, station.UnitIdentified{}, station.RunVerdict{}, station.UnitDisposed{}, station.UnitLeft{},
+	station.TicketOpened{}, station.TicketClaimed{}, station.TicketRepaired{}, station.TicketRetested{}, station.TicketClosed{},
+)
 
 // Apply implements audit.Projection.
 func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
@@ -75,7 +68,7 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 		return fmt.Errorf("rework: entry %d: %w", e.Seq, err)
 	}
 	a := applier{txn: txn, e: e, run: station.RunID(e.Run)}
-	if _, err := get(txn, "u/"+e.Unit, &a.unit); err != nil {
+	if _, err := audit.GetJSON(txn, "u/"+e.Unit, &a.unit); err != nil {
 		return err
 	}
 	before := a.unit
@@ -83,7 +76,7 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 	if err := a.apply(f); err != nil {
 		return err
 	}
-	if err := put(txn, "u/"+e.Unit, a.unit); err != nil {
+	if err := audit.SetJSON(txn, "u/"+e.Unit, a.unit); err != nil {
 		return err
 	}
 	return a.recount(before)
@@ -104,7 +97,7 @@ func (a *applier) apply(f station.Fact) error {
 	case station.RunStarted:
 		a.unit.started(a.run, a.e.Slot, f.Recipe)
 		a.unit.Start = a.e.Seq
-		return put(a.txn, runKey(a.e.Unit, a.e.Seq), RunSummary{
+		return audit.SetJSON(a.txn, runKey(a.e.Unit, a.e.Seq), RunSummary{
 			Run: a.run, Slot: a.e.Slot, Recipe: f.Recipe, Version: f.Version, Started: a.utc(), Seq: a.e.Seq,
 		})
 	case station.UnitIdentified:
@@ -134,7 +127,7 @@ func (a *applier) ticket(f station.Fact) error {
 		return nil
 	}
 	var t ticket
-	known, err := get(a.txn, "t/"+id, &t)
+	known, err := audit.GetJSON(a.txn, "t/"+id, &t)
 	if err != nil {
 		return err
 	}
@@ -156,7 +149,7 @@ func (a *applier) ticket(f station.Fact) error {
 	if err != nil {
 		return err
 	}
-	return put(a.txn, "t/"+id, t)
+	return audit.SetJSON(a.txn, "t/"+id, t)
 }
 
 func (a *applier) openTicket(t ticket) error {
@@ -188,12 +181,12 @@ func runKey(serial string, start uint64) string { return "r/" + serial + "\x00" 
 func (a *applier) summary(change func(*RunSummary)) error {
 	key := runKey(a.e.Unit, a.unit.Start)
 	var s RunSummary
-	ok, err := get(a.txn, key, &s)
+	ok, err := audit.GetJSON(a.txn, key, &s)
 	if err != nil || !ok || s.Run != a.run {
 		return err
 	}
 	change(&s)
-	return put(a.txn, key, s)
+	return audit.SetJSON(a.txn, key, s)
 }
 
 // identifiers notes by what else the unit is known.
@@ -215,7 +208,7 @@ func (a *applier) identifiers(imei ident.IMEI, eid ident.EID, iccids ...ident.IC
 
 func (a *applier) recount(before Unit) error {
 	var n Counts
-	if _, err := get(a.txn, "n", &n); err != nil {
+	if _, err := audit.GetJSON(a.txn, "n", &n); err != nil {
 		return err
 	}
 	was := n
@@ -231,28 +224,9 @@ func (a *applier) recount(before Unit) error {
 	if n == was {
 		return nil
 	}
-	return put(a.txn, "n", n)
+	return audit.SetJSON(a.txn, "n", n)
 }
 
 func (a *applier) utc() string { return a.e.UTC.UTC().Format(time.RFC3339) }
 
 func number(seq uint64) string { return string(binary.BigEndian.AppendUint64(nil, seq)) }
-
-func put(txn audit.Txn, key string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("rework: %w", err)
-	}
-	return txn.Set([]byte(key), b)
-}
-
-func get(r audit.Reader, key string, v any) (bool, error) {
-	b, ok, err := r.Get([]byte(key))
-	if err != nil || !ok {
-		return false, err
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return false, fmt.Errorf("rework: key %q: %w", key, err)
-	}
-	return true, nil
-}

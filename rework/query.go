@@ -37,7 +37,7 @@ func Count(v audit.View) (Counts, error) {
 	if err != nil {
 		return n, err
 	}
-	_, err = get(r, "n", &n)
+	_, err = audit.GetJSON(r, "n", &n)
 	return n, err
 }
 
@@ -49,7 +49,7 @@ func UnitOf(v audit.View, serial station.Serial) (Unit, error) {
 	if err != nil {
 		return u, err
 	}
-	_, err = get(r, "u/"+string(serial), &u)
+	_, err = audit.GetJSON(r, "u/"+string(serial), &u)
 	return u, err
 }
 
@@ -71,7 +71,7 @@ func TicketOf(v audit.View, id string) (station.Ticket, error) {
 		return station.Ticket{}, err
 	}
 	var t ticket
-	ok, err := get(r, "t/"+id, &t)
+	ok, err := audit.GetJSON(r, "t/"+id, &t)
 	if err == nil && !ok {
 		err = fmt.Errorf("%w: %q", ErrNoTicket, id)
 	}
@@ -177,7 +177,7 @@ func Tickets(v audit.View, f Filter) ([]station.Ticket, error) {
 	var list []ticket
 	err = r.Iterate([]byte(prefix), func(_, id []byte) error {
 		var t ticket
-		ok, err := get(r, "t/"+string(id), &t)
+		ok, err := audit.GetJSON(r, "t/"+string(id), &t)
 		if err == nil && !ok {
 			err = fmt.Errorf("rework: ticket %s is listed and not there", id)
 		}

@@ -45,6 +45,15 @@ var factTypes = func() map[string]reflect.Type {
 	return m
 }()
 
+// TypesOf is the set of the facts' types.
+func TypesOf(facts ...Fact) map[string]bool {
+	m := make(map[string]bool, len(facts))
+	for _, f := range facts {
+		m[f.FactType()] = true
+	}
+	return m
+}
+
 // FactTypes lists the names of all fact types, sorted.
 func FactTypes() []string {
 	names := make([]string, 0, len(factTypes))

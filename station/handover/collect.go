@@ -91,16 +91,10 @@ func (c *Collector) See(e audit.Entry) error {
 	return nil
 }
 
-var wanted = func() map[string]bool {
-	m := map[string]bool{}
-	for _, f := range []station.Fact{
-		station.StationOpened{}, station.RunStarted{}, station.UnitIdentified{}, station.EIMOnboarded{},
-		station.RunVerdict{}, station.UnitDisposed{}, station.TicketClosed{},
-	} {
-		m[f.FactType()] = true
-	}
-	return m
-}()
+var wanted = station.TypesOf(
+	station.StationOpened{}, station.RunStarted{}, station.UnitIdentified{}, station.EIMOnboarded{},
+	station.RunVerdict{}, station.UnitDisposed{}, station.TicketClosed{},
+)
 
 func (r *Record) see(f station.Fact) {
 	switch f := f.(type) {

@@ -41,16 +41,10 @@ func newHistory() *history {
 }
 
 // told are the facts that matter here.
-var told = func() map[string]bool {
-	m := map[string]bool{}
-	for _, f := range []station.Fact{
-		station.StationOpened{}, station.RunStarted{}, station.UnitIdentified{}, station.Intent{}, station.Result{},
-		station.RunVerdict{}, station.UnitDisposed{}, station.TicketClosed{},
-	} {
-		m[f.FactType()] = true
-	}
-	return m
-}()
+var told = station.TypesOf(
+	station.StationOpened{}, station.RunStarted{}, station.UnitIdentified{}, station.Intent{}, station.Result{},
+	station.RunVerdict{}, station.UnitDisposed{}, station.TicketClosed{},
+)
 
 // add takes the next entry.
 func (h *history) add(e audit.Entry) error {

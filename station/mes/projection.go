@@ -2,7 +2,6 @@ package mes
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 
 	"linefit/audit"
@@ -137,24 +136,7 @@ func typesOf(facts ...station.Fact) map[string]bool {
 // box is the projection's state.
 type box struct{ audit.Txn }
 
-func (b box) put(key string, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("mes: %w", err)
-	}
-	return b.Set([]byte(key), data)
-}
-
-func get(r audit.Reader, key string, v any) (bool, error) {
-	data, ok, err := r.Get([]byte(key))
-	if err != nil || !ok {
-		return false, err
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return false, fmt.Errorf("mes: key %q: %w", key, err)
-	}
-	return true, nil
-}
+func (b box) put(key string, v any) error { return audit.SetJSON(b, key, v) }
 
 func (b box) opened(seq uint64, f station.StationOpened) error {
 	if err := b.put("s", seq); err != nil {
@@ -168,14 +150,14 @@ func (b box) opened(seq uint64, f station.StationOpened) error {
 
 func (b box) station() (uint64, error) {
 	var seq uint64
-	_, err := get(b, "s", &seq)
+	_, err := audit.GetJSON(b, "s", &seq)
 	return seq, err
 }
 
 // run keeps track of the entries that a run's result is made of.
 func (b box) run(e audit.Entry, f station.Fact) error {
 	var refs Refs
-	ok, err := get(b, "o/"+e.Run, &refs)
+	ok, err := audit.GetJSON(b, "o/"+e.Run, &refs)
 	if err != nil || !ok {
 		return err
 	}
@@ -198,7 +180,7 @@ func (b box) run(e audit.Entry, f station.Fact) error {
 func (b box) disposed(e audit.Entry, refs Refs) error {
 	refs.Seq = e.Seq
 	var n uint64
-	if _, err := get(b, "rn", &n); err != nil {
+	if _, err := audit.GetJSON(b, "rn", &n); err != nil {
 		return err
 	}
 	n++
@@ -243,7 +225,7 @@ func (b box) enqueue(it Item) error {
 // move takes an event from one state to another.
 func (b box) move(id string, change func(*Item)) error {
 	var it Item
-	ok, err := get(b, "e/"+id, &it)
+	ok, err := audit.GetJSON(b, "e/"+id, &it)
 	if err != nil || !ok {
 		return err
 	}
@@ -290,7 +272,7 @@ func place(s ItemState) string {
 func (b box) left(run string) error {
 	var it Item
 	id := EventID(run, UnitsTested)
-	ok, err := get(b, "e/"+id, &it)
+	ok, err := audit.GetJSON(b, "e/"+id, &it)
 	if err != nil {
 		return err
 	}
@@ -304,7 +286,7 @@ func (b box) left(run string) error {
 
 func (b box) count(from, to ItemState) error {
 	var n OutboxCount
-	if _, err := get(b, "n", &n); err != nil {
+	if _, err := audit.GetJSON(b, "n", &n); err != nil {
 		return err
 	}
 	for s, d := range map[ItemState]int{from: -1, to: 1} {

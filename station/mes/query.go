@@ -26,7 +26,7 @@ func CountOutbox(v audit.View) (OutboxCount, error) {
 	if err != nil {
 		return n, err
 	}
-	_, err = get(r, "n", &n)
+	_, err = audit.GetJSON(r, "n", &n)
 	return n, err
 }
 
@@ -38,7 +38,7 @@ func ItemOf(v audit.View, id string) (Item, bool, error) {
 	if err != nil {
 		return it, false, err
 	}
-	ok, err := get(r, "e/"+id, &it)
+	ok, err := audit.GetJSON(r, "e/"+id, &it)
 	return it, ok, err
 }
 
@@ -55,7 +55,7 @@ func EachItem(v audit.View, s ItemState, after uint64, fn func(Item) error) erro
 			return nil
 		}
 		var it Item
-		ok, err := get(r, "e/"+string(id), &it)
+		ok, err := audit.GetJSON(r, "e/"+string(id), &it)
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func EachResult(v audit.View, after uint64, fn func(Result) error) error {
 		return err
 	}
 	var count uint64
-	if _, err := get(r, "rn", &count); err != nil {
+	if _, err := audit.GetJSON(r, "rn", &count); err != nil {
 		return err
 	}
 	var failed error
@@ -126,7 +126,7 @@ func EachResult(v audit.View, after uint64, fn func(Result) error) error {
 
 func nth(r audit.Reader, n uint64) (Refs, error) {
 	var refs Refs
-	ok, err := get(r, string(seqKey("r/", n)), &refs)
+	ok, err := audit.GetJSON(r, string(seqKey("r/", n)), &refs)
 	if err == nil && !ok {
 		err = fmt.Errorf("mes: result %d is not there", n)
 	}

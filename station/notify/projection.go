@@ -86,13 +86,7 @@ func delivered(txn audit.Txn, f station.NotificationDelivered) error {
 	return count(txn, -1, 1)
 }
 
-func set(txn audit.Txn, key []byte, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return txn.Set(key, b)
-}
+func set(txn audit.Txn, key []byte, v any) error { return audit.SetJSON(txn, string(key), v) }
 
 func count(txn audit.Txn, pending, delivered int) error {
 	n, err := readCounts(txn)
@@ -105,11 +99,8 @@ func count(txn audit.Txn, pending, delivered int) error {
 }
 
 func readCounts(r audit.Reader) (n counts, err error) {
-	value, ok, err := r.Get([]byte("n"))
-	if err != nil || !ok {
-		return n, err
-	}
-	return n, json.Unmarshal(value, &n)
+	_, err = audit.GetJSON(r, "n", &n)
+	return n, err
 }
 
 // find is what the log says of one notification.

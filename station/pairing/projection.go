@@ -38,16 +38,10 @@ type Listing struct {
 	Seq    uint64 `json:"seq"` // of the entry that put it into force
 }
 
-var factTypes = func() map[string]bool {
-	m := map[string]bool{}
-	for _, f := range []station.Fact{
-		station.PairingImported{}, station.PairingListed{}, station.PairingFreed{},
-		station.UnitIdentified{}, station.StepEnded{}, station.RunVerdict{},
-	} {
-		m[f.FactType()] = true
-	}
-	return m
-}()
+var factTypes = station.TypesOf(
+	station.PairingImported{}, station.PairingListed{}, station.PairingFreed{},
+	station.UnitIdentified{}, station.StepEnded{}, station.RunVerdict{},
+)
 
 // Apply implements audit.Projection.
 func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
@@ -62,7 +56,7 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 	case station.PairingImported:
 		return addLines(txn, f)
 	case station.PairingListed:
-		return put(txn, "l/"+f.List, Listing{List: f.List, File: f.File, Units: f.Units, Digest: f.Digest, UTC: e.UTC.UTC().Format(time.RFC3339), By: e.Actor, Seq: e.Seq})
+		return audit.SetJSON(txn, "l/"+f.List, Listing{List: f.List, File: f.File, Units: f.Units, Digest: f.Digest, UTC: e.UTC.UTC().Format(time.RFC3339), By: e.Actor, Seq: e.Seq})
 	case station.PairingFreed:
 		return free(txn, f)
 	case station.UnitIdentified:
@@ -79,7 +73,7 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 
 func addLines(txn audit.Txn, f station.PairingImported) error {
 	for _, u := range f.Units {
-		if err := put(txn, "i/"+string(u.IMEI)+"/"+f.List, u); err != nil {
+		if err := audit.SetJSON(txn, "i/"+string(u.IMEI)+"/"+f.List, u); err != nil {
 			return err
 		}
 		if err := txn.Set([]byte("e/"+string(u.EID)+"/"+f.List), []byte(u.IMEI)); err != nil {
@@ -123,7 +117,7 @@ func identified(txn audit.Txn, run string, f station.UnitIdentified) error {
 		return nil
 	}
 	var s seen
-	if _, err := get(txn, "r/"+run, &s); err != nil {
+	if _, err := audit.GetJSON(txn, "r/"+run, &s); err != nil {
 		return err
 	}
 	if f.IMEI != "" {
@@ -132,13 +126,13 @@ func identified(txn audit.Txn, run string, f station.UnitIdentified) error {
 	if f.EID != "" {
 		s.EID = f.EID
 	}
-	return put(txn, "r/"+run, s)
+	return audit.SetJSON(txn, "r/"+run, s)
 }
 
 // bound: module and eUICC are the unit's from now on.
 func bound(txn audit.Txn, e audit.Entry) error {
 	var s seen
-	if _, err := get(txn, "r/"+e.Run, &s); err != nil {
+	if _, err := audit.GetJSON(txn, "r/"+e.Run, &s); err != nil {
 		return err
 	}
 	if s.IMEI != "" {
@@ -150,25 +144,6 @@ func bound(txn audit.Txn, e audit.Entry) error {
 		return txn.Set([]byte("ue/"+string(s.EID)), []byte(e.Unit))
 	}
 	return nil
-}
-
-func put(txn audit.Txn, key string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return txn.Set([]byte(key), b)
-}
-
-func get(r audit.Reader, key string, v any) (bool, error) {
-	b, ok, err := r.Get([]byte(key))
-	if err != nil || !ok {
-		return false, err
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return false, fmt.Errorf("pairing: %s: %w", key, err)
-	}
-	return true, nil
 }
 
 // books is a consistent state of the lists.

@@ -70,7 +70,7 @@ func (l *lister) node(o uint64) node {
 
 func (l *lister) set(o uint64, n node) {
 	if l.err == nil {
-		l.err = put(l.txn, nodeKey(l.class, o), n)
+		l.err = audit.SetJSON(l.txn, nodeKey(l.class, o), n)
 	}
 }
 
@@ -96,7 +96,7 @@ func nodeKey(class string, o uint64) string { return "a/" + class + "\x00" + ord
 
 func getNode(r audit.Reader, class string, o uint64) (node, error) {
 	var n node
-	ok, err := get(r, nodeKey(class, o), &n)
+	ok, err := audit.GetJSON(r, nodeKey(class, o), &n)
 	if err == nil && !ok {
 		err = fmt.Errorf("stock: entry %d of list %s is not there", o, class)
 	}
@@ -106,7 +106,7 @@ func getNode(r audit.Reader, class string, o uint64) (node, error) {
 // offer puts an item into its class's list or takes it out.
 func offer(txn audit.Txn, r record, in bool) error {
 	l := lister{txn: txn, class: r.class().key()}
-	if _, err := get(txn, "h/"+l.class, &l.list); err != nil {
+	if _, err := audit.GetJSON(txn, "h/"+l.class, &l.list); err != nil {
 		return err
 	}
 	if in {
@@ -124,7 +124,7 @@ func offer(txn audit.Txn, r record, in bool) error {
 			return err
 		}
 	}
-	return put(txn, "h/"+l.class, l.list)
+	return audit.SetJSON(txn, "h/"+l.class, l.list)
 }
 
 // insert keeps import order. A new item comes last; one that is put back was
@@ -160,7 +160,7 @@ func eachClass(r audit.Reader, fn func(c class, l list) error) error {
 			return err
 		}
 		var l list
-		if _, err := get(r, "h/"+string(key[2:]), &l); err != nil {
+		if _, err := audit.GetJSON(r, "h/"+string(key[2:]), &l); err != nil {
 			return err
 		}
 		return fn(c, l)

@@ -2,7 +2,6 @@ package stock
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,7 +78,7 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 		return anomaly(txn, e, "", "it cannot be read: "+err.Error())
 	}
 	if b, ok := f.(station.StockBatch); ok {
-		return put(txn, "m/"+b.Batch, b)
+		return audit.SetJSON(txn, "m/"+b.Batch, b)
 	}
 	switch f := f.(type) {
 	case station.StockErased:
@@ -116,23 +115,17 @@ func erased(txn audit.Txn, f station.StockErased) error {
 			continue
 		}
 		rec.Erased = true
-		if err := put(txn, "i/"+handle, rec); err != nil {
+		if err := audit.SetJSON(txn, "i/"+handle, rec); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-var stockTypes = func() map[string]bool {
-	m := map[string]bool{}
-	for _, f := range []station.Fact{
-		station.StockBatch{}, station.StockImported{}, station.StockErased{}, station.StockSecured{}, station.Intent{}, station.ProfileReserved{},
-		station.ProfileCommitted{}, station.ProfileReleased{}, station.ProfileQuarantined{}, station.ProfileSpent{},
-	} {
-		m[f.FactType()] = true
-	}
-	return m
-}()
+var stockTypes = station.TypesOf(
+	station.StockBatch{}, station.StockImported{}, station.StockErased{}, station.StockSecured{}, station.Intent{}, station.ProfileReserved{},
+	station.ProfileCommitted{}, station.ProfileReleased{}, station.ProfileQuarantined{}, station.ProfileSpent{},
+)
 
 func speaksOfStock(factType string) bool { return stockTypes[factType] }
 
@@ -181,7 +174,7 @@ func misfit(old record, known bool, e audit.Entry, f station.Fact) string {
 
 // change replaces a record and everything that points to it.
 func change(txn audit.Txn, old record, known bool, r record, f station.Fact) error {
-	if err := put(txn, "i/"+r.Handle, r); err != nil {
+	if err := audit.SetJSON(txn, "i/"+r.Handle, r); err != nil {
 		return err
 	}
 	var before []string
@@ -240,7 +233,7 @@ func count(txn audit.Txn, old record, known bool, r record, f station.Fact) erro
 		return nil
 	}
 	var n station.StockCount
-	if _, err := get(txn, "n", &n); err != nil {
+	if _, err := audit.GetJSON(txn, "n", &n); err != nil {
 		return err
 	}
 	if known {
@@ -252,7 +245,7 @@ func count(txn audit.Txn, old record, known bool, r record, f station.Fact) erro
 	if released {
 		n.Released++
 	}
-	return put(txn, "n", n)
+	return audit.SetJSON(txn, "n", n)
 }
 
 func counter(n *station.StockCount, s station.StockState) *int {
@@ -270,30 +263,11 @@ func counter(n *station.StockCount, s station.StockState) *int {
 }
 
 func anomaly(txn audit.Txn, e audit.Entry, handle, what string) error {
-	return put(txn, "z/"+order(e.Seq), Anomaly{Seq: e.Seq, Type: e.Type, Handle: handle, What: strings.ToValidUTF8(what, "?")})
-}
-
-func put(txn audit.Txn, key string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("stock: %w", err)
-	}
-	return txn.Set([]byte(key), b)
-}
-
-func get(r audit.Reader, key string, v any) (bool, error) {
-	b, ok, err := r.Get([]byte(key))
-	if err != nil || !ok {
-		return false, err
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return false, fmt.Errorf("stock: key %q: %w", key, err)
-	}
-	return true, nil
+	return audit.SetJSON(txn, "z/"+order(e.Seq), Anomaly{Seq: e.Seq, Type: e.Type, Handle: handle, What: strings.ToValidUTF8(what, "?")})
 }
 
 func getRecord(r audit.Reader, handle string) (record, bool, error) {
 	var rec record
-	ok, err := get(r, "i/"+handle, &rec)
+	ok, err := audit.GetJSON(r, "i/"+handle, &rec)
 	return rec, ok, err
 }

@@ -32,7 +32,7 @@ func Count(v audit.View) (station.StockCount, error) {
 	if err != nil {
 		return n, err
 	}
-	_, err = get(r, "n", &n)
+	_, err = audit.GetJSON(r, "n", &n)
 	return n, err
 }
 
@@ -160,7 +160,7 @@ func Terms(v audit.View, batch string) (station.StockBatch, bool, error) {
 
 func terms(r audit.Reader, batch string) (station.StockBatch, bool, error) {
 	var b station.StockBatch
-	ok, err := get(r, "m/"+batch, &b)
+	ok, err := audit.GetJSON(r, "m/"+batch, &b)
 	return b, ok, err
 }
 

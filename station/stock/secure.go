@@ -18,7 +18,7 @@ func suspect(txn audit.Txn, e audit.Entry) error {
 	if err := audit.ParseFact(e, &opened); err != nil || opened.Accepted == nil {
 		return nil // no such decision
 	}
-	return put(txn, suspectKey, e.Seq)
+	return audit.SetJSON(txn, suspectKey, e.Seq)
 }
 
 func secured(txn audit.Txn, f station.StockSecured) error {
@@ -33,7 +33,7 @@ func secured(txn audit.Txn, f station.StockSecured) error {
 // is none.
 func suspected(r audit.Reader) (uint64, error) {
 	var seq uint64
-	_, err := get(r, suspectKey, &seq)
+	_, err := audit.GetJSON(r, suspectKey, &seq)
 	return seq, err
 }
 
