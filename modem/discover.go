@@ -174,12 +174,3 @@ func (r Root) Find(name string) (PortInfo, error) {
 	}
 	return PortInfo{}, missing(nil)
 }
-
-// Ports are the ports of the USB device at a USB path, such as "1-1.4".
-func (r Root) Ports(usbPath string) ([]PortInfo, error) {
-	all, err := r.Discover()
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(all, func(p PortInfo) bool { return p.USBPath != usbPath }), nil
-}

@@ -25,9 +25,6 @@ const (
 	RoleQA       = station.RoleQA
 )
 
-// ParseRole reads a role's name.
-func ParseRole(s string) (Role, error) { return station.ParseRole(s) }
-
 // Views runs fn with a consistent state of the log and all that is derived
 // from it; everything that was acknowledged is in it. The View method of
 // audit/store.Store is one. fn must not write to the log.

@@ -12,14 +12,6 @@ const (
 	RoleQA       Role = "qa"
 )
 
-// ParseRole reads a role's name.
-func ParseRole(s string) (Role, error) {
-	if r := Role(s); r.level() > 0 {
-		return r, nil
-	}
-	return "", fmt.Errorf("role %q is none of operator, lead, qa", s)
-}
-
 func (r Role) level() int {
 	switch r {
 	case RoleOperator:

@@ -15,7 +15,8 @@ import (
 )
 
 type configCmd struct {
-	Check configCheckCmd `cmd:"" help:"Every mistake in a station file and in the files that it names, each with file and line."`
+	Check  configCheckCmd  `cmd:"" help:"Every mistake in a station file and in the files that it names, each with file and line."`
+	Schema configSchemaCmd `cmd:"" help:"The JSON Schema of a kind of file: station, recipe, policy, eim, data, request, batch, report."`
 }
 
 type configCheckCmd struct {
