@@ -70,8 +70,12 @@ func (k keyFlag) verifier() (note.Verifier, error) {
 	return audit.ParseVKey(vkey)
 }
 
-// open opens the log for reading.
-func (f storeFlags) open(vkey string) (*store.Log, error) {
+// open opens the log for reading, with the key that was given.
+func (f storeFlags) open(k keyFlag) (*store.Log, error) {
+	vkey, err := k.vkey()
+	if err != nil {
+		return nil, err
+	}
 	if err := isFolder(f.Store); err != nil {
 		return nil, err
 	}

@@ -37,11 +37,7 @@ func (c *auditExportCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	vkey, err := c.vkey()
-	if err != nil {
-		return err
-	}
-	l, err := c.open(vkey)
+	l, err := c.open(c.keyFlag)
 	if err != nil {
 		return err
 	}

@@ -131,11 +131,7 @@ func (c *auditFindCmd) values() url.Values {
 
 // scan answers from the evidence, in one pass.
 func (c *auditFindCmd) scan(a *app, q reports.Query, flags storeFlags) error {
-	vkey, err := c.vkey()
-	if err != nil {
-		return err
-	}
-	l, err := flags.open(vkey)
+	l, err := flags.open(c.keyFlag)
 	if err != nil {
 		return err
 	}

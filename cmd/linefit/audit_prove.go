@@ -57,11 +57,7 @@ func (c *auditProveCmd) Run(a *app) error {
 			return err
 		}
 	}
-	vkey, err := c.vkey()
-	if err != nil {
-		return err
-	}
-	l, err := c.open(vkey)
+	l, err := c.open(c.keyFlag)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ type auditRebuildCmd struct {
 // Run drops what is derived from the log and makes it anew. It needs the
 // store's lock, and no private key: nothing is signed.
 func (c *auditRebuildCmd) Run(a *app) error {
-	l, err := c.open("")
+	l, err := c.open(keyFlag{})
 	if err != nil {
 		return err
 	}

@@ -127,7 +127,7 @@ func (c *auditHeadCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	l, err := c.open(vkey)
+	l, err := c.open(c.keyFlag)
 	if err != nil {
 		return err
 	}

@@ -111,11 +111,7 @@ func (c *handoverCmd) check() ([]handover.Column, error) {
 }
 
 func (c *handoverCmd) collect(a *app) (*handover.Collector, store.Exported, error) {
-	vkey, err := c.vkey()
-	if err != nil {
-		return nil, store.Exported{}, err
-	}
-	l, err := c.open(vkey)
+	l, err := c.open(c.keyFlag)
 	if err != nil {
 		return nil, store.Exported{}, err
 	}

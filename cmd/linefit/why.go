@@ -31,11 +31,7 @@ func (c *whyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	vkey, err := c.vkey()
-	if err != nil {
-		return err
-	}
-	l, err := c.open(vkey)
+	l, err := c.open(c.keyFlag)
 	if err != nil {
 		return err
 	}
