@@ -383,14 +383,16 @@ func TestFailWaitsForTheBin(t *testing.T) {
 	})
 }
 
-func TestAbortRemovalTimeoutAndPanic(t *testing.T) {
-	hang := func(ctx context.Context, a *station.Attempt) (station.StepResult, bool) {
-		if a.Step.ID != "download" {
-			return station.StepResult{}, false
-		}
-		<-ctx.Done()
-		return station.StepResult{Outcome: station.Error, Reason: station.NewReason(station.ModuleSilent, "%v", ctx.Err())}, true
+// hangsInDownload is a script: the download ends when it is told to.
+func hangsInDownload(ctx context.Context, a *station.Attempt) (station.StepResult, bool) {
+	if a.Step.ID != "download" {
+		return station.StepResult{}, false
 	}
+	<-ctx.Done()
+	return station.StepResult{Outcome: station.Error, Reason: station.NewReason(station.ModuleSilent, "%v", ctx.Err())}, true
+}
+
+func TestAbortRemovalTimeoutAndPanic(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		script func(context.Context, *station.Attempt) (station.StepResult, bool)
@@ -398,18 +400,18 @@ func TestAbortRemovalTimeoutAndPanic(t *testing.T) {
 		want   station.Code
 		ran    string
 	}{
-		{"abort", hang, func(l *line) {
+		{"abort", hangsInDownload, func(l *line) {
 			if err := l.do(station.Command{Kind: station.CmdAbort, Slot: 1}); err != nil {
 				l.t.Error(err)
 			}
 		}, station.OperatorAbort, "clamp power download off"},
-		{"lifted", hang, func(l *line) { l.jigs[1].put(false) }, station.UnitRemoved, "clamp power download off"},
-		{"emergency stop", hang, func(l *line) {
+		{"lifted", hangsInDownload, func(l *line) { l.jigs[1].put(false) }, station.UnitRemoved, "clamp power download off"},
+		{"emergency stop", hangsInDownload, func(l *line) {
 			if err := l.do(station.Command{Kind: station.CmdHalt}); err != nil {
 				l.t.Error(err)
 			}
 		}, station.EmergencyStop, "clamp power download off"},
-		{"timeout", hang, func(*line) { time.Sleep(21 * time.Second) }, station.ModuleSilent, "clamp power download power download off"},
+		{"timeout", hangsInDownload, func(*line) { time.Sleep(21 * time.Second) }, station.ModuleSilent, "clamp power download power download off"},
 		{"panic", func(_ context.Context, a *station.Attempt) (station.StepResult, bool) {
 			if a.Step.ID == "download" {
 				panic("broken")

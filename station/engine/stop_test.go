@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -64,13 +63,7 @@ func TestEmergencyStopStays(t *testing.T) {
 func TestEmergencyStopOutlivesACrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLine(t, 1)
-		l.bench.script = func(ctx context.Context, a *station.Attempt) (station.StepResult, bool) {
-			if a.Step.ID != "download" {
-				return station.StepResult{}, false
-			}
-			<-ctx.Done()
-			return station.StepResult{Outcome: station.Error, Reason: station.NewReason(station.ModuleSilent, "%v", ctx.Err())}, true
-		}
+		l.bench.script = hangsInDownload
 		l.start()
 		defer func() { l.stop() }()
 		l.jigs[1].put(true)

@@ -23,6 +23,7 @@ import (
 	"linefit/modem/modemsim"
 	"linefit/modem/smdpsim"
 	"linefit/modem/testpki"
+	"linefit/station"
 	"linefit/station/fixture"
 )
 
@@ -183,17 +184,25 @@ func (w *World) restore() error {
 		if j == nil {
 			return fmt.Errorf("%w: unit %s stands in slot %d", ErrWorld, st.Serial, st.Slot)
 		}
-		st, err := w.ledger.change(st.Serial, func(_ *state, u *UnitState) { u.Attempt++ })
-		if err != nil {
+		if err := w.stand(j, st.Serial, func(_ *state, u *UnitState) { u.Attempt++ }); err != nil {
 			return err
 		}
-		u, err := w.insert(j, st)
-		if err != nil {
-			return err
-		}
-		w.slotOf.Store(st.EID, j)
-		j.put(u)
 	}
+	return nil
+}
+
+// stand puts a unit into a slot and says so to the fixture.
+func (w *World) stand(j *Jig, serial station.Serial, change func(*state, *UnitState)) error {
+	st, err := w.ledger.change(serial, change)
+	if err != nil {
+		return err
+	}
+	u, err := w.insert(j, st)
+	if err != nil {
+		return err
+	}
+	w.slotOf.Store(st.EID, j)
+	j.put(u)
 	return nil
 }
 

@@ -224,18 +224,7 @@ func (c *Crew) bench(ctx context.Context) error {
 // Put sets a unit of the queue into a slot: first in the world's file, then in
 // the fixture.
 func (w *World) Put(slot int, serial station.Serial) error {
-	j := w.jigs[slot]
-	st, err := w.ledger.change(serial, func(_ *state, u *UnitState) { u.Place, u.Slot, u.Attempt = PlaceSlot, slot, u.Attempt+1 })
-	if err != nil {
-		return err
-	}
-	u, err := w.insert(j, st)
-	if err != nil {
-		return err
-	}
-	w.slotOf.Store(st.EID, j)
-	j.put(u)
-	return nil
+	return w.stand(w.jigs[slot], serial, func(_ *state, u *UnitState) { u.Place, u.Slot, u.Attempt = PlaceSlot, slot, u.Attempt+1 })
 }
 
 // Take carries a unit to where its disposition says. It does nothing while the
