@@ -30,7 +30,7 @@ var factTypes = func() map[string]reflect.Type {
 	list := []Fact{
 		StationOpened{}, StationClosed{}, StationHalted{}, StationResumed{}, OperatorOn{}, OperatorOff{},
 		SlotFaulted{}, SlotCleared{}, SlotSwitched{}, ScanRefused{}, LotHalted{}, LotCleared{},
-		RunStarted{}, RunResumed{}, StepEnded{}, UnitIdentified{}, Intent{}, Result{},
+		RunStarted{}, RunResumed{}, StepEnded{}, StepsEnded{}, UnitIdentified{}, Intent{}, Result{},
 		RunVerdict{}, UnitDisposed{}, RunAccepted{}, UnitAcknowledged{}, UnitLeft{}, Overridden{},
 		StockBatch{}, StockImported{}, ProfileReserved{}, ProfileCommitted{}, ProfileReleased{}, ProfileQuarantined{}, ProfileSpent{}, StockErased{}, StockSecured{},
 		NotificationKept{}, NotificationDelivered{},

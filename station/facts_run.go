@@ -74,6 +74,39 @@ type StepEnded struct {
 // ThenClose sends a run to its closing steps.
 const ThenClose = "-"
 
+// Well reports whether an attempt ended well and led on to the next step. Nothing
+// hangs on such an end alone: what a step has done that outlasts a loss of power
+// has its own result, and a run that is interrupted goes on from its recipe's
+// restart. So the ends of several such attempts may stand in one entry.
+func (f StepEnded) Well() bool { return f.Outcome == OK && f.Then == "" && f.Trace == "" }
+
+// StepsEnded are attempts that ended well one after another, with nothing to
+// record between them. A lone one is a StepEnded.
+type StepsEnded struct {
+	Steps []PastStep `json:"steps"`
+}
+
+// PastStep is an attempt that ended a while before its entry was made.
+type PastStep struct {
+	StepEnded
+	Ago int64 `json:"ago,omitempty"` // ms from its end to the entry
+}
+
+// StepsOf are the attempts that a fact says have ended, in their order.
+func StepsOf(f Fact) []StepEnded {
+	switch f := f.(type) {
+	case StepEnded:
+		return []StepEnded{f}
+	case StepsEnded:
+		list := make([]StepEnded, len(f.Steps))
+		for i, s := range f.Steps {
+			list[i] = s.StepEnded
+		}
+		return list
+	}
+	return nil
+}
+
 // UnitIdentified is what the device said it is.
 type UnitIdentified struct {
 	Maker      string       `json:"maker,omitempty"`
@@ -241,6 +274,7 @@ type Overridden struct {
 func (RunStarted) FactType() string       { return "run.started/1" }
 func (RunResumed) FactType() string       { return "run.resumed/1" }
 func (StepEnded) FactType() string        { return "step.ended/1" }
+func (StepsEnded) FactType() string       { return "steps.ended/1" }
 func (UnitIdentified) FactType() string   { return "unit.identified/1" }
 func (Intent) FactType() string           { return "intent/1" }
 func (Result) FactType() string           { return "result/1" }

@@ -40,8 +40,10 @@ func (r *Run) evolve(f Fact) {
 			r.At = i
 			r.advance()
 		}
-	case StepEnded:
-		r.evolveStep(f)
+	case StepEnded, StepsEnded:
+		for _, s := range StepsOf(f) {
+			r.evolveStep(s)
+		}
 	case UnitIdentified:
 		r.Identity = mergeIdentity(r.Identity, f)
 	case Intent:

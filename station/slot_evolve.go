@@ -30,7 +30,7 @@ func (s *Slot) Evolve(env Envelope, f Fact) {
 	}
 	s.Run.evolve(f)
 	switch f := f.(type) {
-	case StepEnded, RunResumed:
+	case StepEnded, StepsEnded, RunResumed:
 		s.State = SlotRunning
 	case UnitDisposed:
 		s.State = SlotDone

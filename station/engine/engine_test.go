@@ -315,7 +315,7 @@ func TestScanToRelease(t *testing.T) {
 		if v := l.view(2); v.State != station.SlotEmpty || v.Last == nil || v.Last.Unit != "SN1" {
 			t.Errorf("after removal: %+v", v)
 		}
-		want := "run.started/1 step.ended/1 step.ended/1 step.ended/1 step.ended/1 step.ended/1 run.verdict/1 unit.disposed/1 run.accepted/1 unit.left/1"
+		want := "run.started/1 steps.ended/1 steps.ended/1 run.verdict/1 unit.disposed/1 run.accepted/1 unit.left/1"
 		if got := strings.Join(l.types(2), " "); got != want {
 			t.Errorf("entries %s\nwant    %s", got, want)
 		}

@@ -52,9 +52,11 @@ func factoryFacts(t *testing.T, o simtest.Options) (first, last uint64) {
 				if first == 0 {
 					first = e.Seq
 				}
-			case station.StepEnded:
-				if f.Kind == station.KindClose {
-					last = e.Seq
+			case station.StepEnded, station.StepsEnded:
+				for _, s := range station.StepsOf(f) {
+					if s.Kind == station.KindClose {
+						last = e.Seq
+					}
 				}
 			}
 		}

@@ -33,6 +33,7 @@ type runner struct {
 	lamp    station.Lamp
 	waiting station.Waiting
 	open    bool // the clamp was opened for the unit to leave
+	held    held
 	started time.Time
 
 	mu       sync.Mutex // guards what follows
@@ -106,6 +107,7 @@ func (r *runner) arrived(ctx context.Context) error {
 // end turns a failure of the slot's own goroutine into the session's.
 func (r *runner) end(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
+		_ = r.append(context.WithoutCancel(ctx)) // a log that takes it no more has its own say
 		return nil
 	}
 	return fmt.Errorf("slot %d: %w", r.id, err)
@@ -208,17 +210,37 @@ func (r *runner) decide(ctx context.Context, ev station.Event) ([]station.Effect
 }
 
 // record appends facts of this slot and evolves after the acknowledgement.
+// Attempts that ended well are held back first: they go with what comes next.
 func (r *runner) record(ctx context.Context, facts ...station.Fact) error {
 	if len(facts) == 0 {
 		return nil
 	}
-	if err := r.e.append(ctx, r, facts...); err != nil {
+	var err error
+	switch {
+	case !r.held.take(facts):
+		err = r.append(ctx, facts...)
+	case r.held.asked():
+		err = r.append(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	for _, f := range facts {
 		r.slot.Evolve(r.env, f)
 	}
 	r.publish()
+	return nil
+}
+
+// append appends what is held back, and facts behind it.
+func (r *runner) append(ctx context.Context, facts ...station.Fact) error {
+	if facts = append(r.held.facts(), facts...); len(facts) == 0 {
+		return nil
+	}
+	if err := r.e.append(ctx, r, facts...); err != nil {
+		return err
+	}
+	r.held = held{}
 	return nil
 }
 

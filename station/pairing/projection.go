@@ -40,7 +40,7 @@ type Listing struct {
 
 var factTypes = station.TypesOf(
 	station.PairingImported{}, station.PairingListed{}, station.PairingFreed{},
-	station.UnitIdentified{}, station.StepEnded{}, station.RunVerdict{},
+	station.UnitIdentified{}, station.StepEnded{}, station.StepsEnded{}, station.RunVerdict{},
 )
 
 // Apply implements audit.Projection.
@@ -61,8 +61,8 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 		return free(txn, f)
 	case station.UnitIdentified:
 		return identified(txn, e.Run, f)
-	case station.StepEnded:
-		if f.Kind == station.KindBind && f.Outcome == station.OK {
+	case station.StepEnded, station.StepsEnded:
+		if slices.ContainsFunc(station.StepsOf(f), binds) {
 			return bound(txn, e)
 		}
 	case station.RunVerdict:
@@ -70,6 +70,9 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 	}
 	return nil
 }
+
+// binds reports whether an attempt has shown that the unit is the scanned one.
+func binds(f station.StepEnded) bool { return f.Kind == station.KindBind && f.Outcome == station.OK }
 
 func addLines(txn audit.Txn, f station.PairingImported) error {
 	for _, u := range f.Units {

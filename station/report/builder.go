@@ -103,9 +103,11 @@ func (b *Builder) Add(e audit.Entry) {
 		if in {
 			b.begin(ev.run)
 		}
-	case station.StepEnded:
-		if in {
-			b.step(ev.run, f)
+	case station.StepEnded, station.StepsEnded:
+		for _, s := range station.StepsOf(f) {
+			if in {
+				b.step(ev.run, s)
+			}
 		}
 	case station.Intent:
 		if in && ev.run.Sample == "" {

@@ -67,8 +67,10 @@ func (r *Run) evolve(f station.Fact) {
 	switch f := f.(type) {
 	case station.RunResumed:
 		r.Resumes++
-	case station.StepEnded:
-		r.Millis += f.Millis
+	case station.StepEnded, station.StepsEnded:
+		for _, s := range station.StepsOf(f) {
+			r.Millis += s.Millis
+		}
 	case station.UnitIdentified:
 		r.identify(f)
 	case station.ProfileReserved:

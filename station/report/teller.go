@@ -69,8 +69,10 @@ func (t *Teller) See(e audit.Entry) {
 	switch f := f.(type) {
 	case station.RunStarted:
 		t.start(e, f)
-	case station.StepEnded:
-		t.step(e, f)
+	case station.StepEnded, station.StepsEnded:
+		for _, s := range station.StepsOf(f) {
+			t.step(e, s)
+		}
 	case station.UnitIdentified:
 		t.identified(f)
 	case station.Intent:

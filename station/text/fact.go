@@ -53,6 +53,9 @@ func (c *Catalogue) field(name string, v any) string {
 		}
 		return Printable(v)
 	case map[string]any:
+		if step, _ := v["step"].(string); step != "" {
+			return Printable(step)
+		}
 		return c.reason(v)
 	case []any:
 		parts := make([]string, 0, len(v))

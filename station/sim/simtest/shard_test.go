@@ -53,22 +53,3 @@ func TestShardsInTheMiddleOfRuns(t *testing.T) {
 		})
 	}
 }
-
-// A passing unit leaves at most 40 entries and 20 KB in the log.
-func TestPassingUnitInTheLog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := simtest.New(t, simtest.Options{})
-		u, _ := l.World.Queued()
-		pass(t, l, 1)
-		n, size := 0, 0
-		for _, e := range l.Entries() {
-			if e.Unit == string(u.Serial) {
-				n, size = n+1, size+len(audit.AppendEntry(nil, e))
-			}
-		}
-		t.Logf("%d entries, %d bytes", n, size)
-		if n == 0 || n > 40 || size > 20_000 {
-			t.Errorf("%d entries with %d bytes", n, size)
-		}
-	})
-}
