@@ -161,6 +161,13 @@ func TestReadersWithT1GetDataAtOnce(t *testing.T) {
 	if got := exchange(t, c, "80E2910006BF3E035C015A"); got != "6115" {
 		t.Error(got)
 	}
+	// What does not fit in the Le waits.
+	if got := exchange(t, c, "80E2910006BF3E035C015A08"); got != "BF3E125A10890490610D" {
+		t.Error(got)
+	}
+	if got := exchange(t, c, "00C000000D"); got != "321234512345123456789012359000" {
+		t.Error(got)
+	}
 }
 
 func TestTerminalCapabilityOpensTheISDR(t *testing.T) {

@@ -129,16 +129,21 @@ func (c *Card) ok() wire.SW {
 }
 
 // reply answers a command that brings data (case 4): 61xx and GET RESPONSE, or
-// directly where the card is made so.
+// directly where the card is made so. What does not fit in the Le asked for waits
+// behind 61xx (ISO/IEC 7816-4 section 5.3.4).
 func (c *Card) reply(ch *channel, cmd wire.Command, data []byte) ([]byte, wire.SW) {
 	if len(data) == 0 {
 		return nil, c.ok()
 	}
-	if c.o.Direct && len(data) <= cmd.Ne {
-		return data, c.ok()
+	now := 0
+	if c.o.Direct {
+		now = min(len(data), cmd.Ne)
 	}
-	ch.response = data
-	return nil, more(len(data))
+	ch.response = data[now:]
+	if len(ch.response) > 0 {
+		return data[:now:now], more(len(ch.response))
+	}
+	return data, c.ok()
 }
 
 func more(n int) wire.SW {

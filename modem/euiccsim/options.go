@@ -98,8 +98,9 @@ type Options struct {
 	Channels      int    // logical channels with the basic one, 2 to 20; default 5
 	Notifications int    // places in the notification list, default 32
 	Effect        Effect // default EffectAtOnce
-	// Direct answers with data and 9000 at once where the command has an Le,
-	// as readers with T=1 do; otherwise 61xx and GET RESPONSE.
+	// Direct answers with data at once where the command has an Le, as over T=1
+	// or where the module fetches for T=0: with 9000, or with as much as was
+	// asked for and 61xx. Otherwise 61xx alone and GET RESPONSE.
 	Direct bool
 	// NeedCapability refuses every ES10 function with 6985 until TERMINAL
 	// CAPABILITY said that the terminal has an LPA (ETSI TS 102 221 section

@@ -80,7 +80,7 @@ func TestAPDUCount(t *testing.T) {
 		direct bool
 		block  int
 		want   int
-	}{{"answers at once, 255", true, 255, 73}, {"61xx, 255", false, 255, 79}, {"answers at once, 120", true, 120, 140}} {
+	}{{"answers at once, 255", true, 255, 72}, {"61xx, 255", false, 255, 79}, {"answers at once, 120", true, 120, 139}} {
 		w := newWorld(t, options{card: func(o *euiccsim.Options) { o.Direct = c.direct }, route: apdu.Route{BlockSize: c.block}})
 		r, err := w.download(nil)
 		if err != nil {
