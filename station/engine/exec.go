@@ -16,7 +16,7 @@ var errAborted = errors.New("the run was aborted")
 // exec runs one attempt. An error is the session's; whatever happened to the
 // step is in the result.
 func (r *runner) exec(ctx context.Context, effect station.ExecStep) (station.StepResult, error) {
-	if effect.Step.Irreversible {
+	if effect.Step.Irreversible || effect.Step.Timeout > maxHeldFor {
 		if err := r.append(ctx); err != nil {
 			return station.StepResult{}, err
 		}

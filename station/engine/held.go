@@ -10,8 +10,8 @@ import (
 // that only look or switch (clamp, power, boot, identify, read back), so they
 // wait for the next fact of the slot and stand before it in one entry. The wait
 // ends with the first attempt that does not end well, with any other fact, when
-// a unit is bound, before an irreversible step begins, and when the station
-// stops. Who dies meanwhile begins again at the recipe's restart, as after any
+// a unit is bound, before a step begins that cannot be undone or may take long,
+// and when the station stops. Who dies meanwhile begins again at the recipe's restart, as after any
 // interruption: the entry would have changed only how much counts as repeated.
 type held struct {
 	steps []station.StepEnded
@@ -19,10 +19,12 @@ type held struct {
 	size  int // of their entry, about
 }
 
-// Limits of an entry of several attempts, far below the log's own of 60 KB.
+// Limits of an entry of several attempts, in size far below the log's own of
+// 60 KB. maxHeldFor is the longest timeout of a step that attempts wait through.
 const (
 	maxHeld     = 32
 	maxHeldSize = 16 << 10
+	maxHeldFor  = 30 * time.Second
 )
 
 // take holds facts back where they are one attempt that may wait; else they are
