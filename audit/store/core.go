@@ -259,7 +259,7 @@ func (c *core) close() error {
 		errs = append(errs, c.file.Close())
 	}
 	if c.d != nil {
-		errs = append(errs, c.d.db.Close())
+		errs = append(errs, c.opt.closeBadger(c.d.db))
 	}
 	return errors.Join(errs...)
 }

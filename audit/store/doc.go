@@ -28,6 +28,7 @@
 //	badger.opening while Badger is being opened; found there at start, that
 //	               opening killed the station and Badger is made anew
 //	torn/          ends of segments that were never acknowledged and were cut
+//	probe          for a moment, to see whether a failed disk takes writes again
 //	lock           flock; names the holder as {"pid":…,"program":"…"}
 //
 // Other files in the folder are not the store's and are left alone. The key

@@ -272,6 +272,13 @@ func (s *Store) Resume(ctx context.Context) error {
 			}
 			return full
 		}
+		// Nothing is closed before the disk takes writes again: readers go on.
+		if err := s.opt.writable(); err != nil && s.State().Cause != CauseAlarm {
+			e := writeError("resume", err)
+			e.Unknown = false
+			s.setHealth(e.Health)
+			return e
+		}
 		return s.reopen(ctx)
 	})
 }

@@ -8,19 +8,22 @@ import (
 
 	"linefit/station"
 	"linefit/station/plant"
+	"linefit/station/text"
 )
 
-// progress prints a line for every run that comes to its end.
+// progress prints a line for every run that comes to its end, and when the
+// station stops and goes on.
 type progress struct {
 	w     io.Writer
 	plant *plant.Plant
 	units int
 	seen  map[int]station.RunID // last run printed, by slot
 	ended int
+	state station.Health
 }
 
 func newProgress(w io.Writer, p *plant.Plant, units int) *progress {
-	return &progress{w: w, plant: p, units: units, seen: map[int]station.RunID{}}
+	return &progress{w: w, plant: p, units: units, seen: map[int]station.RunID{}, state: station.HealthOK}
 }
 
 // follow prints until the function that it returns is called.
@@ -42,7 +45,16 @@ func (p *progress) follow(ctx context.Context) (stop func()) {
 }
 
 func (p *progress) look() {
-	for _, s := range p.plant.Engine.View().Slots {
+	v := p.plant.View()
+	if v.Health != p.state {
+		p.state = v.Health
+		if v.Health == station.HealthOK {
+			fmt.Fprintln(p.w, "the station goes on")
+		} else {
+			fmt.Fprintf(p.w, "the station stands (%s): %s\n", v.Health, text.Printable(v.Detail))
+		}
+	}
+	for _, s := range v.Slots {
 		if s.Last == nil || p.seen[s.ID] == s.Last.Run {
 			continue
 		}
