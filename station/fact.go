@@ -32,7 +32,7 @@ var factTypes = func() map[string]reflect.Type {
 		SlotFaulted{}, SlotCleared{}, SlotSwitched{}, ScanRefused{}, LotHalted{}, LotCleared{},
 		RunStarted{}, RunResumed{}, StepEnded{}, StepsEnded{}, UnitIdentified{}, Intent{}, Result{},
 		RunVerdict{}, UnitDisposed{}, RunAccepted{}, UnitAcknowledged{}, UnitLeft{}, Overridden{},
-		StockBatch{}, StockImported{}, ProfileReserved{}, ProfileCommitted{}, ProfileReleased{}, ProfileQuarantined{}, ProfileSpent{}, StockErased{}, StockSecured{},
+		StockBatch{}, StockImported{}, ProfileReserved{}, ProfileCommitted{}, ProfileReleased{}, ProfileQuarantined{}, ProfileSpent{}, StockErased{}, StockSecured{}, StockRefused{}, StockAlarm{}, StockAlarmEnded{}, StockLow{}, StockEnough{},
 		NotificationKept{}, NotificationDelivered{},
 		TicketOpened{}, TicketClaimed{}, TicketRepaired{}, TicketRetested{}, TicketClosed{},
 		OutboxDelivered{}, OutboxRejected{}, OutboxReplayed{},

@@ -16,6 +16,7 @@ type RunStarted struct {
 	Number    int    `json:"number"`              // 1 for a unit's first run here
 	Batch     string `json:"batch,omitempty"`     // profile batch that the order asks for
 	EIM       string `json:"eim,omitempty"`       // eIM configuration that the order asks for
+	Profile   string `json:"profile,omitempty"`   // stock handle of the code that the MES has handed out for this run
 	Expect    Expect `json:"expect"`
 }
 

@@ -43,6 +43,12 @@ type StockImported struct {
 	Key         string `json:"key,omitempty"`
 	KeyNumber   int    `json:"key_number,omitempty"`
 	Transaction string `json:"transaction,omitempty"`
+	// Of a code that the MES has handed out with a route check: the MES's name of
+	// this handing-out, and the unit and run for which it was. Such a profile is
+	// reserved from the beginning, and is never offered to anyone else.
+	Issue string `json:"issue,omitempty"`
+	Unit  Serial `json:"unit,omitempty"`
+	Run   RunID  `json:"run,omitempty"`
 }
 
 // ProfileReserved takes a profile out of the stock for a run: the gate before
@@ -97,6 +103,75 @@ type StockSecured struct {
 	Profiles int    `json:"profiles"` // that were available or reserved
 }
 
+// StockRefused says that a code which the MES has handed out was not taken: it
+// never came into the vault, and nothing was done with it here.
+type StockRefused struct {
+	Issue  string `json:"issue"`
+	Run    RunID  `json:"run,omitempty"` // the run that was asked for; the unit is the entry's
+	Reason Reason `json:"reason"`
+}
+
+// Kinds of alarms about the stock.
+const (
+	AlarmForeign = "foreign" // used by an eUICC that was never here
+	AlarmRefused = "refused" // its SM-DP+ says that it is used up, and nobody here has tried it
+	AlarmDoubled = "doubled" // handed out for two units
+)
+
+// StockAlarm says that a profile was used, or handed out, where it must not have
+// been: somebody else has the code. It stands until a person has ended it.
+type StockAlarm struct {
+	ID       string      `json:"id"` // the same finding has the same one
+	Kind     string      `json:"kind"`
+	Handle   string      `json:"handle,omitempty"`
+	ICCID    ident.ICCID `json:"iccid,omitempty"`
+	EID      ident.EID   `json:"eid,omitempty"` // that used it
+	Detail   string      `json:"detail"`
+	Evidence []string    `json:"evidence,omitempty"`
+}
+
+// StockAlarmEnded says that a person has found out what an alarm was about.
+type StockAlarmEnded struct {
+	ID  string `json:"id"`
+	Why string `json:"why"`
+}
+
+// StockKind is what orders ask for: profiles that serve the same ones.
+type StockKind struct {
+	Customer string `json:"customer,omitempty"`
+	SKU      string `json:"sku,omitempty"`
+	Operator string `json:"operator,omitempty"`
+	Region   string `json:"region,omitempty"`
+}
+
+// StockLow says that profiles of a kind run out: once when fewer than the
+// threshold are left, once when none is, and again after each time that the
+// station file says.
+type StockLow struct {
+	Customer string `json:"customer,omitempty"`
+	SKU      string `json:"sku,omitempty"`
+	Operator string `json:"operator,omitempty"`
+	Region   string `json:"region,omitempty"`
+	Left     int    `json:"left"`
+	Low      int    `json:"low"`             // threshold
+	Again    int    `json:"again,omitempty"` // repetitions since the first time
+}
+
+// Kind is of what few are left.
+func (f StockLow) Kind() StockKind { return StockKind{f.Customer, f.SKU, f.Operator, f.Region} }
+
+// StockEnough says that there are enough of a kind again.
+type StockEnough struct {
+	Customer string `json:"customer,omitempty"`
+	SKU      string `json:"sku,omitempty"`
+	Operator string `json:"operator,omitempty"`
+	Region   string `json:"region,omitempty"`
+	Left     int    `json:"left"`
+}
+
+// Kind is of what there are enough.
+func (f StockEnough) Kind() StockKind { return StockKind{f.Customer, f.SKU, f.Operator, f.Region} }
+
 // NotificationKept says that a pending notification lies in the outbox.
 type NotificationKept struct {
 	Handle    string      `json:"handle"` // vault handle of the signed notification
@@ -124,6 +199,11 @@ func (ProfileQuarantined) FactType() string    { return "profile.quarantined/1" 
 func (ProfileSpent) FactType() string          { return "profile.spent/1" }
 func (StockErased) FactType() string           { return "stock.erased/1" }
 func (StockSecured) FactType() string          { return "stock.secured/1" }
+func (StockRefused) FactType() string          { return "stock.refused/1" }
+func (StockAlarm) FactType() string            { return "stock.alarm/1" }
+func (StockAlarmEnded) FactType() string       { return "stock.alarm_ended/1" }
+func (StockLow) FactType() string              { return "stock.low/1" }
+func (StockEnough) FactType() string           { return "stock.enough/1" }
 func (NotificationKept) FactType() string      { return "notification.kept/1" }
 func (NotificationDelivered) FactType() string { return "notification.delivered/1" }
 

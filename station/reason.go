@@ -66,6 +66,8 @@ const (
 	CodeRefused       Code = "code.refused"        // matching id or confirmation code refused
 	CodeSpent         Code = "code.spent"          // download attempts used up or order expired
 	StockEmpty        Code = "stock.empty"         // no profile of this kind left
+	StockForeign      Code = "stock.foreign"       // somebody else has used it
+	MESProfile        Code = "mes.profile"         // what the MES has handed out cannot be used
 	StockUnreconciled Code = "stock.unreconciled"  // not used until it was compared with the provider's list
 	PackageNone       Code = "package.none"        // no prepared package is left for this eUICC
 	PackageUnused     Code = "package.unused"      // never tried, and its one-time key is deleted
@@ -108,7 +110,7 @@ var classOf = map[Code]Class{
 	EUICCTestProfile: ClassMaterial, EUICCSession: ClassMaterial, EIMPresent: ClassMaterial, EIMConfiguration: ClassMaterial,
 	IPAEUICC: ClassMaterial, IPAModule: ClassMaterial, EnableSession: ClassMaterial, ProfileDeleted: ClassMaterial, UnitReused: ClassOperator,
 	ProfilePolicy: ClassMaterial, ProfileMismatch: ClassMaterial, CodeRefused: ClassMaterial,
-	CodeSpent: ClassMaterial, StockEmpty: ClassMaterial, StockUnreconciled: ClassMaterial, ProfileDuplicate: ClassMaterial, ProfileUnknown: ClassMaterial,
+	CodeSpent: ClassMaterial, StockEmpty: ClassMaterial, StockUnreconciled: ClassMaterial, StockForeign: ClassMaterial, MESProfile: ClassBackend, ProfileDuplicate: ClassMaterial, ProfileUnknown: ClassMaterial,
 	EUICCUntrusted: ClassMaterial, EUICCTest: ClassMaterial, EUICCLeftover: ClassMaterial,
 	PortMissing: ClassStation, FixtureFault: ClassStation, LogStopped: ClassStation, StationFault: ClassStation,
 	Interrupted: ClassStation, LotStopped: ClassStation, VaultFault: ClassStation,

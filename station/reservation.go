@@ -16,6 +16,7 @@ const (
 	StockInstalled   StockState = "installed" // committed
 	StockQuarantined StockState = "quarantined"
 	StockSpent       StockState = "spent"
+	StockReturned    StockState = "returned" // to the MES that had handed it out: no profile of this station any more
 )
 
 // StockItem is one profile: an activation code or a prepared package, without
@@ -36,6 +37,7 @@ type StockItem struct {
 	Key       string      `json:"key,omitempty"`     // of a prepared package, see StockImported
 	KeyNumber int         `json:"key_number,omitempty"`
 	Session   string      `json:"transaction,omitempty"`
+	Issue     string      `json:"issue,omitempty"` // the MES's name of the handing-out, where the code came from there
 	State     StockState  `json:"state"`
 	Unit      Serial      `json:"unit,omitempty"`
 	Run       RunID       `json:"run,omitempty"`
@@ -83,11 +85,15 @@ const SameEUICCOnly Code = "profile.same_euicc"
 func (i StockItem) Evolve(env Envelope, f Fact) StockItem {
 	switch f := f.(type) {
 	case StockImported:
-		return StockItem{
+		i := StockItem{
 			Handle: f.Handle, Batch: f.Batch, Kind: f.Kind, SMDP: f.SMDP, ICCID: f.ICCID, Operator: f.Operator,
 			Region: f.Region, Customer: f.Customer, SKU: f.SKU, Bound: f.EID, Cap: f.Cap, Expires: f.Expires,
-			Key: f.Key, KeyNumber: f.KeyNumber, Session: f.Transaction, State: StockAvailable,
+			Key: f.Key, KeyNumber: f.KeyNumber, Session: f.Transaction, State: StockAvailable, Issue: f.Issue,
 		}
+		if f.Issue != "" {
+			i.State, i.Unit, i.Run = StockReserved, f.Unit, f.Run
+		}
+		return i
 	case ProfileReserved:
 		i.State, i.Unit, i.Run, i.EID, i.Reason = StockReserved, env.Unit, env.Run, f.EID, nil
 	case Intent:
@@ -97,7 +103,14 @@ func (i StockItem) Evolve(env Envelope, f Fact) StockItem {
 	case ProfileCommitted:
 		i.State, i.ICCID, i.EID, i.Reason = StockInstalled, f.ICCID, f.EID, nil
 	case ProfileReleased:
-		if env.Run != "" && i.Unreconciled() { // a run does not know what the log has forgotten
+		switch {
+		case i.State == StockReturned:
+			return i
+		case env.Run != "" && i.Unreconciled(): // a run does not know what the log has forgotten
+			i.Releases++
+			return i
+		case i.Issue != "":
+			i.State, i.EID, i.Reason = StockReturned, "", nil
 			i.Releases++
 			return i
 		}
@@ -149,6 +162,9 @@ func (i StockItem) Left() string {
 // Settle says what becomes of a reservation at the end of a run. Nothing is
 // put back into the stock of which the server or the eUICC may know something.
 func Settle(r *Run) Fact {
+	if r.Profile == nil || r.Settled { // what the MES has handed out was not even reserved for an eUICC
+		return ProfileReleased{Handle: r.Issued, Why: "the run did not come to use it"}
+	}
 	h := r.Profile.Handle
 	state, iccid := r.left()
 	var cause *Reason

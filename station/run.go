@@ -46,7 +46,8 @@ type Run struct {
 	Intents  []Intent
 	Results  []Result
 	Profile  *ProfileReserved
-	Settled  bool // the reservation is committed, released, quarantined or spent
+	Settled  bool   // the reservation is committed, released, quarantined or spent
+	Issued   string // stock handle of what the MES has handed out for this run, until it is settled
 	Fitted   []Fitted
 	Kept     []NotificationKept
 	Evidence *Evidence
@@ -104,6 +105,10 @@ func (r *Run) ResultOf(number int) (Result, bool) {
 	}
 	return Result{}, false
 }
+
+// unsettled reports whether the run has a profile of which it is still to be said
+// what became of it.
+func (r *Run) unsettled() bool { return r.Profile != nil && !r.Settled || r.Issued != "" }
 
 // NextIntent is the number of the next intent.
 func (r *Run) NextIntent() int { return len(r.Intents) + 1 }

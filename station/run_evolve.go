@@ -89,6 +89,9 @@ func (r *Run) fit(f ProfileCommitted) {
 // beside it.
 func (r *Run) settled(handle string) {
 	r.Settled = r.Settled || r.Profile != nil && r.Profile.Handle == handle
+	if r.Issued == handle {
+		r.Issued = ""
+	}
 }
 
 // giveUp ends a run that was interrupted too often: whatever interrupts it may

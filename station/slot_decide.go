@@ -82,7 +82,7 @@ func (s *Slot) proceed() ([]Fact, []Effect, error) {
 		if step, ok := r.step(); ok {
 			return nil, []Effect{ExecStep{Index: r.At, Step: step, Attempt: r.Tries[step.ID] + 1}}, nil
 		}
-		if r.Profile != nil && !r.Settled {
+		if r.unsettled() {
 			return nil, []Effect{SettleProfile{}, Continue{}}, nil
 		}
 		return []Fact{r.verdict()}, []Effect{Continue{}}, nil

@@ -21,7 +21,7 @@ func (s *Slot) Evolve(env Envelope, f Fact) {
 		s.State, s.Fault = f.To, nil
 		return
 	case RunStarted:
-		s.Run = &Run{ID: env.Run, Unit: env.Unit, Recipe: s.recipes(f.Digest), Started: f, Phase: PhaseSteps, Tries: map[string]int{}, Lost: map[string]int{}}
+		s.Run = &Run{ID: env.Run, Unit: env.Unit, Recipe: s.recipes(f.Digest), Started: f, Phase: PhaseSteps, Tries: map[string]int{}, Lost: map[string]int{}, Issued: f.Profile}
 		s.State = SlotArmed
 		return
 	}

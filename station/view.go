@@ -91,6 +91,12 @@ type StockCount struct {
 	Quarantined int `json:"quarantined"`
 	Spent       int `json:"spent"`
 	Released    int `json:"released"` // release events
+	// Returned were handed out by the MES and went back to it: no part of Total.
+	Returned int `json:"returned,omitempty"`
+	// Alarms are open, see StockAlarm.
+	Alarms int `json:"alarms,omitempty"`
+	// Low is the number of kinds of which few are left, see StockLow.
+	Low int `json:"low,omitempty"`
 }
 
 // Command is what a client asks of the station.

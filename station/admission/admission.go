@@ -14,6 +14,7 @@ import (
 	"linefit/station"
 	"linefit/station/engine"
 	"linefit/station/mes"
+	"linefit/station/stock"
 )
 
 // Units is the list of expected units; see [ParseUnits].
@@ -32,6 +33,20 @@ type Office struct {
 	Units  Units // nil: no list
 	Name   string
 	MESis  string // what every run states: "none" or the MES's URL
+	// Codes takes what the MES hands out with its route checks; nil: this
+	// station's codes are its own, and none is taken from there.
+	Codes Codes
+	// Refused hears of what was handed out and is not taken.
+	Refused func(ctx context.Context, ref string, o stock.Ordered, cause error) error
+}
+
+// Codes are where codes go that the MES hands out: vault and ledger.
+type Codes interface {
+	// Take returns the handle of a code once it is the run's, durably; empty
+	// where the unit has it here already.
+	Take(ctx context.Context, in stock.Issue, o stock.Ordered) (handle string, err error)
+	// GiveBack gives back what was taken for a run that did not begin.
+	GiveBack(ctx context.Context, handle string)
 }
 
 // Admit implements engine.Admission.
@@ -55,15 +70,39 @@ func (o *Office) Admit(ctx context.Context, run station.RunID, ask engine.Ask) (
 		return engine.Grant{}, err
 	}
 	if route.Recipe != "" && route.Recipe != o.Recipe.Name {
-		return engine.Grant{}, station.Refuse(station.MESRejected, "the order asks for recipe %s, %s is active", route.Recipe, o.Recipe.Name)
+		err = station.Refuse(station.MESRejected, "the order asks for recipe %s, %s is active", route.Recipe, o.Recipe.Name)
+	} else {
+		expect, err = merge(expect, route.Expect())
 	}
-	if expect, err = merge(expect, route.Expect()); err != nil {
+	handle, err := o.profile(ctx, route, stock.Ordered{Unit: ask.Unit, Run: run, Customer: route.Customer, SKU: route.SKU, WorkOrder: route.Order}, err)
+	if err != nil {
 		return engine.Grant{}, err
 	}
-	return engine.Grant{Recipe: o.Recipe, Before: before, Started: station.RunStarted{
+	grant := engine.Grant{Recipe: o.Recipe, Before: before, Started: station.RunStarted{
 		WorkOrder: route.Order, SKU: route.SKU, Customer: route.Customer, Route: route.Answer, RouteRef: route.Ref, Batch: route.Batch, EIM: route.EIM,
-		Number: unit.Runs + 1, Expect: expect,
-	}}, nil
+		Number: unit.Runs + 1, Expect: expect, Profile: handle,
+	}}
+	if handle != "" {
+		grant.Undo = func(ctx context.Context) { o.Codes.GiveBack(ctx, handle) }
+	}
+	return grant, nil
+}
+
+// profile takes what the MES has handed out for the run. refused is why the unit
+// is not admitted: then the MES is told that its code was not taken.
+func (o *Office) profile(ctx context.Context, route mes.Route, order stock.Ordered, refused error) (handle string, err error) {
+	switch {
+	case route.Profile == nil:
+		return "", refused
+	case refused == nil && o.Codes != nil:
+		return o.Codes.Take(ctx, route.Profile.Issue(), order)
+	case refused == nil:
+		refused = station.Refuse(station.MESProfile, "the MES hands out a code, and this station's codes are its own (stock.source)")
+	}
+	if o.Refused == nil {
+		return "", refused
+	}
+	return "", o.Refused(ctx, route.Profile.Ref, order, refused)
 }
 
 // history asks rework whether the unit may run again. A reference unit is there

@@ -167,6 +167,14 @@ func (c *Config) defaults() {
 	set(&c.Grace, 20*time.Second)
 	set(&c.SMDP.Timeout, 30*time.Second)
 	set(&c.Stock.Keep, 30*24*time.Hour)
+	set(&c.Stock.LowRepeat, 24*time.Hour)
+	if c.Stock.Low == nil {
+		few := 20
+		c.Stock.Low = &few
+	}
+	if c.Stock.Source == "" {
+		c.Stock.Source = SourceLedger
+	}
 	if c.Station.Origin == "" {
 		c.Station.Origin = "linefit.local/" + c.Station.Name
 	}
@@ -187,6 +195,12 @@ func (c *Config) defaults() {
 		}
 	}
 }
+
+// Sources of codes, in Stock.Source.
+const (
+	SourceLedger = "ledger"
+	SourceMES    = "mes"
+)
 
 // MESName is what every run states: the MES's URL, or "none".
 func (c *Config) MESName() string {

@@ -51,6 +51,12 @@ func (c *Config) lint(doc *strictyaml.Doc) strictyaml.Problems {
 	if c.Vault.Key != "" && inside(c.Vault.Key, filepath.Join(c.Station.Data, "vault")) {
 		l.add(strictyaml.Path("vault", "key"), "the vault's key must not lie in the vault")
 	}
+	if c.Stock.Source == SourceMES && c.MES == nil {
+		l.add(strictyaml.Path("stock", "source"), "mes: the station has no MES (mes: none)")
+	}
+	if c.Stock.LowClear > 0 && c.Stock.LowClear < *c.Stock.Low {
+		l.add(strictyaml.Path("stock", "low_clear"), "%d is less than low, %d", c.Stock.LowClear, *c.Stock.Low)
+	}
 	if c.Stock.SharesOnly && len(c.Stock.ShareKeys) == 0 {
 		l.add(strictyaml.Path("stock", "shares_only"), "share_keys is needed: without a key no share can be taken")
 	}

@@ -141,8 +141,15 @@ type Stock struct {
 	SharesOnly bool `yaml:"shares_only"`
 	// Keep is how long a code stays in the vault after its profile was used up.
 	Keep Duration
-	// Low is the number of profiles of a kind below which the station warns.
-	Low int
+	// Source is where codes come from: ledger (lists that people import, the
+	// default) or mes (with each route check).
+	Source string
+	// Low is the number of profiles of a kind below which it is announced that it
+	// runs out, LowClear the one from which on there are enough again, LowRepeat the
+	// time after which it is announced again.
+	Low       *int
+	LowClear  int      `yaml:"low_clear"`
+	LowRepeat Duration `yaml:"low_repeat"`
 }
 
 // MES is the manufacturing execution system.

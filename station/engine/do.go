@@ -126,16 +126,27 @@ func (e *Engine) start(ctx context.Context, cmd station.Command) (station.Reply,
 		return station.Reply{}, err
 	}
 	if e.inStop() { // while the MES was asked
+		grant.undo(ctx)
 		return station.Reply{}, station.Refuse(station.EmergencyStop, "no unit begins before someone resumes")
 	}
 	err = r.send(ctx, request{
 		event: station.Admit{Run: id, Unit: cmd.Unit, Recipe: grant.Recipe, Started: grant.Started, Before: grant.Before},
 		env:   station.Envelope{Run: id, Unit: cmd.Unit}, actor: cmd.Operator,
 	})
+	if refused(err) { // any other error does not say whether the run began
+		grant.undo(ctx)
+	}
 	if err != nil {
 		return station.Reply{}, err
 	}
 	return station.Reply{Slot: cmd.Slot, Run: id, Text: "scan.started"}, nil
+}
+
+// undo takes back what admission did for a run that did not begin.
+func (g Grant) undo(ctx context.Context) {
+	if g.Undo != nil {
+		g.Undo(context.WithoutCancel(ctx))
+	}
 }
 
 // claim keeps one serial from being admitted twice at the same time.

@@ -40,6 +40,10 @@ type Log interface {
 	// Await blocks until the log can be appended to again. It returns an error
 	// when ctx is done or the log is lost for this process.
 	Await(ctx context.Context) error
+	// AwaitStop blocks until the log takes nothing more, or ctx is done. Nobody but
+	// the engine makes the log go on after that (Await): a session that did not
+	// hear of a stop would not know that facts which it had queued are lost.
+	AwaitStop(ctx context.Context)
 }
 
 // Ask is a request to admit a unit to a slot.
@@ -55,6 +59,9 @@ type Grant struct {
 	Recipe  *station.Recipe
 	Started station.RunStarted // work order, route, number, batch, expect
 	Before  []station.Fact     // such as a ticket's retest
+	// Undo takes back what admission did for a run that did not begin; nil:
+	// nothing.
+	Undo func(context.Context)
 }
 
 // Admission decides whether a unit may run; a refusal is a *station.Refusal,
@@ -203,6 +210,12 @@ func (e *Engine) session(ctx context.Context) error {
 		g.Go(func() error { return r.run(sctx) })
 	}
 	g.Go(func() error { e.bindArrivals(sctx); return nil })
+	g.Go(func() error {
+		if e.opt.Log.AwaitStop(sctx); sctx.Err() != nil {
+			return nil
+		}
+		return errLog
+	})
 	err = g.Wait()
 	e.mu.Lock()
 	clear(e.runners)

@@ -158,6 +158,20 @@ func (l log) Await(ctx context.Context) error {
 	return ctx.Err()
 }
 
+func (l log) AwaitStop(ctx context.Context) {
+	for {
+		changed := l.Changed()
+		if l.State().State != store.OK {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // line is an engine on a real store, in a synctest bubble.
 type line struct {
 	t      *testing.T

@@ -25,6 +25,13 @@ const (
 	UnitsRepaired Kind = "UnitsRepaired"
 	// UnitsDisqualified says that a person scrapped a unit.
 	UnitsDisqualified Kind = "UnitsDisqualified"
+	// ProfileSettled says what became of a code that the MES has handed out.
+	ProfileSettled Kind = "ProfileSettled"
+	// StockAlarm says that somebody else has one of the station's codes, or that a
+	// person has ended such an alarm.
+	StockAlarm Kind = "StockAlarm"
+	// StockLow says that profiles of a kind run out, or that there are enough again.
+	StockLow Kind = "StockLow"
 )
 
 // Type is the event's CloudEvents type.
@@ -139,6 +146,25 @@ func eventBody(v audit.View, it Item) ([]byte, error) {
 			return nil, err
 		}
 		data, where, at = r, r.Equipment, r.Ended
+	case ProfileSettled, StockAlarm, StockLow:
+		e, err := v.Entry(it.Seq)
+		if err != nil {
+			return nil, fmt.Errorf("mes: %w", err)
+		}
+		at = e.UTC
+		if it.Kind == ProfileSettled {
+			p, err := profileEvent(v, it)
+			if err != nil {
+				return nil, err
+			}
+			data, where = p, p.Equipment
+			break
+		}
+		s, err := stockEvent(v, it)
+		if err != nil {
+			return nil, err
+		}
+		data, where = s, s.Equipment
 	default:
 		t, err := ticketEvent(v, it)
 		if err != nil {
@@ -150,11 +176,22 @@ func eventBody(v audit.View, it Item) ([]byte, error) {
 		}
 		data, where, at = t, t.Equipment, e.UTC
 	}
+	subject := string(it.Unit)
+	if subject == "" { // the station's own
+		subject = either(where.Station, "station")
+	}
 	return marshal(cloudEvent{
-		SpecVersion: "1.0", ID: it.ID, Source: where.path(), Type: it.Kind.Type(), Subject: string(it.Unit),
+		SpecVersion: "1.0", ID: it.ID, Source: where.path(), Type: it.Kind.Type(), Subject: subject,
 		Time: at.UTC().Format(time.RFC3339Nano), DataContentType: "application/json",
 		Sequence: fmt.Sprintf("%020d", it.Seq), Data: data,
 	})
+}
+
+func either(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 // result puts a run's result together from its entries.

@@ -21,6 +21,7 @@ const OutboxProjectionName = "outbox/1"
 //	r/<n>       Refs of the nth result, for pulling; from 1 without a gap
 //	rn          how many results there are
 //	e/<id>      Item; a delivered one is kept only until the unit has left
+//	c/<handle>  issued, of a profile that the MES has handed out
 //	p/<seq>     id of a pending event, in the order of the log
 //	x/<seq>     id of a parked event
 //	n           OutboxCount
@@ -66,6 +67,9 @@ type Item struct {
 	Answer string         `json:"answer,omitempty"`
 	Ref    string         `json:"ref,omitempty"`
 	Detail string         `json:"detail,omitempty"`
+	// Outcome and Profile are those of ProfileSettled, as of its entry.
+	Outcome string             `json:"outcome,omitempty"`
+	Profile *station.StockItem `json:"profile,omitempty"`
 	Refs
 }
 
@@ -117,13 +121,17 @@ func (OutboxProjection) Apply(txn audit.Txn, e audit.Entry) error {
 		return b.move(f.Event, func(it *Item) { it.State, it.Status, it.Detail = ItemRejected, f.Status, f.Detail })
 	case station.OutboxReplayed:
 		return b.move(f.Event, func(it *Item) { it.State, it.Status, it.Detail = ItemPending, 0, "" })
+	default:
+		return b.stock(e, f)
 	}
 	return nil
 }
 
 var outboxTypes = typesOf(station.StationOpened{}, station.RunStarted{}, station.UnitIdentified{}, station.RunVerdict{},
 	station.UnitDisposed{}, station.UnitLeft{}, station.TicketRepaired{}, station.TicketClosed{},
-	station.OutboxDelivered{}, station.OutboxRejected{}, station.OutboxReplayed{})
+	station.OutboxDelivered{}, station.OutboxRejected{}, station.OutboxReplayed{},
+	station.StockImported{}, station.ProfileReserved{}, station.Intent{}, station.ProfileCommitted{}, station.ProfileReleased{}, station.ProfileQuarantined{},
+	station.ProfileSpent{}, station.StockRefused{}, station.StockAlarm{}, station.StockAlarmEnded{}, station.StockLow{}, station.StockEnough{})
 
 func typesOf(facts ...station.Fact) map[string]bool {
 	m := make(map[string]bool, len(facts))

@@ -3,11 +3,13 @@ package mes
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
 	"linefit/modem/ident"
 	"linefit/station"
+	"linefit/station/stock"
 )
 
 // RouteRequest asks the MES whether a unit may be worked on here.
@@ -40,6 +42,67 @@ type Route struct {
 	// IMEI and EID are what the MES knows the unit to have.
 	IMEI ident.IMEI `json:"imei,omitempty"`
 	EID  ident.EID  `json:"eid,omitempty"`
+	// Profile is the code that the MES hands out for the unit, where it is the
+	// source of codes.
+	Profile *RouteProfile `json:"profile,omitempty"`
+}
+
+// RouteProfile is a code that the MES hands out with a route check.
+type RouteProfile struct {
+	Ref          string       `json:"ref"`
+	Code         secretText   `json:"activation_code"`
+	Confirmation secretText   `json:"confirmation_code"`
+	ICCID        string       `json:"iccid"`
+	EID          string       `json:"eid"`
+	Operator     string       `json:"operator"`
+	Region       string       `json:"region"`
+	Expires      string       `json:"expires"`
+	Cap          int          `json:"cap"`
+	Batch        ProfileBatch `json:"batch"`
+}
+
+// ProfileBatch are the terms of the batch to which it belongs.
+type ProfileBatch struct {
+	Name          string   `json:"name"`
+	Owner         string   `json:"owner"`
+	Customer      string   `json:"customer"`
+	SKU           string   `json:"sku"`
+	WorkOrder     string   `json:"work_order"`
+	Provider      string   `json:"provider"`
+	Purchase      string   `json:"purchase"`
+	Contract      string   `json:"contract"`
+	Contact       string   `json:"contact"`
+	Countries     []string `json:"countries"`
+	Billing       string   `json:"billing"`
+	ShipState     string   `json:"ship_state"`
+	Notifications string   `json:"notifications"`
+	Cap           int      `json:"cap"`
+}
+
+// secretText is a text of an answer that shows itself to nobody.
+type secretText struct{ stock.Secret }
+
+// UnmarshalJSON implements json.Unmarshaler. Its error shows nothing of the text.
+func (s *secretText) UnmarshalJSON(b []byte) error {
+	var text string
+	if json.Unmarshal(b, &text) != nil {
+		return errors.New("it is no text")
+	}
+	s.Secret = stock.NewSecret([]byte(text))
+	return nil
+}
+
+// Issue is the profile as the stock takes it.
+func (p RouteProfile) Issue() stock.Issue {
+	b := p.Batch
+	return stock.Issue{
+		Ref: p.Ref, Code: p.Code.Secret, Confirmation: p.Confirmation.Secret, ICCID: p.ICCID, EID: p.EID,
+		Operator: p.Operator, Region: p.Region, Expires: p.Expires, Cap: p.Cap,
+		Batch: station.StockBatch{
+			Batch: b.Name, Owner: b.Owner, Customer: b.Customer, SKU: b.SKU, WorkOrder: b.WorkOrder, Provider: b.Provider, Purchase: b.Purchase,
+			Contract: b.Contract, Contact: b.Contact, Countries: b.Countries, Billing: b.Billing, ShipState: b.ShipState, Notifications: b.Notifications, Cap: b.Cap,
+		},
+	}
 }
 
 // Expect is what the MES knows of the unit's identity; its Source is empty

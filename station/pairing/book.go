@@ -22,7 +22,6 @@ type Views func(fn func(audit.View) error) error
 // Journal writes facts; see stock.Journal.
 type Journal interface {
 	Gate(ctx context.Context, at station.Scope, facts ...station.Fact) error
-	Queue(ctx context.Context, at station.Scope, facts ...station.Fact) error
 }
 
 // Book is the lists as people and steps work with them.
@@ -93,11 +92,10 @@ func (b *Book) Import(ctx context.Context, by station.Person, name string, data 
 
 func (b *Book) write(ctx context.Context, at station.Scope, name, digest string, out Intake, units []station.PairedUnit) error {
 	for part := range slices.Chunk(units, linesPerFact) {
-		if err := b.journal.Queue(ctx, at, station.PairingImported{List: out.List, Units: part}); err != nil {
+		if err := b.journal.Gate(ctx, at, station.PairingImported{List: out.List, Units: part}); err != nil {
 			return fmt.Errorf("pairing list: %w", err)
 		}
 	}
-	// The gate covers the entries before it.
 	err := b.journal.Gate(ctx, at, station.PairingListed{List: out.List, File: base(name), Units: out.Units, Digest: digest})
 	if err != nil {
 		return fmt.Errorf("pairing list: %w", err)

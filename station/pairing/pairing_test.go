@@ -252,7 +252,7 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// halting stops the process after so many queued entries.
+// halting stops the process after so many entries.
 type halting struct {
 	plant.Journal
 	left int
@@ -260,11 +260,11 @@ type halting struct {
 
 var errHalt = errors.New("halted")
 
-func (h *halting) Queue(ctx context.Context, at station.Scope, facts ...station.Fact) error {
+func (h *halting) Gate(ctx context.Context, at station.Scope, facts ...station.Fact) error {
 	if h.left--; h.left < 0 {
 		return errHalt
 	}
-	return h.Gate(ctx, at, facts...)
+	return h.Journal.Gate(ctx, at, facts...)
 }
 
 // An import that was interrupted anywhere counts for nothing, and is done again.

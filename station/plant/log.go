@@ -65,21 +65,20 @@ type awaitable struct{ *store.Store }
 // Await implements engine.Log.
 func (a awaitable) Await(ctx context.Context) error { return Await(ctx, a.Store) }
 
-// keepLog makes the log go on whenever it has stopped, also while no slot has
-// anything to write: what waits for MES and servers would wait for the next scan.
-// It ends with ctx, or with a log that is lost for this process; the engine and
-// the view say so then.
-func (pl *Plant) keepLog(ctx context.Context) error {
+// AwaitStop implements engine.Log.
+func (a awaitable) AwaitStop(ctx context.Context) { AwaitStop(ctx, a.Store) }
+
+// AwaitStop blocks until the log takes nothing more, or ctx is done.
+func AwaitStop(ctx context.Context, w Waiter) {
 	for {
-		changed := pl.Log.Changed()
-		if err := pl.Log.Await(ctx); err != nil {
-			<-ctx.Done()
-			return nil
+		changed := w.Changed()
+		if w.State().State != store.OK {
+			return
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }

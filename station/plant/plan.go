@@ -47,7 +47,8 @@ type Plan struct {
 	Shares   stock.ShareRule     // which split lists of codes are taken
 	Issuers  []*x509.Certificate // whose SM-DP+ may prepare packages
 	Keep     time.Duration       // codes stay so long after their profile was used up; 0: for ever
-	Low      int                 // profiles of a kind below which the station warns; 0: never
+	Low      stock.LowRule       // when it is announced that profiles run out
+	FromMES  bool                // codes come with the MES's route checks and from nowhere else
 	Recipe   *station.Recipe
 	Policy   *rework.Policy
 	Units    admission.Units                // the list of expected units

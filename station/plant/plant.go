@@ -133,6 +133,9 @@ func New(ctx context.Context, p Plan, log Log) (*Plant, error) {
 	}
 	pl := &Plant{Plan: p, Log: log, Journal: Journal{log}}
 	pl.Ledger = stock.NewLedger(log.View, vault, func(ctx context.Context) error { _, err := log.Gate(ctx); return err })
+	if p.FromMES {
+		pl.Ledger.FromMES()
+	}
 	pl.Pairing = pairing.NewBook(log.View, pl.Journal)
 	pl.Desk = rework.NewDesk(log.View, pl.Journal)
 	if err := pl.connect(vault); err != nil {
@@ -151,6 +154,10 @@ func (pl *Plant) connect(vault *stock.Vault) error {
 	pl.Outbox = mes.NewOutbox(mes.OutboxOptions{Log: pl.Log, Client: client, Anchored: pl.anchored, Logger: p.Logger})
 	pl.Office = &admission.Office{
 		Views: pl.Log.View, Policy: p.Policy, MES: client, Recipe: p.Recipe, Units: p.Units, Name: p.Place.Station, MESis: p.Place.MES,
+		Refused: pl.refused,
+	}
+	if p.FromMES {
+		pl.Office.Codes = codes{pl}
 	}
 	pl.Notify, err = notify.New(notify.Options{
 		Views: pl.Log.View, Vault: vault, Journal: pl.Journal, Send: pl.send,
@@ -210,6 +217,13 @@ func (pl *Plant) Recover(ctx context.Context) error {
 	if n > 0 {
 		pl.Plan.Logger.Warn().Int("profiles", n).Msg("profiles are in quarantine until they are reconciled")
 	}
+	if err != nil {
+		return err
+	}
+	n, err = pl.Ledger.Tidy(ctx, RunningIn(pl.Log.View), 0, pl.Journal)
+	if n > 0 {
+		pl.Plan.Logger.Info().Int("profiles", n).Msg("given back to the MES: their runs never began")
+	}
 	return err
 }
 
@@ -224,7 +238,7 @@ func (pl *Plant) Work() []func(context.Context) error {
 		}
 	}
 	work := []func(context.Context) error{
-		named("engine", pl.Engine.Run), named("MES outbox", pl.Outbox.Run), named("stock", pl.keepStock), named("log", pl.keepLog),
+		named("engine", pl.Engine.Run), named("MES outbox", pl.Outbox.Run), named("stock", pl.keepStock), named("stock level", pl.watchStock),
 	}
 	if !pl.Plan.Offline {
 		work = append(work, named("notifications", pl.Notify.Run))

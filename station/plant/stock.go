@@ -11,53 +11,121 @@ import (
 	"linefit/station/stock"
 )
 
-// keepEvery is the time between two looks after the stock.
-const keepEvery = time.Hour
+// Times between two looks after the stock, and the age from which on what the
+// MES has handed out for a run that never began goes back to it.
+const (
+	keepEvery = time.Hour
+	tidyEvery = time.Minute
+	tidyAge   = time.Minute
+)
 
-// keepStock erases the codes of profiles that are used up, and says early what
-// runs out, until ctx is done.
+// watchEvery bounds how often the levels of the stock are looked at.
+const watchEvery = time.Second
+
+// codes takes what the MES hands out.
+type codes struct{ pl *Plant }
+
+// Take implements admission.Codes.
+func (c codes) Take(ctx context.Context, in stock.Issue, o stock.Ordered) (string, error) {
+	return c.pl.Ledger.Issue(ctx, in, o, c.pl.Journal)
+}
+
+// GiveBack implements admission.Codes. What cannot be given back now is found by
+// the next look.
+func (c codes) GiveBack(ctx context.Context, handle string) {
+	if err := c.pl.Ledger.Withdraw(ctx, handle, "the run did not begin", c.pl.Journal); err != nil {
+		c.pl.Plan.Logger.Warn().Err(err).Str("profile", handle).Msg("not given back to the MES yet")
+	}
+}
+
+// refused tells the log, and so the MES, that a code was not taken.
+func (pl *Plant) refused(ctx context.Context, ref string, o stock.Ordered, cause error) error {
+	return pl.Ledger.Refuse(ctx, ref, o, cause, pl.Journal)
+}
+
+// keepStock erases the codes of profiles that are used up, and gives back what
+// the MES has handed out in vain, until ctx is done.
 func (pl *Plant) keepStock(ctx context.Context) error {
-	tick := time.NewTicker(keepEvery)
-	defer tick.Stop()
+	keep, tidy := time.NewTicker(keepEvery), time.NewTicker(tidyEvery)
+	defer keep.Stop()
+	defer tidy.Stop()
+	if !pl.Plan.FromMES {
+		tidy.Stop()
+	}
+	pl.eraseUsed(ctx)
 	for {
-		if pl.Plan.Keep > 0 {
-			// A log that takes nothing now gets it in an hour.
-			if n, err := pl.Ledger.Erase(ctx, pl.Plan.Keep, pl.Journal); err != nil && ctx.Err() == nil {
-				pl.Plan.Logger.Warn().Err(err).Msg("used codes could not be erased")
-			} else if n > 0 {
-				pl.Plan.Logger.Info().Int("codes", n).Msg("used codes erased")
-			}
-		}
-		pl.warnLow()
 		select {
-		case <-tick.C:
+		case <-keep.C:
+			pl.eraseUsed(ctx)
+		case <-tidy.C:
+			if _, err := pl.Ledger.Tidy(ctx, RunningIn(pl.Log.View), tidyAge, pl.Journal); err != nil && ctx.Err() == nil {
+				pl.Plan.Logger.Warn().Err(err).Msg("what the MES has handed out in vain could not be given back")
+			}
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// warnLow announces the kinds of profiles of which few are left.
-func (pl *Plant) warnLow() {
-	if pl.Plan.Low == 0 {
+func (pl *Plant) eraseUsed(ctx context.Context) {
+	if pl.Plan.Keep <= 0 {
 		return
 	}
-	var offers []stock.Offer
-	err := pl.Log.View(func(v audit.View) (err error) {
-		offers, err = stock.Offers(v, time.Now())
-		return err
-	})
-	if err != nil { // the log's own state says why
-		return
+	// A log that takes nothing now gets it in an hour.
+	if n, err := pl.Ledger.Erase(ctx, pl.Plan.Keep, pl.Journal); err != nil && ctx.Err() == nil {
+		pl.Plan.Logger.Warn().Err(err).Msg("used codes could not be erased")
+	} else if n > 0 {
+		pl.Plan.Logger.Info().Int("codes", n).Msg("used codes erased")
 	}
-	if len(offers) == 0 {
-		pl.Plan.Logger.Warn().Msg("no profile is left")
+}
+
+// watchStock announces kinds of profiles that run out, as soon as the log says
+// so, until ctx is done.
+func (pl *Plant) watchStock(ctx context.Context) error {
+	if pl.Plan.Low.Low <= 0 || pl.Plan.FromMES {
+		<-ctx.Done()
+		return nil
 	}
-	for _, o := range offers {
-		if o.Left < pl.Plan.Low || o.Expired {
-			pl.Plan.Logger.Warn().Str("batch", o.Batch).Str("operator", o.Operator).Str("customer", o.Customer).
-				Int("left", o.Left).Bool("expired", o.Expired).Msg("profile stock is low")
+	for {
+		changed := pl.Log.Changed()
+		said, next, err := pl.Ledger.Announce(ctx, pl.Plan.Low, time.Now(), pl.Journal)
+		for _, f := range said {
+			if low, ok := f.(station.StockLow); ok {
+				pl.Plan.Logger.Warn().Str("customer", low.Customer).Str("sku", low.SKU).Str("operator", low.Operator).Str("region", low.Region).
+					Int("left", low.Left).Int("low", low.Low).Int("again", low.Again).Msg("profile stock is low")
+			}
 		}
+		if err != nil && ctx.Err() == nil {
+			pl.Plan.Logger.Warn().Err(err).Msg("the level of the stock could not be announced")
+		}
+		if !pause(ctx, watchEvery) {
+			return nil
+		}
+		repeat := time.NewTimer(max(time.Until(next), 0))
+		if next.IsZero() {
+			repeat.Stop()
+		}
+		select {
+		case <-changed:
+		case <-repeat.C:
+		case <-ctx.Done():
+		}
+		repeat.Stop()
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// pause waits; false means that ctx is done.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

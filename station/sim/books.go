@@ -43,6 +43,9 @@ func (b Books) Compare(a Account) (Profiles, []string) {
 	}
 	var problems []string
 	for _, i := range b.Items {
+		if i.State == station.StockReturned {
+			continue // the MES's again
+		}
 		if what := a.contradicts(i, on[i.ICCID]); what != "" {
 			problems = append(problems, fmt.Sprintf("profile %s (%s): %s", i.ICCID, i.State, what))
 			s.misplace(i.State)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"linefit/modem/euiccsim"
+	"linefit/modem/ident"
 	"linefit/modem/modemsim"
 	"linefit/modem/smdpsim"
 	"linefit/station"
@@ -24,6 +25,9 @@ type Hooks struct {
 	Server func(smdpsim.FaultPoint) smdpsim.Fault
 	// Route adds to the MES's answer to the route check of a unit.
 	Route func(unit station.Serial) map[string]string
+	// Profile changes what the MES hands out for a unit, where it is the source of
+	// codes.
+	Profile func(unit station.Serial, iccid ident.ICCID) map[string]any
 	// Request hears of every request at the SM-DP+.
 	Request func(smdpsim.Event)
 }

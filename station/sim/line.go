@@ -48,7 +48,9 @@ type Options struct {
 	// Factory makes the line one of in-factory provisioning; nil: its units
 	// download from the SM-DP+.
 	Factory *Factory
-	Hooks   Hooks
+	// MESCodes makes the MES the source of codes.
+	MESCodes bool
+	Hooks    Hooks
 }
 
 // World is a simulated line. It owns its folder.
@@ -164,7 +166,10 @@ func (w *World) openServers() error {
 	if w.mes, err = openMES(filepath.Join(w.opt.Dir, "mes.json"), w.opt.Seed, w.opt.Faults); err != nil {
 		return errors.Join(err, w.smdp.Close())
 	}
-	w.mes.route = w.opt.Hooks.Route
+	w.mes.route, w.mes.profile = w.opt.Hooks.Route, w.opt.Hooks.Profile
+	if w.opt.MESCodes {
+		w.mes.pool = w.Codes
+	}
 	for n := len(w.smdp.Orders()); n < w.opt.Units+w.opt.Spare && w.opt.Factory == nil; n++ {
 		if err := w.order(n); err != nil {
 			return errors.Join(err, w.smdp.Close())

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"linefit/modem/ident"
 	"linefit/station"
 )
 
@@ -28,6 +28,9 @@ type MES struct {
 	seed   uint64
 	faults string
 	route  func(unit station.Serial) map[string]string // more of a route answer; nil: nothing
+	// pool are the codes that it hands out, where it is their source; nil: none.
+	pool    func() ([]Code, error)
+	profile func(unit station.Serial, iccid ident.ICCID) map[string]any // changes what it hands out; nil: nothing
 
 	mu    sync.Mutex // guards what follows and the file
 	state mesState
@@ -38,6 +41,7 @@ type mesState struct {
 	Tries  map[string]int             `json:"tries"`  // requests per id, for the dice
 	// Anchors are the newest checkpoints, base64, by the log's name.
 	Anchors map[string]string `json:"anchors"`
+	Issues  []issueState      `json:"issues,omitempty"`
 }
 
 func openMES(file string, seed uint64, faults string) (*MES, error) {
@@ -89,23 +93,33 @@ func (m *MES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (m *MES) validate(w http.ResponseWriter, body []byte) {
 	var ask struct {
-		Unit string `json:"unit"`
-		Run  string `json:"run"`
+		Station string         `json:"station"`
+		Unit    station.Serial `json:"unit"`
+		Run     string         `json:"run"`
 	}
 	if json.Unmarshal(body, &ask) != nil || ask.Unit == "" {
 		http.Error(w, `{"detail":"no unit"}`, http.StatusBadRequest)
 		return
 	}
 	m.mu.Lock()
-	fault, err := m.fault("route/" + ask.Unit)
+	fault, err := m.fault("route/" + string(ask.Unit))
+	var profile map[string]any
+	if err == nil && m.pool != nil { // handed out, whether the answer arrives or not
+		profile, err = m.issue(ask.Station, ask.Unit)
+	}
 	m.mu.Unlock()
 	if err != nil || fault {
 		http.Error(w, `{"detail":"busy"}`, http.StatusServiceUnavailable)
 		return
 	}
-	out := map[string]string{"answer": "confirmed", "work_order": "WO-DEMO", "ref": ask.Run}
+	out := map[string]any{"answer": "confirmed", "work_order": "WO-DEMO", "ref": ask.Run}
 	if m.route != nil {
-		maps.Copy(out, m.route(station.Serial(ask.Unit)))
+		for name, text := range m.route(ask.Unit) {
+			out[name] = text
+		}
+	}
+	if profile != nil {
+		out["profile"] = profile
 	}
 	answer(w, out)
 }
@@ -119,7 +133,8 @@ func (m *MES) fault(id string) (bool, error) {
 // take keeps an event; the same one again changes nothing.
 func (m *MES) take(w http.ResponseWriter, h http.Header, body []byte) {
 	var event struct {
-		ID string `json:"id"`
+		ID   string `json:"id"`
+		Type string `json:"type"`
 	}
 	if json.Unmarshal(body, &event) != nil || event.ID == "" {
 		http.Error(w, `{"detail":"no CloudEvents id"}`, http.StatusBadRequest)
@@ -135,6 +150,9 @@ func (m *MES) take(w http.ResponseWriter, h http.Header, body []byte) {
 		}
 		if _, have := m.state.Events[event.ID]; !have {
 			m.state.Events[event.ID] = json.RawMessage(body)
+			if event.Type == "linefit.ProfileSettled.v1" {
+				m.settle(body)
+			}
 			err = m.save()
 		}
 	}

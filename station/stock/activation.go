@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"linefit/modem/ident"
+	"linefit/station"
 )
 
 // maxCode bounds an activation code, in characters (SGP.22 section 4.1).
@@ -118,11 +119,16 @@ type sealedCode struct {
 	Code         string `json:"code"`
 	Confirmation string `json:"confirmation,omitempty"`
 	EID          string `json:"eid,omitempty"` // that the profile is bound to
+	// Issue is the fact that the log gets about a code which the MES has handed
+	// out: a crash between the two is mended from here.
+	Issue *station.StockImported `json:"issue,omitempty"`
 }
 
 // seal is the activation as a vault item of [KindCode].
-func (a Activation) seal(bound ident.EID) (Secret, error) {
-	b, err := json.Marshal(sealedCode{Version: 1, Code: a.Text.RevealText(), Confirmation: a.Confirmation.RevealText(), EID: string(bound)})
+func (a Activation) seal(bound ident.EID) (Secret, error) { return a.sealWith(bound, nil) }
+
+func (a Activation) sealWith(bound ident.EID, issue *station.StockImported) (Secret, error) {
+	b, err := json.Marshal(sealedCode{Version: 1, Code: a.Text.RevealText(), Confirmation: a.Confirmation.RevealText(), EID: string(bound), Issue: issue})
 	if err != nil {
 		return Secret{}, fmt.Errorf("activation code: %w", err)
 	}

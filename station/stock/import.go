@@ -30,6 +30,9 @@ type Imported struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
+// ErrFromMES says that the station takes its codes from the MES alone.
+var ErrFromMES = errors.New("this station's codes come with the MES's route checks (stock.source: mes): no list is taken")
+
 // chunk is how many facts go to the journal at once.
 const chunk = 32
 
@@ -44,9 +47,13 @@ const chunk = 32
 func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Journal) (Imported, error) {
 	l.importing.Lock()
 	defer l.importing.Unlock()
+	if l.mes {
+		return Imported{}, ErrFromMES
+	}
 	if err := l.recover(ctx, j); err != nil {
 		return Imported{}, err
 	}
+	l.prints = nil
 	data, share, err := src.Share.open(src.Data)
 	if err != nil {
 		return Imported{}, fmt.Errorf("stock: %s: %w", src.Name, err)
@@ -196,10 +203,11 @@ func (l *Ledger) fingerprintOf(item Item) (seen, error) {
 	return seen{Handle: item.Handle, Print: l.vault.fingerprint(codeKey(a, eid))}, err
 }
 
-// writeFacts appends facts in order and waits for the last one.
+// writeFacts appends facts in order and waits for each batch: one that was lost
+// must not go unseen because a later one was taken.
 func writeFacts(ctx context.Context, at station.Scope, j Journal, facts []station.Fact) error {
 	for len(facts) > chunk {
-		if err := j.Queue(ctx, at, facts[:chunk]...); err != nil {
+		if err := j.Gate(ctx, at, facts[:chunk]...); err != nil {
 			return err
 		}
 		facts = facts[chunk:]

@@ -37,7 +37,11 @@ type Ledger struct {
 	// not to be.
 	flush func(context.Context) error
 
-	importing sync.Mutex // one import or erasure at a time
+	// mes says that codes come with the MES's route checks and from nowhere else.
+	mes bool
+
+	importing sync.Mutex        // one import, issue or erasure at a time; guards prints
+	prints    map[string]string // handles by fingerprint, of all codes that are or were in the vault; nil until asked
 
 	mu sync.Mutex
 	// pending has the choices whose fact is not acknowledged: nobody else may
@@ -60,6 +64,10 @@ type choice struct {
 func NewLedger(views Views, vault *Vault, flush func(context.Context) error) *Ledger {
 	return &Ledger{views: views, vault: vault, flush: flush, pending: map[string]choice{}}
 }
+
+// FromMES makes the ledger one whose codes come with the MES's route checks
+// ([Ledger.Issue]) and from nowhere else. It comes before the first use.
+func (l *Ledger) FromMES() { l.mes = true }
 
 // Vault is the vault that the ledger uses.
 func (l *Ledger) Vault() *Vault { return l.vault }
@@ -113,7 +121,7 @@ func (l *Ledger) choose(w Want) (record, uint64, error) {
 		if err != nil {
 			return err
 		}
-		rec, err = picker{r: r, want: w, at: time.Now(), pending: l.pending}.pick()
+		rec, err = picker{r: r, want: w, at: time.Now(), pending: l.pending, mes: l.mes && w.Kind == ""}.pick()
 		return err
 	})
 	if err != nil {

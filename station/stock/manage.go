@@ -245,6 +245,8 @@ func (l *Ledger) sort(items []Item, before time.Time) (out sorted, err error) {
 			}
 			used := rec.State == station.StockInstalled || rec.State == station.StockSpent
 			switch {
+			case rec.State == station.StockReturned: // nothing stays of it: it may be handed out here again
+				out.left = append(out.left, item)
 			case rec.Erased:
 				out.written = append(out.written, item)
 			case used && rec.Since <= limit:

@@ -73,6 +73,7 @@ type picker struct {
 	want    Want
 	at      time.Time
 	pending map[string]choice
+	mes     bool // only what the MES has handed out for this unit
 }
 
 func (p picker) pick() (record, error) {
@@ -85,6 +86,9 @@ func (p picker) pick() (record, error) {
 	if rec, ok, err := p.ofEUICC(); ok || err != nil {
 		return rec, err
 	}
+	if p.mes {
+		return record{}, station.Refuse(station.StockEmpty, "the MES has handed out no code for this unit")
+	}
 	return p.oldest()
 }
 
@@ -96,6 +100,9 @@ func (p picker) own() (rec record, ok bool, err error) {
 	})
 	if err == nil && ok && rec.EID != "" && p.want.EID != "" && rec.EID != p.want.EID {
 		return record{}, false, station.Refuse(station.IdentityChanged, "profile %s is reserved for EID %s", rec.Handle, rec.EID)
+	}
+	if err == nil && ok && rec.Issue != "" {
+		err = p.issued(rec)
 	}
 	if err != nil || ok {
 		return rec, ok, err
@@ -111,6 +118,18 @@ func (p picker) own() (rec record, ok bool, err error) {
 		return rec, ok, err
 	}
 	return record{}, false, nil
+}
+
+// issued holds what the MES has handed out for the unit against the eUICC that
+// the unit really has, and against what the recipe asks for.
+func (p picker) issued(rec record) error {
+	if rec.Bound != "" && rec.Bound != p.want.EID {
+		return station.Refuse(station.IdentityMismatch, "the MES has handed out a profile for EID %s, the unit has EID %s", rec.Bound, p.want.EID)
+	}
+	if what := p.want.mismatch(rec.class()); what != "" {
+		return station.Refuse(station.MESProfile, "the profile that the MES has handed out is of another %s", what)
+	}
+	return nil
 }
 
 // taken reports whether another run is just getting the profile.
@@ -133,6 +152,9 @@ func (p picker) ofEUICC() (record, bool, error) {
 			return err
 		}
 		rank := rank(rec)
+		if p.mes && rank == rankBound {
+			return nil // of a list that was imported before
+		}
 		if rank == rankUnknown && rec.EID == p.want.EID && !ok {
 			return station.Refuse(station.ProfileUnknown, "profile %s, which is not the one wanted, may be installed on this eUICC", rec.Handle)
 		}

@@ -29,6 +29,9 @@ const ProjectionName = "stock/1"
 //	m/<batch>             terms of the batch
 //	n                     counts
 //	z/<order>             a fact that does not fit
+//	w/<id>                alarm
+//	y/<kind>              set once something of the kind was there
+//	l/<kind>              LowState, while it is announced that the kind runs out
 //	q                     entry by which people went on with a log that is not
 //	                      what it must be, until the stock was secured
 //
@@ -85,6 +88,14 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 		return erased(txn, f)
 	case station.StockSecured:
 		return secured(txn, f)
+	case station.StockAlarm:
+		return alarmed(txn, e, f)
+	case station.StockAlarmEnded:
+		return alarmEnded(txn, f)
+	case station.StockLow:
+		return low(txn, e, f)
+	case station.StockEnough:
+		return enough(txn, f)
 	}
 	handle, ok := station.StockHandle(f)
 	if !ok {
@@ -123,7 +134,8 @@ func erased(txn audit.Txn, f station.StockErased) error {
 }
 
 var stockTypes = station.TypesOf(
-	station.StockBatch{}, station.StockImported{}, station.StockErased{}, station.StockSecured{}, station.Intent{}, station.ProfileReserved{},
+	station.StockBatch{}, station.StockImported{}, station.StockErased{}, station.StockSecured{}, station.StockAlarm{}, station.StockAlarmEnded{}, station.StockLow{}, station.StockEnough{},
+	station.Intent{}, station.ProfileReserved{},
 	station.ProfileCommitted{}, station.ProfileReleased{}, station.ProfileQuarantined{}, station.ProfileSpent{},
 )
 
@@ -242,6 +254,9 @@ func count(txn audit.Txn, old record, known bool, r record, f station.Fact) erro
 		n.Total++
 	}
 	*counter(&n, r.State)++
+	if r.State == station.StockReturned { // it is the MES's again
+		n.Total--
+	}
 	if released {
 		n.Released++
 	}
@@ -258,6 +273,8 @@ func counter(n *station.StockCount, s station.StockState) *int {
 		return &n.Quarantined
 	case station.StockSpent:
 		return &n.Spent
+	case station.StockReturned:
+		return &n.Returned
 	}
 	return &n.Available
 }

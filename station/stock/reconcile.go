@@ -157,7 +157,7 @@ func (c *comparison) readLedger(v audit.View) error {
 		if i.EID != "" {
 			c.h.eids[i.EID] = true
 		}
-		if i.ICCID != "" {
+		if i.ICCID != "" && i.State != station.StockReturned {
 			c.byICCID[i.ICCID] = append(c.byICCID[i.ICCID], i)
 		}
 		return nil

@@ -23,7 +23,7 @@ func (c *comparison) server() {
 		}
 	}
 	for _, i := range c.items {
-		if c.lists.Batch != "" && i.Batch != c.lists.Batch || i.ICCID == "" {
+		if c.lists.Batch != "" && i.Batch != c.lists.Batch || i.ICCID == "" || i.State == station.StockReturned {
 			continue
 		}
 		r, ok := rows[i.ICCID]

@@ -11,6 +11,9 @@ import (
 // projections. The entries come in their order, from the first one on.
 type Tally struct {
 	items    map[string]station.StockItem
+	alarms   map[string]bool // open ones
+	raised   map[string]bool
+	low      map[station.StockKind]bool
 	released int
 	later    bool
 }
@@ -22,7 +25,8 @@ func (t *Tally) Add(e audit.Entry) error {
 		t.later = true
 	}
 	if t.items == nil {
-		t.items = map[string]station.StockItem{}
+		t.items, t.alarms, t.raised = map[string]station.StockItem{}, map[string]bool{}, map[string]bool{}
+		t.low = map[station.StockKind]bool{}
 	}
 	if !speaksOfStock(e.Type) {
 		return nil
@@ -30,6 +34,18 @@ func (t *Tally) Add(e audit.Entry) error {
 	f, err := station.Decode(e.Type, e.Data)
 	if err != nil {
 		return fmt.Errorf("stock: entry %d: %w", e.Seq, err)
+	}
+	switch f := f.(type) {
+	case station.StockAlarm:
+		if _, raised := t.raised[f.ID]; !raised {
+			t.raised[f.ID], t.alarms[f.ID] = true, true
+		}
+	case station.StockAlarmEnded:
+		delete(t.alarms, f.ID)
+	case station.StockLow:
+		t.low[f.Kind()] = true
+	case station.StockEnough:
+		delete(t.low, f.Kind())
 	}
 	handle, ok := station.StockHandle(f)
 	if !ok {
@@ -53,5 +69,7 @@ func (t *Tally) Count() (n station.StockCount, whole bool) {
 	for _, i := range t.items {
 		*counter(&n, i.State)++
 	}
+	n.Total -= n.Returned
+	n.Alarms, n.Low = len(t.alarms), len(t.low)
 	return n, !t.later
 }

@@ -122,7 +122,7 @@ func TestEveryWordOfTheVocabulary(t *testing.T) {
 	add("result", strs(station.LampPass, station.LampFail, station.LampHold)...)
 	add("cell", strs(station.SlotEmpty, station.SlotFault, station.SlotDisabled)...)
 	add("ticket", strs(station.TicketOpen, station.TicketTaken, station.TicketDone, station.TicketInRetest, station.TicketShut)...)
-	add("stock", strs(station.StockAvailable, station.StockReserved, station.StockInstalled, station.StockQuarantined, station.StockSpent)...)
+	add("stock", strs(station.StockAvailable, station.StockReserved, station.StockInstalled, station.StockQuarantined, station.StockSpent, station.StockReturned)...)
 	healths := strs(station.HealthOK, station.HealthStopped, station.HealthReadOnly, station.HealthHalted, station.HealthStopping, station.HealthEmergency)
 	add("health", healths...)
 	add("health_advice", healths...)

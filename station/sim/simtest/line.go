@@ -17,6 +17,7 @@ import (
 	"linefit/configs"
 	"linefit/modem"
 	"linefit/modem/euiccsim"
+	"linefit/modem/ident"
 	"linefit/modem/modemsim"
 	"linefit/modem/smdpsim"
 	"linefit/rework"
@@ -27,6 +28,7 @@ import (
 	"linefit/station/recipe"
 	"linefit/station/sim"
 	"linefit/station/steps"
+	"linefit/station/stock"
 )
 
 // Options say what line to make. The zero value is one unit, a demo EG25 over
@@ -65,6 +67,10 @@ type Options struct {
 	Module func(unit sim.UnitState, point string, n int) (modemsim.Fault, bool)
 	// Route adds to the MES's answer to the route check of a unit.
 	Route func(unit station.Serial) map[string]string
+	// MESCodes makes the MES the source of codes, Profile changes what it hands out.
+	MESCodes bool
+	Profile  func(unit station.Serial, iccid ident.ICCID) map[string]any
+	Low      stock.LowRule
 	// Code changes the n-th line of the imported list: batch, activation code,
 	// confirmation code, ICCID, cap. False leaves it out.
 	Code func(n int, row []string) bool
@@ -230,8 +236,8 @@ func (l *Line) openWorld() {
 	o := l.opt
 	w, err := sim.Open(sim.Options{
 		Dir: filepath.Join(l.Dir, "sim"), Units: o.Units, Slots: o.Slots, Seed: o.Seed, Faults: o.Faults,
-		Personas: l.personas(), Mix: o.Mix, Fleet: o.Fleet, Spare: o.Spare, Cap: o.Cap, Memory: true, ProfileSize: o.Size, Factory: o.worldFactory(),
-		Hooks: sim.Hooks{Card: o.Card, Order: o.Order, Server: o.Server, Request: l.heard, Route: o.Route, Socket: l.socket, Module: l.drawn},
+		Personas: l.personas(), Mix: o.Mix, Fleet: o.Fleet, Spare: o.Spare, Cap: o.Cap, Memory: true, ProfileSize: o.Size, MESCodes: o.MESCodes, Factory: o.worldFactory(),
+		Hooks: sim.Hooks{Card: o.Card, Order: o.Order, Server: o.Server, Request: l.heard, Route: o.Route, Profile: o.Profile, Socket: l.socket, Module: l.drawn},
 	})
 	l.must(err)
 	l.World = w

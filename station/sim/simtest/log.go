@@ -101,6 +101,9 @@ func (g *log) Await(ctx context.Context) error {
 	return nil
 }
 
+// AwaitStop implements engine.Log.
+func (g *log) AwaitStop(ctx context.Context) { plant.AwaitStop(ctx, g) }
+
 // Resume implements plant.Waiter: a dead process writes nothing.
 func (g *log) Resume(ctx context.Context) error {
 	if g.p.dead.Load() {

@@ -96,7 +96,7 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 		MES:  mes.ClientOptions{URL: l.opt.MES, Transport: transport{s.p, "mes", l.World.MES().RoundTripper()}, RouteTimeout: 5 * time.Second},
 		Late: mes.LateDeferred, Answer: 5 * time.Second, Assign: engine.AssignScan, Within: 10 * time.Second, Grace: l.opt.Grace,
 		Notify:   plant.Notify{Timeout: 15 * time.Second, Parallel: 16, Backoff: []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}},
-		Observer: l.opt.Observer,
+		Observer: l.opt.Observer, FromMES: l.opt.MESCodes, Low: l.opt.Low,
 	}
 	for _, slot := range l.World.Slots() {
 		plan.Slots[slot] = plant.Slot{Fixture: jig{l.World.Jig(slot), s.p, slot}, Port: s.opener(l.World.Jig(slot))}
@@ -172,7 +172,7 @@ func (s *Station) stockUp() {
 	}
 	codes, err := l.World.Codes()
 	l.must(err)
-	if n.Total > 0 || len(codes) == 0 {
+	if n.Total > 0 || len(codes) == 0 || l.opt.MESCodes {
 		return
 	}
 	var b strings.Builder
