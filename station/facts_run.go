@@ -121,6 +121,10 @@ type UnitIdentified struct {
 	Generation string       `json:"generation,omitempty"`
 	IPA        string       `json:"ipa,omitempty"`  // SGP.32: device, euicc or module
 	EIMs       []string     `json:"eims,omitempty"` // SGP.32: with which the eUICC came to this run
+	// Prepared is "yes" for an eUICC of in-factory provisioning (SGP.41): one with
+	// one-time keys, or for which packages are or were in the stock. It is asked
+	// for where the recipe takes such units beside others.
+	Prepared string `json:"prepared,omitempty"`
 }
 
 // Where an IPA is, in UnitIdentified.IPA.

@@ -17,7 +17,8 @@ type Recipe struct {
 	Name    string
 	Version int
 	Title   string
-	// Accepts lists the eUICC generations: sgp22, sgp32, sgp02.
+	// Accepts lists the eUICC generations: sgp22, sgp32, sgp02; and KindSGP41 where
+	// units of in-factory provisioning go through it beside others.
 	Accepts []string
 	// Restart is the step from which an interrupted run goes on. It lies before
 	// the steps that read identity.
@@ -48,6 +49,22 @@ const (
 // FactoryClosed is, beside FactoryOpen, a value of RunVerdict.Factory.
 const FactoryClosed = "closed"
 
+// KindSGP41 is, beside the eUICC generations, what a recipe may accept and a step
+// be only for: eUICCs of SGP.22 with in-factory one-time keys (SGP.41). Their LPA
+// services are shut, so what is done with them is something else. In a recipe
+// that does not name it they are what their generation is.
+const KindSGP41 = "sgp41"
+
+// UnitKind is what a unit is in reports: KindSGP41 where in-factory provisioning
+// has to do with it (what its eUICC was identified as, or what the verdict says of
+// it), else the generation of its eUICC.
+func UnitKind(generation, prepared, factory string) string {
+	if prepared != "" || factory != "" {
+		return KindSGP41
+	}
+	return generation
+}
+
 // Step is one step of a recipe.
 type Step struct {
 	ID     string
@@ -70,16 +87,28 @@ type Step struct {
 	Optional bool
 	// Final marks the step that ends in-factory provisioning.
 	Final bool `json:",omitempty"`
-	// Only names the generations of eUICCs with which the step is done, where it
-	// is not done with all that the recipe accepts.
+	// Only names the generations of eUICCs, and KindSGP41, with which the step is
+	// done, where it is not done with all that the recipe accepts.
 	Only []string `json:",omitempty"`
 }
 
-// For reports whether a step is done with an eUICC of a generation; empty: one
-// that was not read yet.
-func (s Step) For(generation string) bool {
-	return len(s.Only) == 0 || slices.Contains(s.Only, generation)
+// For reports whether a step is done with an eUICC of a kind ([Recipe.KindOf]);
+// empty: one that was not read yet.
+func (s Step) For(kind string) bool {
+	return len(s.Only) == 0 || slices.Contains(s.Only, kind)
 }
+
+// KindOf is what an eUICC is to the recipe: KindSGP41 or its generation.
+func (r *Recipe) KindOf(id UnitIdentified) string {
+	if r.Mixed() && id.Prepared != "" {
+		return KindSGP41
+	}
+	return id.Generation
+}
+
+// Mixed reports whether units of in-factory provisioning go through the recipe
+// beside others.
+func (r *Recipe) Mixed() bool { return slices.Contains(r.Accepts, KindSGP41) }
 
 // Limit bounds a measurement. Exactly one kind of bound is set.
 type Limit struct {

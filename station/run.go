@@ -161,7 +161,7 @@ func (r *Run) advance() {
 
 // passes reports whether a run passes a step by.
 func (r *Run) passes(s Step) bool {
-	return r.Closing && !s.Always || !s.For(r.Identity.Generation)
+	return r.Closing && !s.Always || !s.For(r.Recipe.KindOf(r.Identity))
 }
 
 // ended decides what follows an attempt: the Then of its fact.
@@ -216,7 +216,7 @@ func (r *Run) missing() *Failure {
 	}
 	touches, adds := false, false
 	for _, s := range r.Recipe.Steps {
-		if !s.For(r.Identity.Generation) {
+		if !s.For(r.Recipe.KindOf(r.Identity)) {
 			continue
 		}
 		touches = touches || s.Kind == KindDownload || s.Kind == KindLoad || evident(s.Kind)
@@ -234,11 +234,16 @@ func (r *Run) missing() *Failure {
 	return r.shipGate()
 }
 
+// InFactory reports whether the run is one of in-factory provisioning.
+func (r *Run) InFactory() bool {
+	return r.Recipe != nil && r.Recipe.Factory != "" && (!r.Recipe.Mixed() || r.Recipe.KindOf(r.Identity) == KindSGP41)
+}
+
 // factory says whether in-factory provisioning is open on the unit's eUICC;
-// empty where the recipe has nothing to do with it.
+// empty where the run has nothing to do with it.
 func (r *Run) factory() string {
 	switch {
-	case r.Recipe == nil || r.Recipe.Factory == "":
+	case !r.InFactory():
 		return ""
 	case r.Evidence != nil && r.Evidence.EID == r.Identity.EID && r.Evidence.Keys == "0":
 		return FactoryClosed
@@ -249,7 +254,7 @@ func (r *Run) factory() string {
 // shipGate lets no unit pass a recipe of in-factory provisioning with a result
 // open, nor the closing one with one-time keys left: its LPA would stay shut.
 func (r *Run) shipGate() *Failure {
-	if r.Recipe.Factory == "" {
+	if !r.InFactory() {
 		return nil
 	}
 	if open := r.OpenIntents(); len(open) > 0 {

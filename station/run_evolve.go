@@ -171,6 +171,7 @@ func mergeIdentity(old, f UnitIdentified) UnitIdentified {
 	set(&old.Route, f.Route)
 	set(&old.Generation, f.Generation)
 	set(&old.IPA, f.IPA)
+	set(&old.Prepared, f.Prepared)
 	set((*string)(&old.IMEI), string(f.IMEI))
 	set((*string)(&old.EID), string(f.EID))
 	if f.Platform != nil {

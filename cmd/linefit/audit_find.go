@@ -31,7 +31,7 @@ type auditFindCmd struct {
 	Model       string            `placeholder:"TEXT" help:"Of the module."`
 	Platform    map[string]string `placeholder:"NAME=TEXT" help:"Of the eUICC: eum, firmware, svn, pp_version, sas, label."`
 	Route       string            `placeholder:"TEXT" help:"Of APDUs: cgla, csim."`
-	Generation  string            `enum:",sgp22,sgp32,sgp02" default:"" placeholder:"NAME" help:"Of the eUICC: sgp22, sgp32 or sgp02."`
+	Generation  string            `enum:",sgp22,sgp32,sgp02,sgp41" default:"" placeholder:"NAME" help:"Of the eUICC: sgp22, sgp32 or sgp02; sgp41: units of in-factory provisioning."`
 	SMDP        string            `name:"smdp" placeholder:"HOST" help:"SM-DP+ that the profile came from."`
 	Batch       string            `placeholder:"TEXT" help:"Batch that the profile came from."`
 	Recipe      string            `placeholder:"NAME" help:"Name of the recipe."`

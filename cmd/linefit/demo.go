@@ -33,7 +33,7 @@ type demoCmd struct {
 	Faults   string   `default:"none" enum:"none,typical,harsh" help:"How much goes wrong: none, typical or harsh."`
 	Recipe   string   `type:"path" placeholder:"FILE" help:"Another recipe than the shipped one."`
 	Mode     string   `default:"online" enum:"online,factory" help:"online: each profile is downloaded from the SM-DP+; factory: prepared packages are loaded, with no network at all (SGP.41)."`
-	Fleet    []string `enum:"sgp22,sgp32,sgp02" placeholder:"GENERATION" help:"What eUICCs the units have, in turn: sgp22, sgp32, sgp02; those that the recipe accepts where nothing is said."`
+	Fleet    []string `enum:"sgp22,sgp32,sgp02,sgp41" placeholder:"GENERATION" help:"What eUICCs the units have, in turn: sgp22, sgp32, sgp02, or sgp41 for those with in-factory one-time keys beside others; those that the recipe accepts where nothing is said."`
 	Baud     int      `default:"115200" help:"Line rate of the virtual modules; 0: no pacing."`
 	Dir      string   `type:"path" placeholder:"DIR" help:"Keep the store there, and go on with what is there."`
 	JSON     bool     `name:"json" help:"Print the summary as one JSON document."`
@@ -247,25 +247,39 @@ func (d *demo) drained(ctx context.Context) bool {
 // stockUp brings the codes or packages that the line bought into the ledger,
 // once.
 func (d *demo) stockUp(ctx context.Context) error {
-	if d.cmd.Mode == modeFactory {
+	if d.cmd.Mode != modeFactory {
+		if err := d.buyCodes(ctx); err != nil {
+			return err
+		}
+	}
+	if d.prepares() {
 		return d.procure(ctx)
 	}
-	var have station.StockCount
-	err := d.plant.Log.View(func(v audit.View) (err error) {
-		have, err = stock.Count(v)
-		return err
+	return nil
+}
+
+// codesBatch is the batch of the activation codes that the line bought.
+const codesBatch = "demo"
+
+func (d *demo) buyCodes(ctx context.Context) error {
+	have := false
+	err := d.plant.Log.View(func(v audit.View) error {
+		return stock.List(v, stock.Filter{Batch: codesBatch}, func(station.StockItem) error {
+			have = true
+			return audit.ErrStop
+		})
 	})
-	if err != nil || have.Total > 0 {
+	if err != nil || have {
 		return err
 	}
 	codes, err := d.world.Codes()
-	if err != nil {
+	if err != nil || len(codes) == 0 {
 		return err
 	}
 	var b strings.Builder
 	b.WriteString("batch,activation_code,iccid,operator,cap\n")
 	for _, c := range codes {
-		fmt.Fprintf(&b, "demo,%s,%s,linefit-demo,%d\n", c.Text.Reveal(), c.ICCID, c.Cap)
+		fmt.Fprintf(&b, "%s,%s,%s,linefit-demo,%d\n", codesBatch, c.Text.Reveal(), c.ICCID, c.Cap)
 	}
 	_, err = d.plant.Ledger.Import(ctx, stock.Source{Name: "demo.csv", Data: []byte(b.String())}, station.Scope{}, d.plant.Journal)
 	return err

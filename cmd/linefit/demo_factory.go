@@ -39,6 +39,10 @@ func (c *demoCmd) demoRecipe() (*station.Recipe, error) {
 		return nil, err
 	}
 	switch {
+	case c.Mode == modeFactory && r.Mixed():
+		return nil, fmt.Errorf("--mode factory: recipe %s is for units that need a network, too", r.Name)
+	case r.Mixed():
+		return r, nil
 	case c.Mode == modeFactory && r.Factory == "":
 		return nil, fmt.Errorf("--mode factory: recipe %s says neither factory: open nor factory: closing", r.Name)
 	case c.Mode == modeOnline && r.Factory != "":
@@ -65,11 +69,16 @@ func demoOrders(r *station.Recipe) (orders []ifpp.Order, packages int) {
 
 // demoFactory is the line's part of in-factory provisioning; nil in other modes.
 func (c *demoCmd) demoFactory(r *station.Recipe) *sim.Factory {
-	if c.Mode != modeFactory {
+	if c.Mode != modeFactory && !r.Mixed() {
 		return nil
 	}
 	_, packages := demoOrders(r)
 	return &sim.Factory{Keys: packages + spareKeys}
+}
+
+// prepares reports whether units of in-factory provisioning are on the line.
+func (d *demo) prepares() bool {
+	return slices.ContainsFunc(d.world.Units(), func(u sim.UnitState) bool { return u.Prepared })
 }
 
 // noNetwork is what a station without a network has for one: nothing. It counts
@@ -98,7 +107,7 @@ func (d *demo) offline(p *plant.Plan) {
 func (d *demo) procure(ctx context.Context) error {
 	var eids []ident.EID
 	for _, u := range d.world.Units() {
-		if u.Place == sim.PlaceOut || u.Place == sim.PlaceScrap {
+		if u.Place == sim.PlaceOut || u.Place == sim.PlaceScrap || !u.Prepared {
 			continue
 		}
 		eids = append(eids, u.EID)
@@ -114,6 +123,9 @@ func (d *demo) procure(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if len(eids) == 0 {
+		return nil
 	}
 	orders, _ := demoOrders(d.plant.Plan.Recipe)
 	for _, o := range orders {
@@ -141,7 +153,8 @@ type factorySummary struct {
 	MayShip  int    `json:"may_ship"`       // eUICCs
 	KeysLeft int    `json:"one_time_keys"`  // on all eUICCs, from their own memory
 	LPA      int    `json:"lpa_services"`   // eUICCs of units that stand in no slot, on which LPA services work
-	Requests int64  `json:"smdp_requests"`  // tries to reach a server
+	Network  string `json:"network"`        // none, or "shared" where other units download beside
+	Requests int64  `json:"smdp_requests"`  // tries to reach a server where there is no network
 	Report   string `json:"loading_report"` // its file
 	Verified bool   `json:"verified"`       // every result is signed by its eUICC, and the SM-DPf takes every row
 }
@@ -149,7 +162,10 @@ type factorySummary struct {
 // summarizeFactory writes the loading report, has the eUICCs' maker's data and
 // the SM-DPf check it, and holds it against the cards.
 func (d *demo) summarizeFactory(s *summary) error {
-	f := &factorySummary{Report: filepath.Join(d.dir, "loading-report.json"), Requests: d.none.tries.Load()}
+	f := &factorySummary{Report: filepath.Join(d.dir, "loading-report.json"), Requests: d.none.tries.Load(), Network: "none"}
+	if d.cmd.Mode != modeFactory {
+		f.Network = "shared"
+	}
 	s.Factory = f
 	text, err := d.plant.LoadingReport("")
 	if err != nil {
@@ -173,7 +189,7 @@ func (d *demo) summarizeFactory(s *summary) error {
 		}
 	}
 	more, err := d.checkCards(f)
-	if f.Requests > 0 {
+	if f.Requests > 0 { // only where there is no network
 		more = append(more, fmt.Sprintf("a server was asked for %d times, and there is no network", f.Requests))
 	}
 	s.Problems = append(s.Problems, append(problems, more...)...)
@@ -210,6 +226,9 @@ func (d *demo) checkCards(f *factorySummary) (problems []string, err error) {
 		return nil, err
 	}
 	for _, u := range d.world.Units() {
+		if !u.Prepared {
+			continue
+		}
 		f.KeysLeft += keys[u.EID]
 		if u.Place == sim.PlaceSlot {
 			continue
@@ -237,8 +256,12 @@ func (f *factorySummary) String() string {
 	if !f.Verified {
 		verified = "NOT VERIFIED"
 	}
+	network := fmt.Sprintf("none; %d tries to reach a server", f.Requests)
+	if f.Network != "none" {
+		network = "for the other units only"
+	}
 	return fmt.Sprintf(`factory    %d packages: %d installed, %d failed, %d without a result, %d unused; report %s
 eUICCs     %d closed, %d open, %d gave no answer, %d not seen, %d scrapped; %d may ship, LPA services work on %d
-network    none; %d tries to reach a server
-`, f.Packages, f.Installed, f.Failed, f.NoResult, f.Unused, verified, f.Closed, f.Open, f.NoAnswer, f.NotSeen, f.Scrapped, f.MayShip, f.LPA, f.Requests)
+network    %s
+`, f.Packages, f.Installed, f.Failed, f.NoResult, f.Unused, verified, f.Closed, f.Open, f.NoAnswer, f.NotSeen, f.Scrapped, f.MayShip, f.LPA, network)
 }

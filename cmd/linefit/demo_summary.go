@@ -36,7 +36,7 @@ type summary struct {
 	CPU         float64       `json:"cpu_seconds"`
 	RSS         int64         `json:"peak_rss_bytes"`
 	Radio       int64         `json:"registration_attempts"`
-	// Factory is there in --mode factory only.
+	// Factory is there where units of in-factory provisioning are on the line.
 	Factory  *factorySummary `json:"factory,omitempty"`
 	Problems []string        `json:"problems,omitempty"`
 
@@ -92,7 +92,7 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 	s.Retests = s.Runs - s.Units
 	s.Profiles, s.Problems = books.Compare(account)
 	s.Radio = account.Registrations
-	if d.cmd.Mode == modeFactory {
+	if d.prepares() {
 		if err := d.summarizeFactory(&s); err != nil {
 			return s, err
 		}

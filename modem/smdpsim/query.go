@@ -19,7 +19,8 @@ type OrderInfo struct {
 	Deliveries int         `json:"deliveries"`    // of the bound package: the download attempts
 	Attempts   int         `json:"attempts"`      // their cap
 	WrongCodes int         `json:"wrong_codes"`
-	NeedsCode  bool        `json:"needs_code"` // a confirmation code is asked for
+	NeedsCode  bool        `json:"needs_code"`         // a confirmation code is asked for
+	Prepared   bool        `json:"prepared,omitempty"` // delivered in a batch (SGP.41), never by ES9+
 	Expires    time.Time   `json:"expires,omitzero"`
 	Size       int         `json:"size"` // of memory asked for, in bytes
 	Cause      string      `json:"cause,omitempty"`
@@ -31,7 +32,7 @@ type OrderInfo struct {
 func (r *record) info() OrderInfo {
 	return OrderInfo{
 		ID: r.ID, ICCID: r.ICCID, State: r.State, EID: r.Linked, Deliveries: r.Deliveries, Attempts: r.attempts(),
-		WrongCodes: r.WrongCodes, NeedsCode: r.ConfirmationCode != "", Expires: r.Expires, Size: r.Memory, Cause: r.Cause,
+		WrongCodes: r.WrongCodes, NeedsCode: r.ConfirmationCode != "", Prepared: r.Prepared, Expires: r.Expires, Size: r.Memory, Cause: r.Cause,
 		Bindings: slices.Clone(r.Bindings), Installs: slices.Clone(r.Installs), Receipts: slices.Clone(r.Receipts),
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"linefit/station"
 	"linefit/station/ifpp"
+	"linefit/station/sim"
 	"linefit/station/sim/simtest"
 )
 
@@ -15,23 +16,30 @@ import (
 // moment, the unit gets its two profiles, no package is tried twice, no key is
 // left, and the loading report says of every package what its eUICC signed.
 func TestFactoryKilledAtEveryFact(t *testing.T) {
-	options := simtest.Options{
-		Recipe:  simtest.Recipe(t, "factory"),
-		Factory: &simtest.Factory{Keys: 4, Orders: []simtest.FactoryOrder{{Provider: "linefit demo", Packages: 3}}},
-	}
-	first, last := factoryFacts(t, options)
-	for _, p := range killPoints {
-		for n := first; n <= last; n++ {
-			t.Run(fmt.Sprintf("%s/%d", p.name, n-first), func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					o := options
-					o.Pace = p.pace
-					l := simtest.New(t, o)
-					p.kill(l, n)
-					checkFactoryRun(t, l)
+	prepared := &simtest.Factory{Keys: 4, Orders: []simtest.FactoryOrder{{Provider: "linefit demo", Packages: 3}}}
+	for _, line := range []struct {
+		name    string
+		options simtest.Options
+		points  int // the last ones of killPoints
+	}{
+		{"alone", simtest.Options{Recipe: simtest.Recipe(t, "factory"), Factory: prepared}, len(killPoints)},
+		// A unit whose keys are gone is none that downloads.
+		{"beside others", simtest.Options{Recipe: simtest.Recipe(t, "fleet"), Fleet: sim.Fleet{sim.SGP41}, Factory: prepared}, 1},
+	} {
+		first, last := factoryFacts(t, line.options)
+		for _, p := range killPoints[len(killPoints)-line.points:] {
+			for n := first; n <= last; n++ {
+				t.Run(fmt.Sprintf("%s/%s/%d", line.name, p.name, n-first), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						o := line.options
+						o.Pace = p.pace
+						l := simtest.New(t, o)
+						p.kill(l, n)
+						checkFactoryRun(t, l)
+					})
 				})
-			})
+			}
 		}
 	}
 }

@@ -73,7 +73,7 @@ type findInput struct {
 	Model       string    `query:"model" maxLength:"128"`
 	Firmware    string    `query:"firmware" maxLength:"128" doc:"Of the module; in all texts * stands for any characters"`
 	Route       string    `query:"route" maxLength:"32"`
-	Generation  string    `query:"generation" enum:"sgp22,sgp32,sgp02" doc:"Of the eUICC"`
+	Generation  string    `query:"generation" enum:"sgp22,sgp32,sgp02,sgp41" doc:"Of the eUICC; sgp41: units of in-factory provisioning"`
 	Platform    []string  `query:"platform" doc:"name=text, of the eUICC: eum, firmware, svn, pp_version, sas, label"`
 	SMDP        string    `query:"smdp" maxLength:"255"`
 	Batch       string    `query:"batch" maxLength:"128"`

@@ -77,11 +77,15 @@ type Result struct {
 	BoundBy     string              `json:"bound_by,omitempty"`
 	// Generation of the eUICC (sgp22, sgp32, sgp02), and the eIMs that a cold IoT
 	// unit showed.
-	Generation string            `json:"generation,omitempty"`
-	EIMs       []string          `json:"eims,omitempty"`
-	Platform   *station.Platform `json:"platform,omitempty"`
-	Equipment  Equipment         `json:"equipment"`
-	Simulated  bool              `json:"simulated,omitempty"`
+	Generation string   `json:"generation,omitempty"`
+	EIMs       []string `json:"eims,omitempty"`
+	// Kind of the unit: its generation, or sgp41 for in-factory provisioning;
+	// Factory is then closed, or open while it may not ship.
+	Kind      string            `json:"kind,omitempty"`
+	Factory   string            `json:"factory,omitempty"`
+	Platform  *station.Platform `json:"platform,omitempty"`
+	Equipment Equipment         `json:"equipment"`
+	Simulated bool              `json:"simulated,omitempty"`
 }
 
 // Equipment is where a run was made: the ISA-95 path and the software.
@@ -221,7 +225,7 @@ func (r Refs) result(v audit.View) (Result, error) {
 		Recipe: started.Recipe, Version: started.Version, Digest: started.Digest, WorkOrder: started.WorkOrder, SKU: started.SKU, Customer: started.Customer,
 		Route: started.Route, RouteRef: started.RouteRef, Operator: station.Actor(begin.Actor),
 		IMEI: verdict.IMEI, EID: verdict.EID, ICCIDs: verdict.ICCIDs, Evidence: verdict.Evidence, BoundBy: verdict.BoundBy,
-		Generation: verdict.Generation, EIMs: verdict.EIMs,
+		Generation: verdict.Generation, EIMs: verdict.EIMs, Factory: verdict.Factory,
 		Equipment: where, Simulated: end.Sim,
 	}
 	if disposed.Reason != nil {
@@ -232,6 +236,7 @@ func (r Refs) result(v audit.View) (Result, error) {
 
 // identify adds what the device said of itself.
 func (r *Result) identify(v audit.View, seqs []uint64) error {
+	prepared := ""
 	for _, seq := range seqs {
 		var id station.UnitIdentified
 		if _, err := fact(v, seq, &id); err != nil {
@@ -248,7 +253,11 @@ func (r *Result) identify(v audit.View, seqs []uint64) error {
 		if id.Platform != nil {
 			r.Platform = id.Platform
 		}
+		if id.Prepared != "" {
+			prepared = id.Prepared
+		}
 	}
+	r.Kind = station.UnitKind(r.Generation, prepared, r.Factory)
 	return nil
 }
 

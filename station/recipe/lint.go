@@ -48,6 +48,9 @@ func (l *linter) add(path []string, format string, args ...any) {
 func seenBy(r *station.Recipe, generation string) *station.Recipe {
 	v := *r
 	v.Accepts, v.Steps = []string{generation}, slices.Clone(r.Steps)
+	if r.Mixed() && generation != sgp41 {
+		v.Factory = "" // is for the others
+	}
 	for i, s := range v.Steps {
 		if !s.For(generation) {
 			v.Steps[i] = station.Step{ID: s.ID}

@@ -20,6 +20,9 @@ var afterClosing = []string{
 // the obligatory last step of the closing recipe, there and nowhere else.
 func (l *linter) factory(f file) {
 	closing := 0
+	if l.r.Mixed() && l.r.Factory == "" {
+		l.add(strictyaml.Path("accepts"), "sgp41 needs a recipe that says factory: open or factory: closing")
+	}
 	for i, s := range l.r.Steps {
 		at := func(key string) []string { return strictyaml.Path("steps", i, key) }
 		isClose := s.Kind == station.KindClose
@@ -32,7 +35,7 @@ func (l *linter) factory(f file) {
 		case isClose && !s.Final:
 			l.add(at("kind"), "%s is the step that nothing of in-factory provisioning follows: it needs final: true", s.Kind)
 		case s.Final && l.r.Factory != station.FactoryClosing:
-			l.add(at("final"), "one-time keys are deleted by the closing recipe only (factory: closing)")
+			l.add(at("final"), "one-time keys are deleted by the closing recipe only (factory: closing)%s", l.others())
 		case s.Final && closing > 1:
 			l.add(at("final"), "in-factory provisioning ends once")
 		}
@@ -40,13 +43,22 @@ func (l *linter) factory(f file) {
 			l.add(at("kind"), "%s is for units of which nothing failed, and all of them: neither always nor optional", s.Kind)
 		}
 		if s.Kind == station.KindLoad && l.r.Factory == "" {
-			l.add(at("kind"), "%s needs a recipe that says factory: open or factory: closing", s.Kind)
+			l.add(at("kind"), "%s needs a recipe that says factory: open or factory: closing%s", s.Kind, l.others())
 		}
 	}
 	if l.r.Factory == "" {
 		return
 	}
 	l.factoryOrder(closing)
+}
+
+// others says how a step of in-factory provisioning is kept from the other units
+// of a recipe.
+func (l *linter) others() string {
+	if l.whole.Mixed() && l.whole.Factory != "" {
+		return "; say only: [sgp41]"
+	}
+	return ""
 }
 
 func (l *linter) factoryOrder(closing int) {
@@ -78,7 +90,7 @@ func (l *linter) factoryOrder(closing int) {
 	first := l.first(station.KindClose)
 	for i := first + 1; i < len(l.r.Steps); i++ {
 		s := l.r.Steps[i]
-		if i != last && !s.Always && !slices.Contains(afterClosing, s.Kind) {
+		if s.Kind != "" && i != last && !s.Always && !slices.Contains(afterClosing, s.Kind) {
 			l.add(strictyaml.Path("steps", i, "kind"), "%q (%s) lies behind %q: nothing of in-factory provisioning follows its end", s.ID, s.Kind, l.r.Steps[first].ID)
 		}
 	}

@@ -86,3 +86,51 @@ func TestFactoryLint(t *testing.T) {
 		t.Errorf("closing without a load: %v", err)
 	}
 }
+
+// TestFactoryBesideOthers: units of in-factory provisioning go through one recipe
+// with others, and each step is for those that can do it.
+func TestFactoryBesideOthers(t *testing.T) {
+	const mixed = `
+recipe: mixed
+version: 1
+accepts: [sgp22, sgp41]
+restart: on
+factory: closing
+steps:
+  - {id: on, kind: fixture.power, with: {state: "on"}, timeout: 1s}
+  - {id: boot, kind: module.boot, timeout: 1s}
+  - {id: quiet, kind: module.radio_off, timeout: 1s}
+  - {id: identify, kind: module.identify, timeout: 1s}
+  - {id: euicc, kind: euicc.identify, timeout: 1s}
+  - {id: bind, kind: unit.bind, with: {require: scan}, timeout: 1s}
+  - {id: precheck, kind: euicc.precheck, timeout: 1s}
+  - {id: reserve, kind: profile.reserve, only: [sgp22], timeout: 1s}
+  - {id: download, kind: profile.download, only: [sgp22], timeout: 1s}
+  - {id: load, kind: profile.load, only: [sgp41], timeout: 1s}
+  - {id: close, kind: factory.close, only: [sgp41], final: true, timeout: 1s}
+  - {id: enable, kind: profile.enable, timeout: 1s}
+  - {id: restart, kind: unit.restart, timeout: 1s}
+  - {id: readback, kind: profile.readback, with: {state: enabled}, timeout: 1s}
+  - {id: notify, kind: notification.handover, only: [sgp22], timeout: 1s}
+  - {id: off, kind: fixture.power, with: {state: "off"}, timeout: 1s, always: true}
+`
+	if _, err := recipe.Parse("r.yaml", []byte(mixed)); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ old, new, want string }{
+		"load for all":       {"profile.load, only: [sgp41], ", "profile.load, ", "say only: [sgp41]"},
+		"close for all":      {"factory.close, only: [sgp41], ", "factory.close, ", "say only: [sgp41]"},
+		"download for all":   {"profile.download, only: [sgp22], ", "profile.download, ", "shut while one-time keys are left"},
+		"no end":             {"  - {id: close, kind: factory.close, only: [sgp41], final: true, timeout: 1s}\n", "", "ends with factory.close"},
+		"no factory":         {"factory: closing\n", "", "sgp41 needs a recipe that says factory"},
+		"nothing for others": {"  - {id: download, kind: profile.download, only: [sgp22], timeout: 1s}\n", "", "there is no profile to enable"},
+	} {
+		if !strings.Contains(mixed, c.old) {
+			t.Fatalf("%s: nothing to change", name)
+		}
+		_, err := recipe.Parse("r.yaml", []byte(strings.Replace(mixed, c.old, c.new, 1)))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: want %q in:\n%v", name, c.want, err)
+		}
+	}
+}

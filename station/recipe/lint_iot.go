@@ -13,6 +13,7 @@ const (
 	sgp22 = "sgp22"
 	sgp32 = "sgp32"
 	sgp02 = "sgp02"
+	sgp41 = station.KindSGP41
 )
 
 // iotKinds are functions that only an IoT eUICC (SGP.32) has.

@@ -24,7 +24,8 @@ func Schema() []byte {
 			"then": object{"properties": object{"with": paramSchema(k)}},
 		})
 	}
-	generations := object{"type": "array", "minItems": 1, "uniqueItems": true, "items": object{"enum": []any{sgp22, sgp32, sgp02}}}
+	generations := object{"type": "array", "minItems": 1, "uniqueItems": true, "items": object{"enum": []any{sgp22, sgp32, sgp02, sgp41}},
+		"description": "Generations of eUICCs; sgp41 are those of SGP.22 with in-factory one-time keys, where they go through the recipe beside others."}
 	duration := object{"type": "string", "description": "a time such as 300ms, 20s or 1m30s", "pattern": `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`}
 	step := object{
 		"type": "object", "additionalProperties": false, "required": []any{"id", "kind", "timeout"},

@@ -13,6 +13,7 @@ const (
 	maxCodes   = 500
 	maxSteps   = 500
 	maxInterop = 1000
+	maxKinds   = 16
 	maxBars    = 250_000
 	maxWaiting = 10_000
 )
@@ -32,6 +33,7 @@ type Builder struct {
 	steps    map[stepKey]*stepStat
 	slots    map[int]*slotStat
 	interop  map[Combination]*interop
+	kinds    map[string]*kindStat
 	samples  map[Sample]*Sample // by slot and kind
 	refused  map[station.Code]int
 	waiting  map[station.Serial]Waiting
@@ -52,7 +54,7 @@ func NewBuilder(since, until time.Time) *Builder {
 	return &Builder{
 		window: Window{Since: since, Until: until}, t: newTracker(), seed: maphash.MakeSeed(),
 		units: map[uint64]unitState{}, bars: map[int64]*Bar{}, failures: map[station.Code]*failure{},
-		steps: map[stepKey]*stepStat{}, slots: map[int]*slotStat{}, interop: map[Combination]*interop{},
+		steps: map[stepKey]*stepStat{}, slots: map[int]*slotStat{}, interop: map[Combination]*interop{}, kinds: map[string]*kindStat{},
 		samples: map[Sample]*Sample{}, refused: map[station.Code]int{}, waiting: map[station.Serial]Waiting{},
 		effects: EffectCount{Intents: map[station.EffectName]int{}}, open: map[station.RunID]*openRun{},
 		excluded: Excluded{Aborted: map[station.Code]int{}}, capped: map[string]bool{},

@@ -33,6 +33,39 @@ type interop struct {
 	reasons  map[station.Code]int
 }
 
+type kindStat struct {
+	KindStat
+	work histogram
+}
+
+// kind counts a run for the kind of its unit; first says that it is the unit's
+// first one here.
+func (b *Builder) kind(r *Run, first bool) {
+	k := b.kinds[r.Kind]
+	if k == nil {
+		if len(b.kinds) >= maxKinds {
+			b.capped["kinds"] = true
+			return
+		}
+		k = &kindStat{KindStat: KindStat{Kind: r.Kind}}
+		b.kinds[r.Kind] = k
+	}
+	k.Runs++
+	if first {
+		k.Units++
+	}
+	switch r.Verdict {
+	case station.Pass:
+		k.Pass++
+		k.Profiles += len(r.ICCIDs)
+		k.work.add(r.Millis)
+	case station.Failed:
+		k.Fail++
+	default:
+		k.Inconclusive++
+	}
+}
+
 // step counts an attempt.
 func (b *Builder) step(r *Run, f station.StepEnded) {
 	x := b.extra(r)
@@ -182,6 +215,7 @@ func (b *Builder) count(r *Run, s *slotStat, bar *Bar) {
 	}
 	key := maphash.String(b.seed, string(r.Unit))
 	u := b.units[key]
+	b.kind(r, u.first == 0)
 	if u.first == 0 {
 		u.first = out
 	} else {
@@ -209,7 +243,7 @@ func (b *Builder) decided(r *Run, x *openRun) {
 
 // combine counts a run for its combination.
 func (b *Builder) combine(r *Run, x *openRun) {
-	c := Combination{Maker: r.Maker, Model: r.Model, Firmware: r.Firmware, Route: r.Route, Generation: r.Generation, SMDP: r.SMDP}
+	c := Combination{Maker: r.Maker, Model: r.Model, Firmware: r.Firmware, Route: r.Route, Generation: r.Generation, Kind: r.Kind, SMDP: r.SMDP}
 	if p := r.Platform; p != nil {
 		c.EUM, c.Platform, c.EUICC, c.SVN, c.Package, c.SAS = p.EUM, p.Label, p.Firmware, p.SVN, p.Profile, p.SAS
 	}

@@ -237,12 +237,21 @@ type interopRow struct {
 	Parts      []part
 }
 
+// kindText is an eUICC's generation, and what the unit is beside it.
+func kindText(c Combination) string {
+	s := strings.ToUpper(c.Generation)
+	if c.Kind != c.Generation {
+		s = strings.TrimSpace(s + " " + strings.ToUpper(c.Kind))
+	}
+	return s
+}
+
 func (p *page) interop() {
 	for _, i := range p.R.Interop[:min(len(p.R.Interop), shownInterop)] {
 		row := interopRow{Interop: i, Permille: permille(i.Pass, i.Runs), Parts: p.stack(i.Pass, i.Fail, i.Inconclusive, 130)}
 		var platform, why []string
 		for _, f := range []struct{ name, value string }{
-			{"", strings.ToUpper(i.Generation)}, {"", i.Platform}, {"EUM ", i.EUM}, {"", i.Combination.EUICC}, {"SVN ", i.SVN}, {"PP ", i.Package}, {"SAS ", i.SAS},
+			{"", kindText(i.Combination)}, {"", i.Platform}, {"EUM ", i.EUM}, {"", i.Combination.EUICC}, {"SVN ", i.SVN}, {"PP ", i.Package}, {"SAS ", i.SAS},
 		} {
 			if f.value != "" {
 				platform = append(platform, f.name+text.Printable(f.value))

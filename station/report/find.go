@@ -25,7 +25,8 @@ type Query struct {
 	Model     string    `json:"model,omitempty"`
 	Firmware  string    `json:"firmware,omitempty"` // of the module
 	Route     string    `json:"route,omitempty"`    // of APDUs: cgla, csim
-	// Generation of the eUICC: sgp22, sgp32 or sgp02.
+	// Generation of the eUICC: sgp22, sgp32 or sgp02; or sgp41: units of in-factory
+	// provisioning.
 	Generation string            `json:"generation,omitempty"`
 	Platform   map[string]string `json:"platform,omitempty"` // of the eUICC: eum, firmware, svn, pp_version, sas, label
 	SMDP       string            `json:"smdp,omitempty"`
@@ -237,6 +238,14 @@ const (
 	yes
 )
 
+// generationOf is what a run is held against where a generation is asked for.
+func (q Query) generationOf(r *Run) string {
+	if q.Generation == station.KindSGP41 {
+		return r.Kind
+	}
+	return r.Generation
+}
+
 func (q Query) inWindow(r *Run) bool {
 	return (q.Since.IsZero() || !r.Started.Before(q.Since)) && (q.Until.IsZero() || r.Started.Before(q.Until))
 }
@@ -256,7 +265,7 @@ func (q Query) begun(r *Run) answer {
 func (q Query) ended(r *Run) answer {
 	a := yes
 	for _, c := range []struct{ want, have string }{
-		{q.Maker, r.Maker}, {q.Model, r.Model}, {q.Firmware, r.Firmware}, {q.Route, r.Route}, {q.Generation, r.Generation},
+		{q.Maker, r.Maker}, {q.Model, r.Model}, {q.Firmware, r.Firmware}, {q.Route, r.Route}, {q.Generation, q.generationOf(r)},
 	} {
 		a = min(a, known(match(c.want, c.have), c.have))
 	}

@@ -21,6 +21,7 @@ type Report struct {
 	Steps     []StepStat  `json:"steps"`
 	Cycle     Cycle       `json:"cycle"`
 	Slots     []SlotStat  `json:"slots"`
+	Kinds     []KindStat  `json:"kinds"`
 	Interop   []Interop   `json:"interoperability"`
 	Samples   []Sample    `json:"samples"`
 	Refused   []Refusal   `json:"refused"`
@@ -166,6 +167,21 @@ type InteropCause struct {
 	Runs int          `json:"runs"`
 }
 
+// KindStat is what became of the units of one kind: sgp22, sgp32, sgp02, or sgp41
+// for in-factory provisioning; "" is what was never identified. All kinds have
+// the same fields.
+type KindStat struct {
+	Kind         string `json:"kind"`
+	Units        int    `json:"units"` // by the kind that their first run found
+	Runs         int    `json:"runs"`
+	Pass         int    `json:"pass"`
+	Fail         int    `json:"fail"`
+	Inconclusive int    `json:"inconclusive"`
+	Permille     int    `json:"permille"` // of the runs, that passed
+	Profiles     int    `json:"profiles"` // that the verdicts of passing runs name
+	Work         Times  `json:"work"`     // of passing runs
+}
+
 // Combination is what a run was made of. "" is what the run never learnt.
 type Combination struct {
 	Maker    string `json:"maker"`
@@ -174,13 +190,15 @@ type Combination struct {
 	Route    string `json:"route"`
 	// Generation of the eUICC: sgp22, sgp32 or sgp02.
 	Generation string `json:"generation"`
-	EUM        string `json:"eum"`
-	Platform   string `json:"platform"`
-	EUICC      string `json:"euicc_firmware"`
-	SVN        string `json:"svn"`
-	Package    string `json:"pp_version"`
-	SAS        string `json:"sas"`
-	SMDP       string `json:"smdp"`
+	// Kind of the unit: its generation, or sgp41 for in-factory provisioning.
+	Kind     string `json:"kind"`
+	EUM      string `json:"eum"`
+	Platform string `json:"platform"`
+	EUICC    string `json:"euicc_firmware"`
+	SVN      string `json:"svn"`
+	Package  string `json:"pp_version"`
+	SAS      string `json:"sas"`
+	SMDP     string `json:"smdp"`
 }
 
 // Sample counts the runs of reference units in one slot.

@@ -15,7 +15,7 @@ func (b *Builder) Result() Report {
 	}
 	r := Report{
 		Format: Format, Log: Source{First: b.first, Last: b.last}, Window: b.window, Station: b.station, Yield: b.yields(),
-		Failures: b.pareto(), Steps: b.stepStats(), Slots: b.slotStats(), Interop: b.combinations(),
+		Failures: b.pareto(), Steps: b.stepStats(), Slots: b.slotStats(), Kinds: b.kindStats(), Interop: b.combinations(),
 		Cycle:    Cycle{Slot: b.inSlot.times(), Work: b.work.times(), Lost: b.lost, Used: b.used},
 		Excluded: b.excluded, Effects: b.effects, Unread: b.t.unread,
 		Samples: []Sample{}, Refused: []Refusal{}, Waiting: []Waiting{},
@@ -149,6 +149,17 @@ func (b *Builder) slotStats() []SlotStat {
 	return out
 }
 
+// kindStats lists the kinds of units, most runs first.
+func (b *Builder) kindStats() []KindStat {
+	out := []KindStat{}
+	for _, k := range b.kinds {
+		k.Work, k.Permille = k.work.times(), permille(k.Pass, k.Runs)
+		out = append(out, k.KindStat)
+	}
+	slices.SortFunc(out, func(a, b KindStat) int { return cmp.Or(b.Runs-a.Runs, cmp.Compare(a.Kind, b.Kind)) })
+	return out
+}
+
 func (b *Builder) combinations() []Interop {
 	out := []Interop{}
 	for _, row := range b.interop {
@@ -164,7 +175,7 @@ func (b *Builder) combinations() []Interop {
 }
 
 func (c Combination) fields() []string {
-	return []string{c.Maker, c.Model, c.Firmware, c.Route, c.Generation, c.EUM, c.Platform, c.EUICC, c.SVN, c.Package, c.SAS, c.SMDP}
+	return []string{c.Maker, c.Model, c.Firmware, c.Route, c.Generation, c.Kind, c.EUM, c.Platform, c.EUICC, c.SVN, c.Package, c.SAS, c.SMDP}
 }
 
 func (c Combination) compare(d Combination) int { return slices.Compare(c.fields(), d.fields()) }

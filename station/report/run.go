@@ -34,16 +34,22 @@ type Run struct {
 	ICCIDs    []ident.ICCID  `json:"iccids,omitempty"`
 	Route     string         `json:"route,omitempty"` // of APDUs
 	// Generation of the eUICC: sgp22, sgp32 or sgp02.
-	Generation string              `json:"generation,omitempty"`
-	Platform   *station.Platform   `json:"platform,omitempty"`
-	SMDP       string              `json:"smdp,omitempty"`
-	Batch      string              `json:"batch,omitempty"` // of profiles, as ordered
-	Verdict    station.Verdict     `json:"verdict"`         // "" while there is none
-	Step       string              `json:"step,omitempty"`
-	Reason     *station.Reason     `json:"reason,omitempty"`
-	Disposal   station.Disposition `json:"disposition,omitempty"`
-	Resumes    int                 `json:"resumes,omitempty"`
-	Millis     int64               `json:"ms"` // all attempts together
+	Generation string `json:"generation,omitempty"`
+	// Kind of the unit: its generation, or sgp41 for in-factory provisioning;
+	// Factory is then closed, or open while it may not ship.
+	Kind     string              `json:"kind,omitempty"`
+	Factory  string              `json:"factory,omitempty"`
+	Platform *station.Platform   `json:"platform,omitempty"`
+	SMDP     string              `json:"smdp,omitempty"`
+	Batch    string              `json:"batch,omitempty"` // of profiles, as ordered
+	Verdict  station.Verdict     `json:"verdict"`         // "" while there is none
+	Step     string              `json:"step,omitempty"`
+	Reason   *station.Reason     `json:"reason,omitempty"`
+	Disposal station.Disposition `json:"disposition,omitempty"`
+	Resumes  int                 `json:"resumes,omitempty"`
+	Millis   int64               `json:"ms"` // all attempts together
+
+	prepared string // the eUICC was identified as one of in-factory provisioning
 
 	judged bool // out is known
 	out    bool // what it began with is not what is looked for
@@ -76,7 +82,8 @@ func (r *Run) evolve(f station.Fact) {
 	case station.ProfileReserved:
 		r.SMDP = f.SMDP
 	case station.RunVerdict:
-		r.Verdict, r.Step, r.Reason, r.ICCIDs = f.Verdict, f.Step, f.Reason, f.ICCIDs
+		r.Verdict, r.Step, r.Reason, r.ICCIDs, r.Factory = f.Verdict, f.Step, f.Reason, f.ICCIDs, f.Factory
+		r.Kind = station.UnitKind(r.Generation, r.prepared, r.Factory)
 		r.Millis = max(r.Millis, f.Millis)
 	case station.UnitDisposed:
 		r.Disposal = f.Disposition
@@ -101,6 +108,10 @@ func (r *Run) identify(f station.UnitIdentified) {
 	if f.Platform != nil {
 		r.Platform = f.Platform
 	}
+	if f.Prepared != "" {
+		r.prepared = f.Prepared
+	}
+	r.Kind = station.UnitKind(r.Generation, r.prepared, r.Factory)
 }
 
 // tracker follows the runs of a log: at most one is open in each slot.

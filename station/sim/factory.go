@@ -18,7 +18,7 @@ import (
 
 // Factory makes a line one of in-factory provisioning (SGP.41): its eUICCs are
 // delivered with one-time keys and data files, and its SM-DP+ delivers packages
-// as batches and answers no request.
+// as batches.
 type Factory struct {
 	Keys int // one-time keys of each new eUICC
 }
@@ -56,7 +56,7 @@ func (w *World) openFactory() error {
 	}
 	var cards []*euiccsim.Card
 	for _, u := range w.ledger.units() {
-		if known[u.EID] {
+		if known[u.EID] || !u.Prepared {
 			continue
 		}
 		card, err := w.card(u)

@@ -2,14 +2,20 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"linefit/modem/euiccsim"
 	"linefit/modem/ident"
 	"linefit/modem/smdpsim"
 )
 
-// Fleet are the generations of eUICCs that a line's units have, in turn.
+// Fleet are the generations of eUICCs that a line's units have, in turn; SGP41
+// among them.
 type Fleet []euiccsim.Generation
+
+// SGP41 are units of in-factory provisioning beside others: eUICCs of SGP.22 with
+// one-time keys.
+const SGP41 euiccsim.Generation = "sgp41"
 
 // FleetOf is what a recipe accepts, as a fleet: its names of the generations are
 // those of the virtual eUICC.
@@ -27,6 +33,15 @@ func (f Fleet) of(n int) euiccsim.Generation {
 		return euiccsim.SGP22
 	}
 	return f[n%len(f)]
+}
+
+// unit makes the n-th unit what the fleet says.
+func (f Fleet) unit(n int, u *UnitState, factory bool) {
+	u.Generation = f.of(n)
+	u.Prepared = factory && (u.Generation == SGP41 || !slices.Contains(f, SGP41))
+	if u.Generation == SGP41 {
+		u.Generation = euiccsim.SGP22
+	}
 }
 
 // generation makes a card what its unit has. An M2M eUICC comes with a bootstrap

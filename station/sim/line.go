@@ -45,8 +45,9 @@ type Options struct {
 	// ServerDelay is the modelled time of the SM-DP+ for one request.
 	ServerDelay time.Duration
 	ProfileSize int // bytes of each unprotected profile package
-	// Factory makes the line one of in-factory provisioning; nil: its units
-	// download from the SM-DP+.
+	// Factory makes the line one of in-factory provisioning, for all units or,
+	// where the fleet has SGP41 among others, for those; nil: they download from
+	// the SM-DP+.
 	Factory *Factory
 	// MESCodes makes the MES the source of codes.
 	MESCodes bool
@@ -170,10 +171,8 @@ func (w *World) openServers() error {
 	if w.opt.MESCodes {
 		w.mes.pool = w.Codes
 	}
-	for n := len(w.smdp.Orders()); n < w.opt.Units+w.opt.Spare && w.opt.Factory == nil; n++ {
-		if err := w.order(n); err != nil {
-			return errors.Join(err, w.smdp.Close())
-		}
+	if err := w.orderOnline(); err != nil {
+		return errors.Join(err, w.smdp.Close())
 	}
 	return nil
 }

@@ -7,6 +7,32 @@ import (
 	"linefit/modem/smdpsim"
 )
 
+// orderOnline orders what the units will download, and some to spare.
+func (w *World) orderOnline() error {
+	downloads := 0
+	for _, u := range w.ledger.units() {
+		if !u.Prepared {
+			downloads++
+		}
+	}
+	if downloads == 0 {
+		return nil
+	}
+	orders := w.smdp.Orders()
+	have := 0
+	for _, o := range orders {
+		if !o.Prepared {
+			have++
+		}
+	}
+	for n := len(orders); have < downloads+w.opt.Spare; n, have = n+1, have+1 {
+		if err := w.order(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // order orders the n-th profile.
 func (w *World) order(n int) error {
 	o, err := w.newOrder(n)
@@ -54,10 +80,14 @@ type Code struct {
 	Cap   int
 }
 
-// Codes are the activation codes of all orders, in the order of ordering.
+// Codes are the activation codes of all orders that are downloaded, in the order
+// of ordering.
 func (w *World) Codes() ([]Code, error) {
 	var out []Code
 	for _, o := range w.smdp.Orders() {
+		if o.Prepared {
+			continue
+		}
 		text, _, err := w.smdp.ActivationCode(o.ID)
 		if err != nil {
 			return nil, err

@@ -61,7 +61,8 @@ func (w *World) fresh(n int) (UnitState, error) {
 	if err != nil {
 		return UnitState{}, err
 	}
-	u := UnitState{Serial: station.Serial(fmt.Sprintf("LF%06d", n+1)), Persona: persona, IMEI: imei, EID: eid, Generation: w.opt.Fleet.of(n)}
+	u := UnitState{Serial: station.Serial(fmt.Sprintf("LF%06d", n+1)), Persona: persona, IMEI: imei, EID: eid}
+	w.opt.Fleet.unit(n, &u, w.opt.Factory != nil)
 	u.Label = fmt.Sprintf("SN=%s;IMEI=%s;EID=%s", u.Serial, imei, eid)
 	return u, nil
 }
@@ -150,7 +151,7 @@ func (w *World) cardWith(st UnitState, pki *testpki.Card) (*euiccsim.Card, error
 		// for it; every fourth one keeps it for GET RESPONSE.
 		Direct: hash(w.opt.Seed, st.EID, "direct")%4 != 0,
 	}
-	if w.opt.Factory != nil {
+	if w.opt.Factory != nil && st.Prepared {
 		opt.OneTimeKeys = w.opt.Factory.Keys
 	}
 	if err := w.generation(st, &opt); err != nil {

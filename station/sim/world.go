@@ -38,12 +38,14 @@ type UnitState struct {
 	EID     ident.EID      `json:"eid"`
 	// Generation of the eUICC; empty is SGP.22's.
 	Generation euiccsim.Generation `json:"generation,omitempty"`
-	Place      Place               `json:"place"`
-	Slot       int                 `json:"slot,omitempty"`
-	Attempt    int                 `json:"attempt"` // times it was put into a slot
-	Order      int                 `json:"order"`   // position in the queue
-	Last       station.Disposition `json:"last,omitempty"`
-	Saw        Sums                `json:"saw"` // over all stays that ended
+	// Prepared units come with one-time keys, and are loaded from packages (SGP.41).
+	Prepared bool                `json:"prepared,omitempty"`
+	Place    Place               `json:"place"`
+	Slot     int                 `json:"slot,omitempty"`
+	Attempt  int                 `json:"attempt"` // times it was put into a slot
+	Order    int                 `json:"order"`   // position in the queue
+	Last     station.Disposition `json:"last,omitempty"`
+	Saw      Sums                `json:"saw"` // over all stays that ended
 }
 
 // state is the world's own file.

@@ -133,6 +133,9 @@ func readEUICC(ctx context.Context, s *session, a *station.Attempt) station.Step
 		Label: info.PlatformLabel, FreeNVM: info.FreeNonVolatile, IoT: iotVersion(info),
 	}}
 	if a.Run.Identity.EID == "" {
+		if f.Prepared, err = s.prepared(ctx, a, c, f); err != nil {
+			return failed(err, station.EUICCProtocol)
+		}
 		if err := a.Record(ctx, f); err != nil {
 			return failed(err, station.LogStopped)
 		}
@@ -140,7 +143,7 @@ func readEUICC(ctx context.Context, s *session, a *station.Attempt) station.Step
 	res := ok(station.Measure("eid", string(eid)), station.Measure("generation", generation), station.Measure("svn", info.SVN),
 		station.Measure("euicc_firmware", info.Firmware), number("free_nvm", info.FreeNonVolatile))
 	res.Measured = append(res.Measured, asked(a.Step.Limits, f)...)
-	return expected(a, eid, generation, res.Measured)
+	return expected(a, eid, a.Run.Recipe.KindOf(a.Run.Identity), res.Measured)
 }
 
 // notSGP22 finds out whether a card that does not answer as SGP.22 does is an

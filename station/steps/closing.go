@@ -184,6 +184,33 @@ func (s *session) readFactory(ctx context.Context, a *station.Attempt, c *card, 
 	return ok(measured...)
 }
 
+// prepared finds out whether an eUICC is one of in-factory provisioning, where
+// the recipe takes such beside others: whether it has one-time keys, or had
+// packages. The first is the eUICC's word and the second the stock's: an eUICC
+// that lost its keys to a run that was cut off goes on as what it was.
+func (s *session) prepared(ctx context.Context, a *station.Attempt, c *card, id station.UnitIdentified) (string, error) {
+	if !a.Run.Recipe.Mixed() || id.Generation != string(euicc.SGP22) {
+		return "", nil
+	}
+	items, err := s.bench.opt.Items.OfEUICC(id.EID)
+	if err != nil {
+		return "", fmt.Errorf("packages of EID %s: %w", id.EID, err)
+	}
+	if slices.ContainsFunc(items, func(i station.StockItem) bool { return i.Kind == station.KindPreparedPackage }) {
+		return "yes", nil
+	}
+	keys, err := c.OneTimeKeys(ctx, s.bench.opt.factory())
+	switch {
+	case as[*euicc.StatusError](err): // it has no such function
+		return "", nil
+	case err != nil:
+		return "", err
+	case len(keys.Keys) == 0:
+		return "", nil
+	}
+	return "yes", nil
+}
+
 // closeIntent writes that the keys are gone, as read back.
 func (s *session) closeIntent(ctx context.Context, a *station.Attempt) error {
 	number := openIntent(a.Run, station.EffectDeleteKeys)
@@ -218,7 +245,7 @@ func (s *session) retire(ctx context.Context, a *station.Attempt) error {
 // prepared packages: the loading step keeps these, and they leave with the
 // loading report (SGP.41, steps 13 to 16). The eUICC keeps its own.
 func (s *session) unreported(run *station.Run, list []euicc.Notification) ([]euicc.Notification, error) {
-	if run.Recipe.Factory == "" {
+	if !run.InFactory() {
 		return list, nil
 	}
 	items, err := s.bench.opt.Items.OfEUICC(run.Identity.EID)

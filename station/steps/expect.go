@@ -13,18 +13,18 @@ import (
 	"linefit/station"
 )
 
-// expected holds an eUICC's maker and generation against what the recipe takes.
-func expected(a *station.Attempt, eid ident.EID, generation string, measured []station.Measurement) station.StepResult {
+// expected holds an eUICC's maker and kind against what the recipe takes.
+func expected(a *station.Attempt, eid ident.EID, kind string, measured []station.Measurement) station.StepResult {
 	res := ok()
 	eums, recipe := a.Step.Params["eum"], a.Run.Recipe
 	switch {
 	case len(eums) > 0 && !slices.ContainsFunc(eums, func(p string) bool { return strings.HasPrefix(string(eid), p) }):
 		res = fail(station.EUICCMaker, "EID %s; expected here are makers %s", eid, strings.Join(eums, ", "))
-	case slices.Contains(recipe.Accepts, generation):
-	case generation == string(euicc.SGP02) && slices.ContainsFunc(recipe.Steps, installs):
+	case slices.Contains(recipe.Accepts, kind):
+	case kind == string(euicc.SGP02) && slices.ContainsFunc(recipe.Steps, installs):
 		res = fail(station.EUICCM2M, "the eUICC follows SGP.02: its profiles come from its SM-SR, and this recipe installs one")
 	default:
-		res = fail(station.EUICCGeneration, "the eUICC follows %s, the recipe accepts %s", strings.ToUpper(generation), strings.ToUpper(strings.Join(recipe.Accepts, ", ")))
+		res = fail(station.EUICCGeneration, "the eUICC follows %s, the recipe accepts %s", strings.ToUpper(kind), strings.ToUpper(strings.Join(recipe.Accepts, ", ")))
 	}
 	res.Measured, res.Final = measured, res.Outcome != station.OK
 	return res

@@ -190,7 +190,7 @@ func readback(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	iccid, _ := a.Run.Primary()
 	p, found, err := target(ctx, c, a.Run)
 	switch {
-	case errors.Is(err, errNotInstalled) && a.Run.Recipe.Factory == station.FactoryClosing: // its profiles came with an earlier recipe
+	case errors.Is(err, errNotInstalled) && a.Run.InFactory() && a.Run.Recipe.Factory == station.FactoryClosing: // its profiles came with an earlier recipe
 		return s.readFactory(ctx, a, c, []station.Measurement{station.Measure("eid", string(a.Run.Identity.EID))})
 	case err != nil:
 		return failed(err, station.EUICCProtocol)
@@ -210,7 +210,7 @@ func readback(ctx context.Context, s *session, a *station.Attempt) station.StepR
 		}
 		measured = append(measured, station.Measure("iccid", string(shown)))
 	}
-	if a.Run.Recipe.Factory != "" {
+	if a.Run.InFactory() {
 		return s.readFactory(ctx, a, c, measured)
 	}
 	return ok(measured...)

@@ -43,6 +43,7 @@ func TestPassingUnitInTheLog(t *testing.T) {
 		{"in-factory, Configuration Step", "factory-configuration", simtest.Options{Factory: factory("linefit customer", 2)}, alone},
 		{"fleet, consumer", "fleet", simtest.Options{Fleet: sim.Fleet{euiccsim.SGP22}}, nil},
 		{"fleet, IoT", "fleet", simtest.Options{Fleet: sim.Fleet{euiccsim.SGP32}}, nil},
+		{"fleet, in-factory", "fleet", simtest.Options{Fleet: sim.Fleet{sim.SGP41}, Factory: factory("linefit demo", 3)}, nil},
 		{"fleet, M2M", "fleet", simtest.Options{Fleet: sim.Fleet{euiccsim.SGP02}}, nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -81,7 +82,7 @@ func four(r *station.Recipe) *station.Recipe {
 
 func withinBudget(t *testing.T, l *simtest.Line, unit string, r *station.Recipe) {
 	t.Helper()
-	n, size, generation := 0, 0, ""
+	n, size, kind := 0, 0, ""
 	ended, open := map[string]bool{}, map[int]bool{}
 	for _, e := range l.Entries() {
 		if e.Unit != unit {
@@ -104,7 +105,7 @@ func withinBudget(t *testing.T, l *simtest.Line, unit string, r *station.Recipe)
 			}
 			delete(open, f.Number)
 		case station.RunVerdict:
-			generation = f.Generation
+			kind = station.UnitKind(f.Generation, "", f.Factory)
 		}
 	}
 	t.Logf("%s: %d entries, %d bytes", t.Name(), n, size)
@@ -115,7 +116,7 @@ func withinBudget(t *testing.T, l *simtest.Line, unit string, r *station.Recipe)
 		t.Errorf("intents without a result: %v", open)
 	}
 	for _, s := range r.Steps {
-		if s.For(generation) && !ended[s.ID] {
+		if s.For(kind) && !ended[s.ID] {
 			t.Errorf("step %s left no end", s.ID)
 		}
 	}

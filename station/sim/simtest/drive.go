@@ -200,7 +200,7 @@ func (l *Line) Drain() {
 
 func (l *Line) drained() bool {
 	status, err := l.Station.Outbox.Status()
-	told := l.opt.Factory != nil || l.Station.Notify.Pending() == 0 // nobody is told without a network
+	told := l.opt.offline() || l.Station.Notify.Pending() == 0 // nobody is told without a network
 	return err == nil && status.Pending == 0 && told
 }
 

@@ -165,7 +165,7 @@ func canary(t *testing.T, dir string, token int64) {
 // Only what has shipped is handed over, and nobody gets another eIM's units.
 func TestHandoverLeavesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := simtest.New(t, simtest.Options{Recipe: simtest.Recipe(t, "fleet"), Units: 6, Card: func(u sim.UnitState, o *euiccsim.Options) {
+		l := simtest.New(t, simtest.Options{Recipe: simtest.Recipe(t, "fleet"), Fleet: sim.FleetOf([]string{"sgp22", "sgp32", "sgp02"}), Units: 6, Card: func(u sim.UnitState, o *euiccsim.Options) {
 			if u.Generation == euiccsim.SGP32 && u.Serial == "LF000005" {
 				o.Faults[euiccsim.FaultStateLost] = -1
 			}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"linefit/audit"
 	"linefit/modem/euiccsim"
@@ -109,8 +110,8 @@ func (row iotRow) run(t *testing.T, recipe *station.Recipe, how simtest.How, csi
 	return got
 }
 
-// TestFleet runs consumer, IoT and M2M units through one process: the recipe
-// does with each what is for its generation, and the log says the same of all.
+// TestFleet runs consumer, IoT, in-factory and M2M units through one process: the
+// recipe does with each what is for its kind, and the log says the same of all.
 func TestFleet(t *testing.T) {
 	recipe := simtest.Recipe(t, "fleet")
 	for _, faults := range []string{"none", "typical", "harsh"} {
@@ -128,16 +129,20 @@ func TestFleet(t *testing.T) {
 
 func fleet(t *testing.T, recipe *station.Recipe, faults string, seed uint64) {
 	mix := []string{"demo-eg25", "demo-sara-r5"}
-	l := simtest.New(t, simtest.Options{Recipe: recipe, Units: 6, Slots: 3, Mix: mix, Spare: 6, Faults: faults, Seed: seed})
+	l := simtest.New(t, simtest.Options{Recipe: recipe, Units: 8, Slots: 3, Mix: mix, Spare: 6, Faults: faults, Seed: seed, Factory: fleetFactory})
 	l.RunAll()
-	seen := map[euiccsim.Generation]int{}
+	seen := map[string]int{}
 	for _, u := range l.World.Units() {
 		runs := l.Runs(u.Serial)
 		if len(runs) == 0 {
 			t.Fatalf("%s did not run", u.Serial)
 		}
 		r := runs[len(runs)-1]
-		seen[u.Generation]++
+		kind := string(u.Generation)
+		if u.Prepared {
+			kind = station.KindSGP41
+		}
+		seen[kind]++
 		passed := r.Verdict.Verdict == station.Pass
 		if faults == "none" && (!passed || len(runs) > 1) {
 			t.Errorf("%s (%s): %s %v in %d runs", u.Serial, u.Generation, r.Verdict.Verdict, r.Verdict.Reason, len(runs))
@@ -148,49 +153,67 @@ func fleet(t *testing.T, recipe *station.Recipe, faults string, seed uint64) {
 		if got := len(r.Verdict.EIMs); passed && (got == 1) != (u.Generation == euiccsim.SGP32) {
 			t.Errorf("%s (%s) passed with %d eIMs", u.Serial, u.Generation, got)
 		}
+		if got := r.Verdict.Factory; passed && (got == station.FactoryClosed) != u.Prepared {
+			t.Errorf("%s (%s) passed, in-factory provisioning is %q", u.Serial, kind, got)
+		}
+		if u.Prepared && slices.ContainsFunc(r.Intents, func(in station.Intent) bool { return in.Effect == station.EffectGetBPP }) {
+			t.Errorf("%s is to be loaded from its packages, and a server was asked for one", u.Serial)
+		}
 		if u.Generation == euiccsim.SGP02 && (r.Profile != nil || len(r.Intents) > 0) {
 			t.Errorf("%s is M2M: reserved %v, intents %v", u.Serial, r.Profile, r.Intents)
 		}
 	}
-	if len(seen) != 3 {
-		t.Errorf("generations %v", seen)
+	if len(seen) != 4 {
+		t.Errorf("kinds %v", seen)
 	}
 	l.Check()
 }
 
-// TestOneReportForAll: what a unit of each generation leaves has the same fields.
+// fleetFactory is what a fleet's units of in-factory provisioning come with.
+var fleetFactory = &simtest.Factory{Keys: 4, Orders: []simtest.FactoryOrder{{Provider: "linefit demo", Packages: 3}}}
+
+// TestOneReportForAll: what a unit of each kind leaves has the same fields.
 func TestOneReportForAll(t *testing.T) {
 	recipe := simtest.Recipe(t, "fleet")
 	synctest.Test(t, func(t *testing.T) {
-		l := simtest.New(t, simtest.Options{Recipe: recipe, Units: 3, Slots: 3})
+		l := simtest.New(t, simtest.Options{Recipe: recipe, Units: 4, Slots: 4, Factory: fleetFactory})
 		l.RunAll()
-		finder := report.NewFinder(report.Query{})
+		finder, builder := report.NewFinder(report.Query{}), report.NewBuilder(time.Time{}, time.Time{})
 		for _, e := range l.Entries() {
 			finder.See(e)
+			builder.Add(e)
 		}
-		fields, results := map[string][]string{}, map[string][]string{}
+		fields, results, kinds := map[string][]string{}, map[string][]string{}, map[string][]string{}
 		for _, r := range finder.Result().Runs {
-			fields[r.Generation] = filled(t, r)
+			fields[r.Kind] = filled(t, r)
+		}
+		for _, k := range builder.Result().Kinds {
+			kinds[k.Kind] = filled(t, k)
 		}
 		err := l.Station.Log.View(func(v audit.View) error {
 			return mes.EachResult(v, 0, func(r mes.Result) error {
-				results[r.Generation] = filled(t, r)
+				results[r.Kind] = filled(t, r)
 				return nil
 			})
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, k := range []string{"sgp22", "sgp32", "sgp41", "sgp02"} {
+			if !slices.Equal(kinds[k], kinds["sgp22"]) || len(kinds[k]) < 6 {
+				t.Errorf("the report says of %s: %v, of sgp22: %v", k, kinds[k], kinds["sgp22"])
+			}
+		}
 		for _, got := range []map[string][]string{fields, results} {
-			for _, g := range []string{"sgp22", "sgp32", "sgp02"} {
-				for _, want := range []string{"eid", "firmware", "generation", "iccids", "imei", "maker", "model", "platform", "unit", "verdict"} {
+			for _, g := range []string{"sgp22", "sgp32", "sgp41", "sgp02"} {
+				for _, want := range []string{"eid", "firmware", "generation", "iccids", "kind", "imei", "maker", "model", "platform", "unit", "verdict"} {
 					if !slices.Contains(got[g], want) {
 						t.Errorf("%s: %v, without %s", g, got[g], want)
 					}
 				}
 			}
-			for _, g := range []string{"sgp32", "sgp02"} {
-				more := slices.DeleteFunc(slices.Clone(got[g]), func(f string) bool { return slices.Contains(got["sgp22"], f) || f == "eims" })
+			for _, g := range []string{"sgp32", "sgp41", "sgp02"} {
+				more := slices.DeleteFunc(slices.Clone(got[g]), func(f string) bool { return slices.Contains(got["sgp22"], f) || f == "eims" || f == "factory" })
 				if len(more) > 0 {
 					t.Errorf("%s has fields of its own: %v", g, more)
 				}
@@ -215,5 +238,6 @@ func filled(t *testing.T, v any) (names []string) {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names
 }

@@ -92,7 +92,7 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 	plan := plant.Plan{
 		Place: station.StationOpened{Software: "test", Station: "test", Simulated: "yes", MES: l.opt.MES},
 		Dir:   l.Dir, Key: l.key, Vault: stock.KeyFile{Path: filepath.Join(l.Dir, "sim", "vault.key"), Make: true},
-		Offline: l.opt.Factory != nil, Issuers: issuers, Recipe: l.opt.Recipe, Policy: l.opt.Policy, Units: l.opt.Pairing, EIMs: l.opt.EIMs, Carried: l.opt.Carried, Slots: map[int]plant.Slot{}, Quirks: quirks, RSP: s.smdp(), Trust: trust,
+		Offline: l.opt.offline(), Issuers: issuers, Recipe: l.opt.Recipe, Policy: l.opt.Policy, Units: l.opt.Pairing, EIMs: l.opt.EIMs, Carried: l.opt.Carried, Slots: map[int]plant.Slot{}, Quirks: quirks, RSP: s.smdp(), Trust: trust,
 		MES:  mes.ClientOptions{URL: l.opt.MES, Transport: transport{s.p, "mes", l.World.MES().RoundTripper()}, RouteTimeout: 5 * time.Second},
 		Late: mes.LateDeferred, Answer: 5 * time.Second, Assign: engine.AssignScan, Within: 10 * time.Second, Grace: l.opt.Grace,
 		Notify:   plant.Notify{Timeout: 15 * time.Second, Parallel: 16, Backoff: []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}},
@@ -112,7 +112,7 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 
 // smdp is the LPA's client.
 func (s *Station) smdp() *rsp.Client {
-	if s.line.opt.Factory != nil {
+	if s.line.opt.offline() {
 		return rsp.NewClient(rsp.ClientConfig{Transport: noNetwork{s.line}})
 	}
 	return rsp.NewClient(rsp.ClientConfig{
@@ -167,8 +167,7 @@ func (s *Station) stockUp() {
 		return err
 	}))
 	if l.opt.Factory != nil {
-		s.procure()
-		return
+		defer s.procure()
 	}
 	codes, err := l.World.Codes()
 	l.must(err)
