@@ -28,7 +28,7 @@ var ErrUnknownFact = errors.New("unknown fact type")
 // factTypes is the closed list. The order is that of docs/facts.md.
 var factTypes = func() map[string]reflect.Type {
 	list := []Fact{
-		StationOpened{}, StationClosed{}, StationHalted{}, StationResumed{}, OperatorOn{}, OperatorOff{},
+		StationOpened{}, StationClosed{}, StationHalted{}, StationResumed{}, OperatorOn{}, OperatorOff{}, OperatorNamed{}, OperatorForgotten{},
 		SlotFaulted{}, SlotCleared{}, SlotSwitched{}, ScanRefused{}, LotHalted{}, LotCleared{},
 		RunStarted{}, RunResumed{}, StepEnded{}, StepsEnded{}, UnitIdentified{}, Intent{}, Result{},
 		RunVerdict{}, UnitDisposed{}, RunAccepted{}, UnitAcknowledged{}, UnitLeft{}, Overridden{},

@@ -26,6 +26,18 @@ type OperatorOn struct {
 	Role     string `json:"role"`
 }
 
+// OperatorNamed says that somebody was told who a pseudonym is.
+type OperatorNamed struct {
+	Operator string `json:"operator"`
+	Why      string `json:"why"`
+}
+
+// OperatorForgotten says that who a pseudonym is was erased, or is about to be.
+type OperatorForgotten struct {
+	Operator string `json:"operator"`
+	Why      string `json:"why"`
+}
+
 // OperatorOff ends it.
 type OperatorOff struct {
 	Operator string `json:"operator"`
@@ -98,18 +110,20 @@ type OutboxReplayed struct {
 }
 
 // Fact types.
-func (StationOpened) FactType() string   { return "station.opened/1" }
-func (StationClosed) FactType() string   { return "station.closed/1" }
-func (StationHalted) FactType() string   { return "station.halted/1" }
-func (StationResumed) FactType() string  { return "station.resumed/1" }
-func (OperatorOn) FactType() string      { return "operator.on/1" }
-func (OperatorOff) FactType() string     { return "operator.off/1" }
-func (SlotFaulted) FactType() string     { return "slot.faulted/1" }
-func (SlotCleared) FactType() string     { return "slot.cleared/1" }
-func (SlotSwitched) FactType() string    { return "slot.switched/1" }
-func (ScanRefused) FactType() string     { return "scan.refused/1" }
-func (LotHalted) FactType() string       { return "lot.halted/1" }
-func (LotCleared) FactType() string      { return "lot.cleared/1" }
-func (OutboxDelivered) FactType() string { return "outbox.delivered/1" }
-func (OutboxRejected) FactType() string  { return "outbox.rejected/1" }
-func (OutboxReplayed) FactType() string  { return "outbox.replayed/1" }
+func (StationOpened) FactType() string     { return "station.opened/1" }
+func (StationClosed) FactType() string     { return "station.closed/1" }
+func (StationHalted) FactType() string     { return "station.halted/1" }
+func (StationResumed) FactType() string    { return "station.resumed/1" }
+func (OperatorOn) FactType() string        { return "operator.on/1" }
+func (OperatorOff) FactType() string       { return "operator.off/1" }
+func (OperatorNamed) FactType() string     { return "operator.named/1" }
+func (OperatorForgotten) FactType() string { return "operator.forgotten/1" }
+func (SlotFaulted) FactType() string       { return "slot.faulted/1" }
+func (SlotCleared) FactType() string       { return "slot.cleared/1" }
+func (SlotSwitched) FactType() string      { return "slot.switched/1" }
+func (ScanRefused) FactType() string       { return "scan.refused/1" }
+func (LotHalted) FactType() string         { return "lot.halted/1" }
+func (LotCleared) FactType() string        { return "lot.cleared/1" }
+func (OutboxDelivered) FactType() string   { return "outbox.delivered/1" }
+func (OutboxRejected) FactType() string    { return "outbox.rejected/1" }
+func (OutboxReplayed) FactType() string    { return "outbox.replayed/1" }

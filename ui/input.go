@@ -151,9 +151,7 @@ func (m *Model) scan(scanned string) tea.Cmd {
 		case station.VerbView:
 			return m.scanView(code.Arg)
 		case station.VerbOperator:
-			m.operator = station.Actor(code.Arg)
-			m.say(toneGood, m.words.T("ui.operator_on", "operator", code.Arg), "")
-			return nil
+			return m.signOn(code.Arg, false)
 		case station.VerbSlot:
 			m.choose(code.Slot)
 		case station.VerbAck, station.VerbAbort, station.VerbClear, station.VerbEnable, station.VerbDisable:
@@ -191,24 +189,44 @@ func (m *Model) scanView(arg string) tea.Cmd {
 // done shows what the station said to a command.
 func (m *Model) done(msg doneMsg) tea.Cmd {
 	m.busy--
+	if msg.err != nil {
+		m.failed(msg.err)
+		return m.changed()
+	}
+	if msg.reply.Slot != 0 {
+		m.choose(msg.reply.Slot)
+	}
+	m.say(toneGood, m.replyText(msg), "")
+	return m.changed()
+}
+
+// signed takes the pseudonym of who signed on.
+func (m *Model) signed(msg signedMsg) {
+	m.busy--
+	if msg.err != nil {
+		m.failed(msg.err)
+		return
+	}
+	m.operator = msg.operator
+	if !msg.silent {
+		m.say(toneGood, m.words.T("ui.operator_on", "operator", m.operator), "")
+	}
+}
+
+// failed says why something was not done.
+func (m *Model) failed(err error) {
 	var refusal *station.Refusal
 	var failure *client.Error
 	switch {
-	case msg.err == nil:
-		if msg.reply.Slot != 0 {
-			m.choose(msg.reply.Slot)
-		}
-		m.say(toneGood, m.replyText(msg), "")
-	case errors.As(msg.err, &refusal):
+	case errors.As(err, &refusal):
 		m.say(toneBad, m.reason(refusal.Reason), m.words.Advice(refusal.Reason.Code))
-	case errors.As(msg.err, &failure) && failure.Kind == client.Denied:
+	case errors.As(err, &failure) && failure.Kind == client.Denied:
 		m.say(toneBad, m.words.T("ui.error", "error", failure.Detail), m.words.T("ui.lost_denied"))
-	case errors.As(msg.err, &failure) && failure.Kind == client.Unreachable:
+	case errors.As(err, &failure) && failure.Kind == client.Unreachable:
 		m.say(toneBad, m.words.T("ui.error", "error", failure.Detail), m.words.T("ui.lost_advice"))
 	default:
-		m.say(toneBad, m.words.T("ui.error", "error", msg.err.Error()), "")
+		m.say(toneBad, m.words.T("ui.error", "error", err.Error()), "")
 	}
-	return m.changed()
 }
 
 // replyText says the station's answer in the screen's own language.

@@ -24,13 +24,15 @@ type Source interface {
 	Do(ctx context.Context, cmd station.Command) (client.Reply, error)
 	Unit(ctx context.Context, id string) (client.Unit, error)
 	Tickets(ctx context.Context, f rework.Filter) ([]station.Ticket, error)
+	// SignOn gives the pseudonym of who was entered: a name or a badge.
+	SignOn(ctx context.Context, entered string) (station.Actor, error)
 }
 
 // Options are a screen's parts.
 type Options struct {
 	Source   Source
 	Lang     text.Lang
-	Operator station.Actor // who works here, until another one is scanned
+	Operator string // name or badge of who works here, until another one is scanned
 	// ASCII draws with ASCII signs only.
 	ASCII bool
 	// FirstKey is called once, when somebody touches the keyboard: the demo
@@ -68,7 +70,10 @@ type Model struct {
 	at        time.Time // when the snapshot came
 	chosen    int       // index of the slot that the keys mean
 	newest    int       // id of the slot that was decided last, 0: none yet
-	operator  station.Actor
+	// operator is who works here: what was entered until the station gave a
+	// pseudonym for it.
+	operator station.Actor
+	signedOn bool // with opt.Operator
 
 	message message
 	busy    int    // commands under way
@@ -114,7 +119,7 @@ const maxScan = 512
 func New(ctx context.Context, opt Options) *Model {
 	m := &Model{
 		opt: opt, tasks: newTasks(ctx), words: text.For(opt.Lang), signs: unicodeGlyphs, view: viewSlots,
-		width: 80, height: 24, operator: opt.Operator, field: textinput.New(),
+		width: 80, height: 24, operator: station.Actor(opt.Operator), field: textinput.New(),
 	}
 	if opt.ASCII {
 		m.signs = asciiGlyphs
@@ -183,6 +188,8 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		return m.snapshot(client.Snapshot(msg))
 	case doneMsg:
 		return m.done(msg)
+	case signedMsg:
+		m.signed(msg)
 	case ticketsMsg:
 		m.gotTickets(msg)
 	case unitMsg:
@@ -221,6 +228,10 @@ func (m *Model) snapshot(s client.Snapshot) tea.Cmd {
 	m.lost, m.connected, m.station, m.at = nil, true, s.View, s.At
 	m.chosen = min(m.chosen, max(len(m.station.Slots)-1, 0))
 	m.newest = newest(was, m.station, m.newest)
+	if m.opt.Operator != "" && !m.signedOn {
+		m.signedOn = true
+		return tea.Batch(m.signOn(m.opt.Operator, true), m.refresh())
+	}
 	return m.refresh()
 }
 

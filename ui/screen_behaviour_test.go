@@ -36,17 +36,18 @@ func (d *driver) sent() int {
 // and that only what belongs to the screen stays here.
 func TestScanField(t *testing.T) {
 	d := drive(t, Options{Lang: text.English, Operator: "op17"})
+	d.src.pseudo = "p-"
 	d.view(aView(8))
 	for _, scan := range []string{"EG25-2609-A000", "SN=A;IMEI=490154203237518", "LF:SLOT:3", "LF:HALT", "LF:RESUME", "LF:BIN:HOLD", "LF:ACK:4", "LF:NONSENSE", "two words", "LPA:1$x$y", "ünïcödé"} {
 		d.scan(scan)
-		if got := d.lastCommand(); got != (station.Command{Kind: station.CmdScan, Text: scan, Operator: "op17"}) {
+		if got := d.lastCommand(); got != (station.Command{Kind: station.CmdScan, Text: scan, Operator: "p-op17"}) {
 			t.Errorf("%q went out as %+v", scan, got)
 		}
 	}
 	d.keys("home", "down", "down") // slot 3
 	for _, scan := range []string{"LF:ACK", "LF:ABORT", "LF:CLEAR", "LF:ENABLE", "LF:DISABLE"} {
 		d.scan(scan)
-		if got := d.lastCommand(); got != (station.Command{Kind: station.CmdScan, Text: scan, Slot: 3, Operator: "op17"}) {
+		if got := d.lastCommand(); got != (station.Command{Kind: station.CmdScan, Text: scan, Slot: 3, Operator: "p-op17"}) {
 			t.Errorf("%q went out as %+v", scan, got)
 		}
 	}
@@ -57,11 +58,11 @@ func TestScanField(t *testing.T) {
 	if d.sent() != n {
 		t.Errorf("the screen's own codes went out: %+v", d.src.cmds[n:])
 	}
-	if d.m.words.Lang() != text.Chinese || d.m.view != viewRework || d.m.operator != "op18" {
+	if d.m.words.Lang() != text.Chinese || d.m.view != viewRework || d.m.operator != "p-op18" {
 		t.Errorf("language %s, view %s, operator %s", d.m.words.Lang(), d.m.view, d.m.operator)
 	}
 	d.scan("SN1") // the field has the focus in every view
-	if got := d.lastCommand(); got.Text != "SN1" || got.Operator != "op18" {
+	if got := d.lastCommand(); got.Text != "SN1" || got.Operator != "p-op18" {
 		t.Errorf("%+v", got)
 	}
 	if d.m.field.Value() != "" {
@@ -332,7 +333,7 @@ func TestAnySizeAnyState(t *testing.T) {
 	keys := []string{"f1", "f2", "f3", "f4", "f6", "f8", "up", "down", "left", "right", "pgup", "pgdown", "home", "end", "tab", "esc", "enter", "x", "中", "backspace"}
 	texts := rapid.SampledFrom([]string{"", "SN1", "产品序列号非常非常非常非常非常长长长长长长长", strings.Repeat("W", 200), "a\tb\x1b[31m\n", "é́́́", "👩‍👩‍👧‍👦👍🏽"})
 	rapid.Check(t, func(rt *rapid.T) {
-		d := drive(t, Options{Lang: rapid.SampledFrom(text.Langs()).Draw(rt, "lang"), Operator: station.Actor(texts.Draw(rt, "operator"))})
+		d := drive(t, Options{Lang: rapid.SampledFrom(text.Langs()).Draw(rt, "lang"), Operator: texts.Draw(rt, "operator")})
 		d.send(tea.WindowSizeMsg{Width: rapid.IntRange(60, 220).Draw(rt, "width"), Height: rapid.IntRange(12, 70).Draw(rt, "height")})
 		v := aView(rapid.IntRange(0, 64).Draw(rt, "slots"))
 		v.Station, v.Detail, v.MES = texts.Draw(rt, "station"), texts.Draw(rt, "detail"), texts.Draw(rt, "mes")

@@ -33,6 +33,7 @@ type fakeSource struct {
 	do       func(station.Command) (client.Reply, error)
 	unit     client.Unit
 	tickets  []station.Ticket
+	pseudo   string // makes pseudonyms of names
 	err      error
 }
 
@@ -63,6 +64,13 @@ func (f *fakeSource) Unit(context.Context, string) (client.Unit, error) {
 	defer f.mu.Unlock()
 	f.asked()
 	return f.unit, f.err
+}
+
+func (f *fakeSource) SignOn(_ context.Context, entered string) (station.Actor, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked()
+	return station.Actor(f.pseudo + entered), f.err
 }
 
 func (f *fakeSource) Tickets(context.Context, rework.Filter) ([]station.Ticket, error) {

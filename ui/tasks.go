@@ -61,6 +61,24 @@ func (m *Model) send(cmd station.Command) tea.Cmd {
 	})
 }
 
+// signedMsg is the station's answer to a name or badge.
+type signedMsg struct {
+	operator station.Actor
+	err      error
+	silent   bool
+}
+
+// signOn gives the station a name or badge and keeps the pseudonym for it.
+func (m *Model) signOn(entered string, silent bool) tea.Cmd {
+	m.busy++
+	return m.tasks.cmd(func(ctx context.Context) tea.Msg {
+		ctx, cancel := context.WithTimeout(ctx, askFor)
+		defer cancel()
+		operator, err := m.opt.Source.SignOn(ctx, entered)
+		return signedMsg{operator, err, silent}
+	})
+}
+
 func (m *Model) loadTickets() tea.Cmd {
 	m.ticketAt = m.now
 	return m.tasks.cmd(func(ctx context.Context) tea.Msg {

@@ -15,7 +15,7 @@ import (
 type auditAcceptCmd struct {
 	where
 	who
-	With   string `placeholder:"NAME" help:"Pseudonym of the second person."`
+	With   string `placeholder:"NAME" help:"Name, badge or pseudonym of the second person."`
 	Why    string `help:"Why going on is right; it stands in the log. Without it the findings are shown and nothing changes."`
 	Digest string `placeholder:"HEX" help:"Of the findings that both have seen, as this command shows it."`
 }
@@ -29,14 +29,21 @@ func (c *auditAcceptCmd) Run(a *app) error {
 		return exit(exitUsage, errors.New("going on takes --by, --with, --why and --digest: two people who have seen the same findings"))
 	}
 	if c.Store != "" {
-		return personError(c.withAnyStore(a, true, func(ctx context.Context, o offline) error {
+		return personError(c.withAnyStore(a, true, func(ctx context.Context, o *offline) error {
 			return c.accept(a, storeAlarm(o), func(b mes.AlarmBody) error {
 				by, err := c.person()
 				if err != nil {
 					return err
 				}
+				if by, err = o.as(ctx, by); err != nil {
+					return err
+				}
+				with, err := o.as(ctx, station.Person{Actor: station.Actor(c.With)})
+				if err != nil {
+					return err
+				}
 				return plant.Accept(ctx, o.store, by, audit.Acceptance{
-					Persons: []string{string(by.Actor), c.With}, Reason: c.Why, Findings: b.Findings,
+					Persons: []string{string(by.Actor), string(with.Actor)}, Reason: c.Why, Findings: b.Findings,
 				})
 			})
 		}))
@@ -58,7 +65,7 @@ func (c *auditAcceptCmd) Run(a *app) error {
 }
 
 // storeAlarm is what is wrong with a store's log.
-func storeAlarm(o offline) func() (mes.AlarmBody, error) {
+func storeAlarm(o *offline) func() (mes.AlarmBody, error) {
 	return func() (mes.AlarmBody, error) {
 		b := mes.AlarmBody{Findings: append([]audit.Finding{}, o.store.State().Findings...)}
 		var err error
@@ -90,7 +97,7 @@ func (c *auditAcceptCmd) accept(a *app, alarm func() (mes.AlarmBody, error), dec
 	if c.JSON {
 		return a.json(b)
 	}
-	fmt.Fprintf(a.stdout, "%s and %s went on: that is the first entry of the log's next shard.\n", text.Printable(c.By), text.Printable(c.With))
+	fmt.Fprintln(a.stdout, "Two people went on: that is the first entry of the log's next shard.")
 	fmt.Fprintln(a.stdout, "All profiles that were available or reserved are kept back until they are reconciled: linefit profiles reconcile")
 	return nil
 }

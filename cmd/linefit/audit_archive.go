@@ -29,7 +29,7 @@ func (c *auditArchiveCmd) Run(a *app) error {
 	if err := flags.outside(c.Out); err != nil {
 		return err
 	}
-	return logExit(c.withStore(a, func(ctx context.Context, o offline) error {
+	return logExit(c.withStore(a, func(ctx context.Context, o *offline) error {
 		if c.Rotate {
 			if err := o.store.Rotate(ctx); err != nil {
 				return err

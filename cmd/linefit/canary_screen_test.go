@@ -69,7 +69,8 @@ func (r recorded) Watch(ctx context.Context, fn func(client.Snapshot)) {
 func (recorded) Do(context.Context, station.Command) (client.Reply, error) {
 	return client.Reply{}, station.Refuse(station.ScanInvalid, "no barcode of linefit")
 }
-func (recorded) Unit(context.Context, string) (client.Unit, error) { return client.Unit{}, nil }
+func (recorded) Unit(context.Context, string) (client.Unit, error)     { return client.Unit{}, nil }
+func (recorded) SignOn(context.Context, string) (station.Actor, error) { return "", nil }
 func (recorded) Tickets(context.Context, rework.Filter) ([]station.Ticket, error) {
 	return nil, nil
 }

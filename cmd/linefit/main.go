@@ -20,24 +20,25 @@ import (
 type cli struct {
 	Version kong.VersionFlag `help:"Print the version."`
 
-	Euicc    euiccCmd    `cmd:"" help:"One eUICC by hand, on any port."`
-	Demo     demoCmd     `cmd:"" help:"The main job on a whole line without hardware."`
-	Serve    serveCmd    `cmd:"" help:"The station's daemon."`
-	Doctor   doctorCmd   `cmd:"" help:"What a station needs, looked at one by one, and how to mend it."`
-	UI       uiCmd       `cmd:"" name:"ui" help:"The operator's screen, on the running station."`
-	RunOne   runCmd      `cmd:"" name:"run" help:"One unit, for engineering."`
-	Profiles profilesCmd `cmd:"" help:"The stock of profiles: activation codes and who has them."`
-	Units    unitsCmd    `cmd:"" help:"The module maker's pairing lists: which module has which eUICC."`
-	Handover handoverCmd `cmd:"" help:"The list for an eIM's operator: onboarding records of released units, with association tokens."`
-	Rework   reworkCmd   `cmd:"" help:"Units that did not pass: tickets, repairs, what becomes of them."`
-	Audit    auditCmd    `cmd:"" help:"The audit log: verify, read, export, prove."`
-	Station  stationCmd  `cmd:"" help:"The whole station: backup, restore, replacement."`
-	Why      whyCmd      `cmd:"" help:"A unit's story in plain words."`
-	Report   reportCmd   `cmd:"" help:"Yield, failures, times and interoperability as one HTML file."`
-	Recipe   recipeCmd   `cmd:"" help:"Recipes: check, show, digest."`
-	Config   configCmd   `cmd:"" help:"The station file: check."`
-	Bench    benchCmd    `cmd:"" help:"How fast the whole job is with different numbers of slots."`
-	Sim      simCmd      `cmd:"" help:"The virtual parts, one by one, for other programs to talk to."`
+	Euicc     euiccCmd     `cmd:"" help:"One eUICC by hand, on any port."`
+	Demo      demoCmd      `cmd:"" help:"The main job on a whole line without hardware."`
+	Serve     serveCmd     `cmd:"" help:"The station's daemon."`
+	Doctor    doctorCmd    `cmd:"" help:"What a station needs, looked at one by one, and how to mend it."`
+	UI        uiCmd        `cmd:"" name:"ui" help:"The operator's screen, on the running station."`
+	RunOne    runCmd       `cmd:"" name:"run" help:"One unit, for engineering."`
+	Profiles  profilesCmd  `cmd:"" help:"The stock of profiles: activation codes and who has them."`
+	Units     unitsCmd     `cmd:"" help:"The module maker's pairing lists: which module has which eUICC."`
+	Handover  handoverCmd  `cmd:"" help:"The list for an eIM's operator: onboarding records of released units, with association tokens."`
+	Rework    reworkCmd    `cmd:"" help:"Units that did not pass: tickets, repairs, what becomes of them."`
+	Operators operatorsCmd `cmd:"" help:"People: who stands behind a pseudonym of the log, and to forget it."`
+	Audit     auditCmd     `cmd:"" help:"The audit log: verify, read, export, prove."`
+	Station   stationCmd   `cmd:"" help:"The whole station: backup, restore, replacement."`
+	Why       whyCmd       `cmd:"" help:"A unit's story in plain words."`
+	Report    reportCmd    `cmd:"" help:"Yield, failures, times and interoperability as one HTML file."`
+	Recipe    recipeCmd    `cmd:"" help:"Recipes: check, show, digest."`
+	Config    configCmd    `cmd:"" help:"The station file: check."`
+	Bench     benchCmd     `cmd:"" help:"How fast the whole job is with different numbers of slots."`
+	Sim       simCmd       `cmd:"" help:"The virtual parts, one by one, for other programs to talk to."`
 }
 
 // app is what a subcommand gets: where to read and print, and the context that

@@ -16,6 +16,7 @@ import (
 	"linefit/rework"
 	"linefit/station"
 	"linefit/station/pairing"
+	"linefit/station/people"
 	"linefit/station/plant"
 	"linefit/station/stock"
 	"linefit/ui/client"
@@ -35,7 +36,7 @@ type where struct {
 
 // who says who acts.
 type who struct {
-	By   string `placeholder:"NAME" env:"LINEFIT_OPERATOR" help:"Pseudonym of the person who acts."`
+	By   string `placeholder:"NAME" env:"LINEFIT_OPERATOR" help:"Name, badge or pseudonym of the person who acts; the log has the pseudonym only."`
 	Role string `enum:"operator,lead,qa" default:"operator" help:"That person's role: operator, lead or qa. Over TCP the token has its own."`
 }
 
@@ -95,15 +96,56 @@ func (w where) client() (*client.Client, error) {
 type offline struct {
 	store   *store.Store
 	journal plant.Journal
+	where   where
+	people  *people.Book // opened by the first who needs it
+}
+
+// book is who is who at the station.
+func (o *offline) book(ctx context.Context) (*people.Book, error) {
+	if o.people != nil {
+		return o.people, nil
+	}
+	vault, err := o.where.vault(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.people, err = people.Open(people.Options{Vault: vault, Views: o.store.View, Journal: o.journal})
+	if err != nil {
+		return nil, exit(exitMissing, err)
+	}
+	_, err = o.people.Recover()
+	return o.people, err
+}
+
+// as gives the person who acts the pseudonym that the log gets.
+func (o *offline) as(ctx context.Context, by station.Person) (station.Person, error) {
+	book, err := o.book(ctx)
+	if err == nil {
+		by.Actor, err = book.Resolve(string(by.Actor))
+	}
+	return by, err
+}
+
+// vault is that of a store that this process holds.
+func (w where) vault(ctx context.Context) (*stock.Vault, error) {
+	key := firstFile(w.VaultKey, w.Store+".vault.key", filepath.Join(w.Store, "sim", "vault.key"))
+	if key == "" {
+		return nil, exit(exitMissing, fmt.Errorf("the vault's key is missing: there is no %s.vault.key; say --vault-key", w.Store))
+	}
+	v, err := stock.OpenVault(ctx, filepath.Join(w.Store, "vault"), stock.KeyFile{Path: key})
+	if err != nil {
+		return nil, exit(exitMissing, err)
+	}
+	return v, nil
 }
 
 // withStore opens the store, works, and gives it back.
-func (w where) withStore(a *app, fn func(context.Context, offline) error) error {
+func (w where) withStore(a *app, fn func(context.Context, *offline) error) error {
 	return w.withAnyStore(a, false, fn)
 }
 
 // withAnyStore is withStore, with unclean for a log that did not open clean too.
-func (w where) withAnyStore(a *app, unclean bool, fn func(context.Context, offline) error) error {
+func (w where) withAnyStore(a *app, unclean bool, fn func(context.Context, *offline) error) error {
 	log, err := store.OpenLog(w.Store, "")
 	if err != nil {
 		return exit(exitMissing, err)
@@ -128,7 +170,7 @@ func (w where) withAnyStore(a *app, unclean bool, fn func(context.Context, offli
 	run, end := context.WithCancel(context.WithoutCancel(a.ctx)) // the log outlives what writes to it
 	var g errgroup.Group
 	g.Go(func() error { return s.Run(run) })
-	err = fn(a.ctx, offline{store: s, journal: plant.Journal{Log: s}})
+	err = fn(a.ctx, &offline{store: s, journal: plant.Journal{Log: s}, where: w})
 	end()
 	return errors.Join(err, g.Wait(), s.Close())
 }
@@ -176,7 +218,7 @@ func personError(err error) error {
 	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrBatch), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
 		return exit(exitUsage, err)
 	case errors.Is(err, rework.ErrNoTicket), errors.Is(err, rework.ErrNoUnit), errors.Is(err, rework.ErrManyUnits), errors.Is(err, stock.ErrNoProfile),
-		errors.Is(err, pairing.ErrNoUnit), errors.Is(err, pairing.ErrUnused):
+		errors.Is(err, pairing.ErrNoUnit), errors.Is(err, pairing.ErrUnused), errors.Is(err, people.ErrNobody):
 		return exit(exitMissing, err)
 	case errors.As(err, &remote):
 		return exit(map[client.Kind]int{

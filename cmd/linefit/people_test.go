@@ -21,6 +21,7 @@ import (
 	"linefit/station"
 	"linefit/station/ifpp"
 	"linefit/station/mes"
+	"linefit/station/people"
 	"linefit/station/plant"
 	"linefit/station/stock"
 )
@@ -150,8 +151,12 @@ func (b *bench) serve(s *store.Store, socket string, fn func()) {
 		b.t.Fatal(err)
 	}
 	j := plant.Journal{Log: s}
+	who, err := people.Open(people.Options{Vault: vault, Views: s.View, Journal: j})
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	server, err := mes.NewServer(mes.ServerOptions{
-		Station: still{}, Log: s, Outbox: mes.NewOutbox(mes.OutboxOptions{Log: s, Client: none}), Desk: rework.NewDesk(s.View, j),
+		Station: still{}, People: who, Evidence: s, Log: s, Outbox: mes.NewOutbox(mes.OutboxOptions{Log: s, Client: none}), Desk: rework.NewDesk(s.View, j),
 		Stock: &stock.Room{
 			Ledger: stock.NewLedger(s.View, vault, nil), Journal: j, Trust: stock.TrustIssuers(b.issuers...), Inspect: ifpp.Inspect, Running: plant.RunningIn(s.View),
 		},
@@ -216,7 +221,7 @@ func (b *bench) work(where ...string) {
 	b.linefit(3, "", at("rework", "show", "SN9")...)
 	b.linefit(4, "takes role lead", by("olga", "operator", "rework", "claim", "SN2")...)
 	b.linefit(0, "claimed", by("olga", "operator", "rework", "claim", "SN1")...)
-	b.linefit(1, "is claimed by olga", by("otto", "operator", "rework", "claim", "SN1")...)
+	b.linefit(1, "is claimed by op-", by("otto", "operator", "rework", "claim", "SN1")...)
 	b.linefit(0, "repaired", by("olga", "operator", "rework", "repair", "T-SN1", "--cause", "old firmware", "--action", "flashed")...)
 	b.linefit(4, "takes role lead", by("olga", "operator", "rework", "dispose", "SN2", "--as", "release", "--why", "fine")...)
 	b.linefit(0, "closed", by("quentin", "qa", "rework", "dispose", "SN2", "--as", "scrap", "--why", "label cannot be trusted")...)

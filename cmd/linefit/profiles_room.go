@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/url"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -49,11 +48,10 @@ func (w where) withStock(a *app, s shares, fn func(context.Context, stockroom) e
 		defer c.Close()
 		return personError(fn(a.ctx, remoteRoom{c}))
 	}
-	return personError(w.withStore(a, func(ctx context.Context, o offline) error {
-		key := firstFile(w.VaultKey, w.Store+".vault.key", filepath.Join(w.Store, "sim", "vault.key"))
-		vault, err := stock.OpenVault(ctx, filepath.Join(w.Store, "vault"), stock.KeyFile{Path: key})
+	return personError(w.withStore(a, func(ctx context.Context, o *offline) error {
+		vault, err := w.vault(ctx)
 		if err != nil {
-			return exit(exitMissing, err)
+			return err
 		}
 		ledger := stock.NewLedger(o.store.View, vault, func(ctx context.Context) error { _, err := o.store.Gate(ctx); return err })
 		if err := ledger.Recover(ctx, o.journal); err != nil {
@@ -63,7 +61,7 @@ func (w where) withStock(a *app, s shares, fn func(context.Context, stockroom) e
 		if room.Trust, err = s.trust(); err != nil {
 			return err
 		}
-		return fn(ctx, storeRoom{room, o.store})
+		return fn(ctx, storeRoom{room, o.store, o})
 	}))
 }
 
@@ -71,6 +69,7 @@ func (w where) withStock(a *app, s shares, fn func(context.Context, stockroom) e
 type storeRoom struct {
 	stock.Room
 	log *store.Store
+	o   *offline
 }
 
 func (r storeRoom) list(_ context.Context, id string, f stock.Filter, limit int) (stock.Stocked, error) {
@@ -89,22 +88,42 @@ func (r storeRoom) importList(ctx context.Context, by station.Person, src stock.
 			return stock.Imported{}, err
 		}
 	}
+	by, err := r.o.as(ctx, by)
+	if err != nil {
+		return stock.Imported{}, err
+	}
 	return room.Import(ctx, by, src)
 }
 
 func (r storeRoom) release(ctx context.Context, d stock.Decision) (station.StockItem, error) {
+	var err error
+	if d.By, err = r.o.as(ctx, d.By); err != nil {
+		return station.StockItem{}, err
+	}
 	return r.Release(ctx, d)
 }
 
 func (r storeRoom) resolve(ctx context.Context, d stock.Decision, f stock.Finding) (station.StockItem, error) {
+	var err error
+	if d.By, err = r.o.as(ctx, d.By); err != nil {
+		return station.StockItem{}, err
+	}
 	return r.Resolve(ctx, d, f)
 }
 
 func (r storeRoom) quarantine(ctx context.Context, by station.Person, batch, why string) (int, error) {
+	by, err := r.o.as(ctx, by)
+	if err != nil {
+		return 0, err
+	}
 	return r.Quarantine(ctx, by, stock.Filter{Batch: batch}, why)
 }
 
 func (r storeRoom) erase(ctx context.Context, by station.Person, keep time.Duration) (int, error) {
+	by, err := r.o.as(ctx, by)
+	if err != nil {
+		return 0, err
+	}
 	return r.Erase(ctx, by, keep)
 }
 

@@ -73,7 +73,7 @@ func (w where) withDesk(a *app, fn func(context.Context, desk) error) error {
 		return err
 	}
 	if w.Store != "" {
-		return personError(w.withStore(a, func(ctx context.Context, o offline) error {
+		return personError(w.withStore(a, func(ctx context.Context, o *offline) error {
 			return fn(ctx, storeDesk{rework.NewDesk(o.store.View, o.journal), o})
 		}))
 	}
@@ -88,7 +88,31 @@ func (w where) withDesk(a *app, fn func(context.Context, desk) error) error {
 // storeDesk is the desk of a store.
 type storeDesk struct {
 	*rework.Desk
-	o offline
+	o *offline
+}
+
+// Claim implements desk.
+func (d storeDesk) Claim(ctx context.Context, by rework.Person, ref string) (t station.Ticket, err error) {
+	if by, err = d.o.as(ctx, by); err != nil {
+		return t, err
+	}
+	return d.Desk.Claim(ctx, by, ref)
+}
+
+// Repair implements desk.
+func (d storeDesk) Repair(ctx context.Context, by rework.Person, ref, cause, action string) (t station.Ticket, err error) {
+	if by, err = d.o.as(ctx, by); err != nil {
+		return t, err
+	}
+	return d.Desk.Repair(ctx, by, ref, cause, action)
+}
+
+// Dispose implements desk.
+func (d storeDesk) Dispose(ctx context.Context, by rework.Person, ref string, to station.Disposition, why string) (t station.Ticket, err error) {
+	if by, err = d.o.as(ctx, by); err != nil {
+		return t, err
+	}
+	return d.Desk.Dispose(ctx, by, ref, to, why)
 }
 
 func (d storeDesk) Tickets(_ context.Context, f rework.Filter) (list []station.Ticket, err error) {

@@ -19,6 +19,7 @@ type runCmd struct {
 	Config string `required:"" type:"path" placeholder:"FILE" help:"The station file."`
 	Unit   string `required:"" placeholder:"SERIAL" help:"The unit's serial, or all that its label's barcode says."`
 	Slot   int    `required:"" help:"The slot in which it stands."`
+	By     string `placeholder:"NAME" env:"LINEFIT_OPERATOR" default:"engineering" help:"Name, badge or pseudonym of the person who acts; the log has the pseudonym only."`
 	JSON   bool   `name:"json" help:"Print the result as one JSON document."`
 }
 
@@ -97,7 +98,7 @@ func (c *runCmd) alone(a *app, cfg *config.Config) error {
 
 // one starts the unit and waits for its result.
 func (c *runCmd) one(a *app, s commander) error {
-	reply, err := s.start(a.ctx, station.Command{Kind: station.CmdScan, Slot: c.Slot, Text: c.Unit, Operator: "engineering"})
+	reply, err := s.start(a.ctx, station.Command{Kind: station.CmdScan, Slot: c.Slot, Text: c.Unit, Operator: station.Actor(c.By)})
 	var refusal *station.Refusal
 	if errors.As(err, &refusal) {
 		return exit(exitVerdict, err)
@@ -162,6 +163,9 @@ func (l local) start(ctx context.Context, cmd station.Command) (station.Reply, e
 	defer cancel()
 	err := l.watch(up, func(v station.View) bool { return len(v.Slots) == len(l.pl.Plan.Slots) })
 	if err != nil {
+		return station.Reply{}, err
+	}
+	if cmd.Operator, err = l.pl.People.Resolve(string(cmd.Operator)); err != nil {
 		return station.Reply{}, err
 	}
 	return l.pl.Do(ctx, cmd)

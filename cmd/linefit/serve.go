@@ -125,7 +125,7 @@ func serveAPI(ctx context.Context, pl *plant.Plant, cfg *config.Config) (func(co
 
 func serverOptions(pl *plant.Plant) mes.ServerOptions {
 	return mes.ServerOptions{
-		Station: pl, Log: pl.Store, Outbox: pl.Outbox, Desk: pl.Desk, Stock: pl.Room(), Pairing: pl.Pairing, LoadingReport: pl.LoadingReport, Recipes: []*station.Recipe{pl.Plan.Recipe},
+		Station: pl, Log: pl.Store, Outbox: pl.Outbox, Desk: pl.Desk, Stock: pl.Room(), Pairing: pl.Pairing, People: pl.People, LoadingReport: pl.LoadingReport, Recipes: []*station.Recipe{pl.Plan.Recipe},
 		Recipe: pl.Plan.Recipe.Name, VKey: pl.Store.VKey, Evidence: pl.Store, Alarm: pl.Alarm, Accept: pl.Accept, Logger: pl.Plan.Logger,
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"linefit/station"
+	"linefit/station/people"
 	"linefit/station/text"
 	"linefit/ui"
 	"linefit/ui/client"
@@ -28,7 +28,7 @@ type uiShowCmd struct {
 	Config    string `type:"path" placeholder:"FILE" help:"The station file; its socket is the address."`
 	TokenFile string `type:"path" placeholder:"FILE" help:"Bearer token for an address over TCP."`
 	Lang      string `placeholder:"LANG" help:"Language: en or zh (default: the locale's, else en)."`
-	By        string `placeholder:"NAME" env:"LINEFIT_OPERATOR" help:"Pseudonym of the person who works here; another one can be scanned."`
+	By        string `placeholder:"NAME" env:"LINEFIT_OPERATOR" help:"Name or badge of the person who works here; another one can be scanned. The log gets a pseudonym."`
 	ASCII     bool   `name:"ascii" help:"Draw with ASCII signs only."`
 }
 
@@ -39,8 +39,8 @@ func (c *uiShowCmd) Run(a *app) error {
 		return err
 	}
 	if c.By != "" {
-		if _, err := station.ParseSerial(c.By); err != nil {
-			return exit(exitUsage, fmt.Errorf("--by: a pseudonym has 1 to 64 characters of ASCII without space"))
+		if _, err := people.Fold(c.By); err != nil {
+			return exit(exitUsage, fmt.Errorf("--by: %w", err))
 		}
 	}
 	w := where{Address: c.Address, Config: c.Config, TokenFile: c.TokenFile}
@@ -59,7 +59,7 @@ func (c *uiShowCmd) Run(a *app) error {
 		return exit(exitMissing, errors.New("the screen needs a terminal; other programs use the API (GET /v1/stream)"))
 	}
 	return ui.Run(a.ctx, ui.Options{
-		Source: cl, Lang: lang, Operator: station.Actor(c.By), ASCII: c.ASCII || !utf8Locale(),
+		Source: cl, Lang: lang, Operator: c.By, ASCII: c.ASCII || !utf8Locale(),
 	}, ui.Terminal{})
 }
 

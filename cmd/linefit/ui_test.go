@@ -25,7 +25,7 @@ func TestUICommand(t *testing.T) {
 		{"no terminal", []string{"ui", "--address", "unix:/nowhere"}, exitMissing, "", "terminal"},
 		{"address", []string{"ui", "--address", "nowhere"}, exitUsage, "", "unix:/path"},
 		{"language", []string{"ui", "--lang", "tlh"}, exitUsage, "", "en zh"},
-		{"pseudonym", []string{"ui", "--by", "a b"}, exitUsage, "", "--by"},
+		{"name", []string{"ui", "--by", "a\tb\x1b"}, exitUsage, "", "--by"},
 		{"token file", []string{"ui", "--address", "http://127.0.0.1:1", "--token-file", "/nowhere/token"}, exitMissing, "", "no such file"},
 		{"flag", []string{"ui", "--nonsense"}, exitUsage, "", "nonsense"},
 		{"sheet", []string{"ui", "sheet", "--slots", "2", "--lang", "zh"}, exitOK, "工位 2", ""},

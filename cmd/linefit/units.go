@@ -39,13 +39,30 @@ func (w where) withPairing(a *app, fn func(context.Context, pairingBook) error) 
 		defer c.Close()
 		return personError(fn(a.ctx, remoteBook{c}))
 	}
-	return personError(w.withStore(a, func(ctx context.Context, o offline) error {
-		return fn(ctx, storeBook{pairing.NewBook(o.store.View, o.journal)})
+	return personError(w.withStore(a, func(ctx context.Context, o *offline) error {
+		return fn(ctx, storeBook{pairing.NewBook(o.store.View, o.journal), o})
 	}))
 }
 
 // storeBook is the lists of a store.
-type storeBook struct{ *pairing.Book }
+type storeBook struct {
+	*pairing.Book
+	o *offline
+}
+
+func (b storeBook) Import(ctx context.Context, by station.Person, name string, data []byte, replace bool) (out pairing.Intake, err error) {
+	if by, err = b.o.as(ctx, by); err != nil {
+		return out, err
+	}
+	return b.Book.Import(ctx, by, name, data, replace)
+}
+
+func (b storeBook) Free(ctx context.Context, by station.Person, id, why string) (out station.PairingFreed, err error) {
+	if by, err = b.o.as(ctx, by); err != nil {
+		return out, err
+	}
+	return b.Book.Free(ctx, by, id, why)
+}
 
 func (b storeBook) List(_ context.Context, f pairing.Filter, limit int) (pairing.Listed, error) {
 	return b.Book.List(f, limit)

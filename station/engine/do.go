@@ -30,10 +30,11 @@ func (e *Engine) Do(ctx context.Context, cmd station.Command) (station.Reply, er
 }
 
 // logRefusal keeps what was refused. The scanned text is kept only where it is
-// a label or a command barcode: what else a scanner can read may be a secret.
+// a label or a command barcode: what else a scanner can read may be a secret,
+// and a badge says who somebody is.
 func (e *Engine) logRefusal(ctx context.Context, cmd station.Command, refusal *station.Refusal) {
 	f := station.ScanRefused{Reason: *refusal.Reason}
-	if _, err := station.ParseBarcode(cmd.Text); err == nil && !strings.Contains(cmd.Text, "$") {
+	if b, err := station.ParseBarcode(cmd.Text); err == nil && b.Verb != station.VerbOperator && !strings.Contains(cmd.Text, "$") {
 		f.Text = cmd.Text
 	} else if cmd.Unit != "" {
 		f.Text = string(cmd.Unit)

@@ -149,12 +149,14 @@ func (s *Server) outboxRoutes(api huma.API) {
 		Body *WhyBody
 	}) (*replyOutput, error) {
 		caller := callerOf(ctx)
-		actor, why := caller.actor, ""
+		var named station.Actor
+		why := ""
 		if in.Body != nil {
-			why = in.Body.Why
-			if in.Body.Operator.Operator != "" {
-				actor = in.Body.Operator.Operator
-			}
+			named, why = in.Body.Operator.Operator, in.Body.Why
+		}
+		actor, err := s.actor(ctx, named)
+		if err != nil {
+			return nil, problemOf(caller.lang, err)
 		}
 		if actor == "" {
 			actor = "operator"

@@ -38,7 +38,7 @@ type AlarmBody struct {
 // AcceptBody is the decision of two people to go on.
 type AcceptBody struct {
 	PersonBody
-	Second station.Actor `json:"second" pattern:"^[!-~]{1,64}$" doc:"Pseudonym of the second person"`
+	Second station.Actor `json:"second" minLength:"1" maxLength:"64" doc:"Name, badge or pseudonym of the second person"`
 	Why    string        `json:"why" minLength:"1" maxLength:"300"`
 	Digest string        `json:"digest" minLength:"16" maxLength:"64" doc:"Of the findings that both have seen"`
 }
@@ -165,9 +165,16 @@ func (s *Server) evidenceRoutes(api huma.API) {
 		if callerOf(ctx).role != "" { // a token stands for a system, or for one person
 			return nil, problemOf(callerOf(ctx).lang, station.Refuse(station.PermissionMissing, "two people decide that at the station, over its socket"))
 		}
-		by := s.person(ctx, in.Body.PersonBody)
+		by, err := s.person(ctx, in.Body.PersonBody)
+		if err != nil {
+			return nil, problemOf(callerOf(ctx).lang, err)
+		}
+		second, err := s.actor(ctx, in.Body.Second)
+		if err != nil {
+			return nil, problemOf(callerOf(ctx).lang, err)
+		}
 		err = s.opt.Accept(ctx, by, audit.Acceptance{
-			Persons: []string{string(by.Actor), string(in.Body.Second)}, Reason: in.Body.Why, Findings: a.Findings,
+			Persons: []string{string(by.Actor), string(second)}, Reason: in.Body.Why, Findings: a.Findings,
 		})
 		if err != nil {
 			return nil, problemOf(callerOf(ctx).lang, err)

@@ -47,13 +47,21 @@ func (s *Server) pairingRoutes(api huma.API) {
 	huma.Register(api, op, func(ctx context.Context, in *struct{ Body PairingBody }) (*struct{ Body pairing.Intake }, error) {
 		ctx, cancel := s.patience(ctx)
 		defer cancel()
-		out, err := book.Import(ctx, s.person(ctx, in.Body.PersonBody), in.Body.Name, []byte(in.Body.Data), in.Body.Replace)
+		by, err := s.person(ctx, in.Body.PersonBody)
+		if err != nil {
+			return nil, pairingProblem(ctx, err)
+		}
+		out, err := book.Import(ctx, by, in.Body.Name, []byte(in.Body.Data), in.Body.Replace)
 		return &struct{ Body pairing.Intake }{out}, pairingProblem(ctx, err)
 	})
 	huma.Register(api, change("free-module", "/v1/pairing/free", "pairing", "Let a module and its eUICC be used by another unit"), func(ctx context.Context, in *struct{ Body FreeBody }) (*struct{ Body station.PairingFreed }, error) {
 		ctx, cancel := s.patience(ctx)
 		defer cancel()
-		out, err := book.Free(ctx, s.person(ctx, in.Body.PersonBody), in.Body.ID, in.Body.Why)
+		by, err := s.person(ctx, in.Body.PersonBody)
+		if err != nil {
+			return nil, pairingProblem(ctx, err)
+		}
+		out, err := book.Free(ctx, by, in.Body.ID, in.Body.Why)
 		return &struct{ Body station.PairingFreed }{out}, pairingProblem(ctx, err)
 	})
 }

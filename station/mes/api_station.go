@@ -46,7 +46,7 @@ type RecipeInfo struct {
 // Operator is who acts, in the body of a request; the token's name where it is
 // empty and a token was given.
 type Operator struct {
-	Operator station.Actor `json:"operator,omitempty" pattern:"^[!-~]{1,64}$" doc:"Pseudonym of the person who acts"`
+	Operator station.Actor `json:"operator,omitempty" pattern:"^[^\\x00-\\x1f\\x7f]{1,64}$" doc:"Name, badge or pseudonym of the person who acts; the log has the pseudonym only"`
 }
 
 // ScanBody is whatever a scanner read.

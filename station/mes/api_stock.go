@@ -107,27 +107,27 @@ func (s *Server) stockRoutes(api huma.API) {
 		Handle
 		Body DecisionBody
 	}) (*profileOutput, error) {
-		return decide(ctx, s, func(ctx context.Context) (station.StockItem, error) {
-			return room.Release(ctx, stock.Decision{By: s.person(ctx, in.Body.PersonBody), Handle: in.Handle.Handle, Why: in.Body.Why})
+		return decide(ctx, s, in.Body.PersonBody, func(ctx context.Context, by station.Person) (station.StockItem, error) {
+			return room.Release(ctx, stock.Decision{By: by, Handle: in.Handle.Handle, Why: in.Body.Why})
 		})
 	})
 	huma.Register(api, change("resolve-profile", "/v1/stock/{handle}/resolve", "stock", "Say what was found out about a profile"), func(ctx context.Context, in *struct {
 		Handle
 		Body ResolveBody
 	}) (*profileOutput, error) {
-		return decide(ctx, s, func(ctx context.Context) (station.StockItem, error) {
-			d := stock.Decision{By: s.person(ctx, in.Body.PersonBody), Handle: in.Handle.Handle, Why: in.Body.Why, ICCID: ident.ICCID(in.Body.ICCID)}
+		return decide(ctx, s, in.Body.PersonBody, func(ctx context.Context, by station.Person) (station.StockItem, error) {
+			d := stock.Decision{By: by, Handle: in.Handle.Handle, Why: in.Body.Why, ICCID: ident.ICCID(in.Body.ICCID)}
 			return room.Resolve(ctx, d, in.Body.Finding)
 		})
 	})
 	huma.Register(api, change("quarantine-stock", "/v1/stock/quarantine", "stock", "Take what is available out of use until it was reconciled"), func(ctx context.Context, in *struct{ Body QuarantineBody }) (*countOutput, error) {
-		return s.counted(ctx, func(ctx context.Context) (int, error) {
-			return room.Quarantine(ctx, s.person(ctx, in.Body.PersonBody), stock.Filter{Batch: in.Body.Batch}, in.Body.Why)
+		return s.counted(ctx, in.Body.PersonBody, func(ctx context.Context, by station.Person) (int, error) {
+			return room.Quarantine(ctx, by, stock.Filter{Batch: in.Body.Batch}, in.Body.Why)
 		})
 	})
 	huma.Register(api, change("erase-codes", "/v1/stock/erase", "stock", "Erase the codes of profiles that are used up"), func(ctx context.Context, in *struct{ Body EraseBody }) (*countOutput, error) {
-		return s.counted(ctx, func(ctx context.Context) (int, error) {
-			return room.Erase(ctx, s.person(ctx, in.Body.PersonBody), time.Duration(in.Body.KeepHours)*time.Hour)
+		return s.counted(ctx, in.Body.PersonBody, func(ctx context.Context, by station.Person) (int, error) {
+			return room.Erase(ctx, by, time.Duration(in.Body.KeepHours)*time.Hour)
 		})
 	})
 }
@@ -205,7 +205,11 @@ func (s *Server) stockLists(api huma.API, room *stock.Room) {
 		}
 		ctx, cancel := s.patience(ctx)
 		defer cancel()
-		out, err := room.Import(ctx, s.person(ctx, in.Body.PersonBody), src)
+		by, err := s.person(ctx, in.Body.PersonBody)
+		if err != nil {
+			return nil, stockProblem(ctx, err)
+		}
+		out, err := room.Import(ctx, by, src)
 		return &struct{ Body stock.Imported }{out}, stockProblem(ctx, err)
 	})
 	type reconcileOutput struct {
@@ -253,20 +257,30 @@ func (b ReconcileBody) lists() (l stock.Lists, err error) {
 	return l, err
 }
 
-// person is who acts: over TCP the token, over the socket who the body says.
-func (s *Server) person(ctx context.Context, body PersonBody) station.Person {
+// person is who acts: over TCP the token, or whom it names, in the token's role;
+// over the socket who the body says.
+func (s *Server) person(ctx context.Context, body PersonBody) (by station.Person, err error) {
 	c := callerOf(ctx)
-	by := station.Person{Actor: body.Operator.Operator, Role: body.Role}
-	if by.Actor == "" {
-		by.Actor = c.actor
-	}
+	by.Role = body.Role
 	if c.role != "" {
 		by.Role = c.role
 	}
 	if by.Role == "" {
 		by.Role = station.RoleOperator
 	}
-	return by
+	by.Actor, err = s.actor(ctx, body.Operator.Operator)
+	return by, err
+}
+
+// actor is the pseudonym of who was named, else the token's name.
+func (s *Server) actor(ctx context.Context, named station.Actor) (station.Actor, error) {
+	switch {
+	case named == "":
+		return callerOf(ctx).actor, nil
+	case s.opt.People == nil:
+		return named, nil
+	}
+	return s.opt.People.Resolve(string(named))
 }
 
 // patience is the time that a change may take when its caller has gone.
@@ -274,19 +288,26 @@ func (s *Server) patience(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeout(context.WithoutCancel(ctx), s.opt.Timeout)
 }
 
-func decide(ctx context.Context, s *Server, act func(context.Context) (station.StockItem, error)) (*profileOutput, error) {
+func decide(ctx context.Context, s *Server, body PersonBody, act func(context.Context, station.Person) (station.StockItem, error)) (*profileOutput, error) {
 	ctx, cancel := s.patience(ctx)
 	defer cancel()
-	item, err := act(ctx)
+	by, err := s.person(ctx, body)
+	if err != nil {
+		return nil, stockProblem(ctx, err)
+	}
+	item, err := act(ctx, by)
 	return &profileOutput{Body: item}, stockProblem(ctx, err)
 }
 
-func (s *Server) counted(ctx context.Context, act func(context.Context) (int, error)) (*countOutput, error) {
+func (s *Server) counted(ctx context.Context, body PersonBody, act func(context.Context, station.Person) (int, error)) (*countOutput, error) {
 	ctx, cancel := s.patience(ctx)
 	defer cancel()
+	by, err := s.person(ctx, body)
+	if err != nil {
+		return nil, stockProblem(ctx, err)
+	}
 	out := &countOutput{}
-	var err error
-	out.Body.Profiles, err = act(ctx)
+	out.Body.Profiles, err = act(ctx, by)
 	return out, stockProblem(ctx, err)
 }
 

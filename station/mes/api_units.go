@@ -213,15 +213,9 @@ func (s *Server) desk(ctx context.Context, body TicketBody, act func(context.Con
 		return nil, &Problem{Title: http.StatusText(http.StatusNotImplemented), Status: http.StatusNotImplemented, Detail: "this station has no rework desk"}
 	}
 	caller := callerOf(ctx)
-	by := rework.Person{Actor: body.Operator.Operator, Role: body.Role}
-	if by.Actor == "" {
-		by.Actor = caller.actor
-	}
-	if caller.role != "" {
-		by.Role = caller.role
-	}
-	if by.Role == "" {
-		by.Role = rework.RoleOperator
+	by, err := s.person(ctx, PersonBody(body))
+	if err != nil {
+		return nil, problemOf(caller.lang, err)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.Timeout)
 	defer cancel()

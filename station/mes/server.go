@@ -16,6 +16,7 @@ import (
 	"linefit/rework"
 	"linefit/station"
 	"linefit/station/pairing"
+	"linefit/station/people"
 	"linefit/station/stock"
 	"linefit/station/text"
 )
@@ -44,6 +45,9 @@ type ServerOptions struct {
 	Desk    Desk          // nil: tickets are read only
 	Stock   *stock.Room   // nil: not served
 	Pairing *pairing.Book // nil: not served
+	// People know who stands behind pseudonyms: every person who is named in a
+	// request becomes a pseudonym here. Nil: who is named stands in the log.
+	People *people.Book
 	// LoadingReport makes the loading report of in-factory provisioning, of one
 	// batch or of all (""); nil: not served.
 	LoadingReport func(batch string) ([]byte, error)
@@ -141,6 +145,7 @@ func (s *Server) routes() {
 	s.reworkRoutes(api)
 	s.stockRoutes(api)
 	s.pairingRoutes(api)
+	s.peopleRoutes(api)
 	s.auditRoutes(api)
 	s.evidenceRoutes(api)
 	s.outboxRoutes(api)
@@ -231,8 +236,9 @@ func (s *Server) read(fn func(audit.View) error) error {
 // begun comes to its end.
 func (s *Server) command(ctx context.Context, cmd station.Command) (*replyOutput, error) {
 	caller := callerOf(ctx)
-	if cmd.Operator == "" {
-		cmd.Operator = caller.actor
+	var err error
+	if cmd.Operator, err = s.actor(ctx, cmd.Operator); err != nil {
+		return nil, problemOf(caller.lang, err)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.Timeout)
 	defer cancel()

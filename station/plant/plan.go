@@ -22,6 +22,7 @@ import (
 	"linefit/station/mes"
 	"linefit/station/notify"
 	"linefit/station/pairing"
+	"linefit/station/people"
 	"linefit/station/report"
 	"linefit/station/steps"
 	"linefit/station/stock"
@@ -107,7 +108,7 @@ func SerialPort(path string, baud int) steps.Opener {
 func Projections() []audit.Projection {
 	return []audit.Projection{
 		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{}, admission.LotProjection{}, admission.StopProjection{},
-		pairing.Projection{},
+		pairing.Projection{}, people.Projection{},
 		audit.Names{}, report.RunIndex(),
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"linefit/station/mes"
 	"linefit/station/notify"
 	"linefit/station/pairing"
+	"linefit/station/people"
 	"linefit/station/recipe"
 	"linefit/station/steps"
 	"linefit/station/stock"
@@ -39,6 +40,7 @@ type Plant struct {
 	Outbox  *mes.Outbox
 	Notify  *notify.Outbox
 	Pairing *pairing.Book
+	People  *people.Book
 }
 
 // UncleanError says that the log did not open clean. Nothing was started.
@@ -138,6 +140,12 @@ func New(ctx context.Context, p Plan, log Log) (*Plant, error) {
 	}
 	pl.Pairing = pairing.NewBook(log.View, pl.Journal)
 	pl.Desk = rework.NewDesk(log.View, pl.Journal)
+	if pl.People, err = people.Open(people.Options{Vault: vault, Views: log.View, Journal: pl.Journal}); err != nil {
+		return nil, err
+	}
+	for _, damaged := range pl.People.Damaged() {
+		p.Logger.Error().Err(damaged).Msg("who a pseudonym is cannot be read")
+	}
 	if err := pl.connect(vault); err != nil {
 		return nil, err
 	}
@@ -207,9 +215,12 @@ func (pl *Plant) install(archive *recipe.Archive) error {
 	return err
 }
 
-// Recover brings the ledger and the vault to one state, and keeps back what the
-// log may not know of. It comes before Work.
+// Recover brings the ledger and the vault to one state, keeps back what the log
+// may not know of, and finishes erasing people. It comes before Work.
 func (pl *Plant) Recover(ctx context.Context) error {
+	if _, err := pl.People.Recover(); err != nil {
+		return err
+	}
 	if err := pl.Ledger.Recover(ctx, pl.Journal); err != nil {
 		return err
 	}

@@ -33,13 +33,14 @@ const (
 	KindStaging      Kind = "staging"      // an import whose codes are not all sealed
 	KindImport       Kind = "import"       // an import that is not all in the log
 	KindToken        Kind = "token"        // an eIM association and its token
+	KindPerson       Kind = "person"       // who a pseudonym in the log is: see package people
 	KindSeen         Kind = "seen"         // fingerprint of an erased code, so that it is not taken in again
 )
 
 // kinds is the closed list.
 var kinds = map[Kind]bool{
 	KindCode: true, KindConfirmation: true, KindPackage: true, KindNotification: true,
-	KindResult: true, KindStaging: true, KindImport: true, KindSeen: true, KindToken: true,
+	KindResult: true, KindStaging: true, KindImport: true, KindSeen: true, KindToken: true, KindPerson: true,
 }
 
 // MaxItem bounds an item, in bytes.

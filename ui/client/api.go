@@ -158,6 +158,16 @@ func (c *Client) Dispose(ctx context.Context, by rework.Person, ref string, to s
 	return c.desk(ctx, ref, "dispose", ticketBody{Operator: by.Actor, Role: by.Role, Disposition: to, Why: why})
 }
 
+// SignOn says that a person works here now, by name or badge, and returns the
+// pseudonym under which the log has that person.
+func (c *Client) SignOn(ctx context.Context, entered string) (station.Actor, error) {
+	var out struct {
+		Operator station.Actor `json:"operator"`
+	}
+	err := c.Post(ctx, "/v1/operators/sign-on", map[string]string{"operator": entered}, &out)
+	return out.Operator, err
+}
+
 // Replay sends a parked event to the MES again.
 func (c *Client) Replay(ctx context.Context, event string, by station.Actor, why string) error {
 	return c.call(ctx, http.MethodPost, "/v1/outbox/"+url.PathEscape(event)+"/replay", commandBody{Operator: by, Why: why}, nil)
