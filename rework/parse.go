@@ -32,6 +32,13 @@ type policyFile struct {
 	Rerun             string
 	Queues            map[string]string
 	Rules             []ruleFile
+	Lot               []lotFile // nil: station.DefaultLot
+}
+
+type lotFile struct {
+	Reason []string
+	Units  int
+	Within int
 }
 
 type ruleFile struct {
@@ -89,6 +96,12 @@ func (f policyFile) policy() *Policy {
 			},
 		})
 	}
+	if p.Lot = station.DefaultLot(); f.Lot != nil {
+		p.Lot = nil
+	}
+	for _, r := range f.Lot {
+		p.Lot = append(p.Lot, station.LotRule{Reason: r.Reason, Units: r.Units, Within: r.Within})
+	}
 	return p
 }
 
@@ -106,6 +119,9 @@ func lint(doc *strictyaml.Doc, p *Policy) strictyaml.Problems {
 	l := linter{doc: doc, codes: station.Codes(), names: map[string]int{}}
 	for i, r := range p.Rules {
 		l.rule(i, r)
+	}
+	for i, r := range p.Lot {
+		l.lot(i, r)
 	}
 	if l.closed < 0 {
 		l.add(strictyaml.Path("rules", len(p.Rules)-1), "the last rule must apply to everything that is left: no when")
@@ -152,15 +168,29 @@ func (l *linter) rule(i int, r Rule) {
 	}
 }
 
-func (l *linter) reason(path []string, pattern string, then station.Disposition) {
-	var matching []station.Code
+// lot is a rule by which the lot stops.
+func (l *linter) lot(i int, r station.LotRule) {
+	if r.Within < r.Units {
+		l.add(strictyaml.Path("lot", i, "within"), "%d units cannot be found in %d verdicts", r.Units, r.Within)
+	}
+	for j, pattern := range r.Reason {
+		l.known(strictyaml.Path("lot", i, "reason", j), pattern)
+	}
+}
+
+// known reports whether a pattern names a reason at all.
+func (l *linter) known(path []string, pattern string) bool {
 	for code := range l.codes {
-		if matchCode(pattern, code) {
-			matching = append(matching, code)
+		if code.Matches(pattern) {
+			return true
 		}
 	}
-	if len(matching) == 0 {
-		l.add(path, "%q matches no reason code", pattern)
+	l.add(path, "%q matches no reason code", pattern)
+	return false
+}
+
+func (l *linter) reason(path []string, pattern string, then station.Disposition) {
+	if !l.known(path, pattern) {
 		return
 	}
 	exact := !strings.HasSuffix(pattern, "*")

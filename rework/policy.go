@@ -3,7 +3,6 @@ package rework
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"linefit/station"
 )
@@ -27,6 +26,8 @@ type Policy struct {
 	// Queues names the queue of each disposition that opens a ticket.
 	Queues map[station.Disposition]string `json:"queues"`
 	Rules  []Rule                         `json:"rules"`
+	// Lot says when the lot stops; see station.Lot.
+	Lot []station.LotRule `json:"lot"`
 }
 
 // Rule is one line of a policy.
@@ -63,17 +64,10 @@ func (c Condition) holds(u Unit) bool {
 		code, class = u.Reason.Code, u.Reason.Class
 	}
 	return (len(c.Verdict) == 0 || slices.Contains(c.Verdict, u.Verdict)) &&
-		(len(c.Reason) == 0 || slices.ContainsFunc(c.Reason, func(p string) bool { return matchCode(p, code) })) &&
+		(len(c.Reason) == 0 || slices.ContainsFunc(c.Reason, code.Matches)) &&
 		(len(c.Class) == 0 || slices.Contains(c.Class, class)) &&
 		(len(c.Step) == 0 || slices.Contains(c.Step, u.Step)) &&
 		u.Failures >= c.Failures && u.Repairs >= c.Repairs && u.Same >= c.Same
-}
-
-func matchCode(pattern string, code station.Code) bool {
-	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
-		return code != "" && strings.HasPrefix(string(code), prefix)
-	}
-	return pattern == string(code)
 }
 
 // alwaysHeld are the reasons with which no policy lets a unit go on by itself:

@@ -127,3 +127,8 @@ func (LotCleared) FactType() string        { return "lot.cleared/1" }
 func (OutboxDelivered) FactType() string   { return "outbox.delivered/1" }
 func (OutboxRejected) FactType() string    { return "outbox.rejected/1" }
 func (OutboxReplayed) FactType() string    { return "outbox.replayed/1" }
+
+// What a person lets go on is durable before anything does, and before the screen
+// says so.
+func (LotCleared) gate()     {}
+func (StationResumed) gate() {}

@@ -56,6 +56,7 @@ const (
 	UnitReused        Code = "unit.reused"         // another unit has had this module or eUICC
 	ProfileDeleted    Code = "profile.deleted"     // deleted from its eUICC in rework
 	ProfileRefused    Code = "profile.refused"     // installation result says error
+	ProfileDamaged    Code = "profile.damaged"     // the eUICC found the package damaged: a fault of the station or its server
 	ProfileReadback   Code = "profile.readback"    // state after the cold restart is not as it should be
 	IdentityChanged   Code = "identity.changed"    // another IMEI or EID than before in this run
 	LimitExceeded     Code = "limit.exceeded"      // a measurement outside its limits
@@ -113,7 +114,7 @@ var classOf = map[Code]Class{
 	CodeSpent: ClassMaterial, StockEmpty: ClassMaterial, StockUnreconciled: ClassMaterial, StockForeign: ClassMaterial, MESProfile: ClassBackend, ProfileDuplicate: ClassMaterial, ProfileUnknown: ClassMaterial,
 	EUICCUntrusted: ClassMaterial, EUICCTest: ClassMaterial, EUICCLeftover: ClassMaterial,
 	PortMissing: ClassStation, FixtureFault: ClassStation, LogStopped: ClassStation, StationFault: ClassStation,
-	Interrupted: ClassStation, LotStopped: ClassStation, VaultFault: ClassStation,
+	Interrupted: ClassStation, LotStopped: ClassStation, ProfileDamaged: ClassStation, VaultFault: ClassStation,
 	SMDPUnreachable: ClassBackend, SMDPRefused: ClassBackend, SMDPUntrusted: ClassBackend, SMDPProtocol: ClassBackend,
 	MESUnreachable: ClassBackend, MESRejected: ClassBackend,
 	OperatorAbort: ClassOperator, EmergencyStop: ClassOperator, IdentityMismatch: ClassOperator,

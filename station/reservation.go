@@ -182,7 +182,7 @@ func Settle(r *Run) Fact {
 			cause = NewReason(CodeSpent, "a prepared package is for one try")
 		}
 		return ProfileSpent{Handle: h, Reason: cause}
-	case is(CodeSpent) || is(ProfileRefused):
+	case is(CodeSpent) || is(ProfileRefused) || is(ProfileDamaged):
 		return ProfileSpent{Handle: h, Reason: cause}
 	case is(CodeRefused) || is(ProfileMismatch) || is(ProfileDuplicate) && r.asked():
 		return ProfileQuarantined{Handle: h, Reason: cause}

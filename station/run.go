@@ -203,10 +203,27 @@ func (r *Run) verdict() RunVerdict {
 		return v
 	}
 	v.Verdict, v.Step, v.Reason = Inconclusive, fail.Step, fail.Reason
+	if unknown := r.unknown(fail.Reason); unknown != nil {
+		v.Reason = unknown
+		return v
+	}
 	if fail.Reason != nil && fail.Reason.Class == ClassUnit {
 		v.Verdict = Failed
 	}
 	return v
+}
+
+// unknown is the reason of a run that ends while nobody knows what became of a
+// load, whatever ended it: such a unit is held. nil: it is known.
+func (r *Run) unknown(ended *Reason) *Reason {
+	if r.Profile == nil || ended == nil || ended.Code == ProfileUnknown {
+		return nil
+	}
+	state, iccid := r.left()
+	if state != StateUnknown {
+		return nil
+	}
+	return NewReason(ProfileUnknown, "profile %s; the run ended with %s", iccid, ended)
 }
 
 // missing finds what a Pass lacks although no step failed.

@@ -97,6 +97,8 @@ type InstallFailure struct {
 
 // Reasons of [InstallFailure] that callers act on.
 const (
+	ReasonSCP03tStructure    = 7 // the package was damaged: not the eUICC's fault
+	ReasonSCP03tSecurity     = 8
 	ReasonICCIDExists        = 9
 	ReasonInsufficientMemory = 10
 	ReasonInterruption       = 11

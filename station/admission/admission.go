@@ -51,7 +51,7 @@ type Codes interface {
 
 // Admit implements engine.Admission.
 func (o *Office) Admit(ctx context.Context, run station.RunID, ask engine.Ask) (engine.Grant, error) {
-	if err := o.admitted(); err != nil {
+	if err := o.Going(); err != nil {
 		return engine.Grant{}, err
 	}
 	expect, err := o.expected(ask)
@@ -170,7 +170,7 @@ func (o *Office) Dispose(_ context.Context, run *station.Run) (d station.Dispose
 		}
 		d = o.Policy.Dispose(run, u, open)
 		lot, err := LotOf(v)
-		if halt, now := lot.Decide(); now {
+		if halt, now := lot.Decide(o.Policy.Lot); now {
 			d.Before = append(d.Before, halt)
 		}
 		return err

@@ -11,7 +11,7 @@ import (
 // LotProjection derives station.Lot from the log.
 type LotProjection struct{}
 
-const lotProjection = "lot/1"
+const lotProjection = "lot/2"
 
 var lotKey = []byte("lot")
 
@@ -68,8 +68,9 @@ func (o *Office) lot() (l station.Lot, err error) {
 	return l, err
 }
 
-// admitted refuses every unit while the lot is halted.
-func (o *Office) admitted() error {
+// Going refuses, while the lot is halted, to start a unit, and to ask for a
+// profile for one that is under way.
+func (o *Office) Going() error {
 	l, err := o.lot()
 	if err != nil {
 		return err

@@ -200,6 +200,7 @@ func (pl *Plant) install(archive *recipe.Archive) error {
 	bench, err := steps.New(steps.Options{
 		Ports: ports, Fixtures: fixtures, Quirks: p.Quirks, Stock: pl.Ledger, Items: pl.Ledger,
 		Server: steps.Servers{Client: p.RSP, Address: p.SMDP}, Outbox: pl.Notify, Trust: trust, Pairing: pl.Pairing, EIMs: p.EIMs, Carried: p.Carried,
+		Lot: pl.Office.Going,
 	})
 	if err != nil {
 		return err

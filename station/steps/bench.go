@@ -68,6 +68,8 @@ type Options struct {
 	// Factory is the coding of the in-factory functions (ES10f, SGP.41) on this
 	// line's eUICCs; zero: that of linefit's virtual eUICC.
 	Factory euicc.FactoryCoding
+	// Lot refuses to ask for a profile while the lot is halted; nil: never.
+	Lot     func() error
 	Pairing Pairing                        // nil: none
 	EIMs    map[string][]eim.Configuration // eIM configurations that orders may name
 	Carried Carried                        // packages of eIMs that orders brought; nil: none
@@ -124,6 +126,14 @@ func (b *Bench) Execute(ctx context.Context, a *station.Attempt) station.StepRes
 		s.suspect = true // the next step that needs the card opens a new channel
 	}
 	return res
+}
+
+// lot refuses what may cost a profile while the lot is halted.
+func (b *Bench) lot() error {
+	if b.opt.Lot == nil {
+		return nil
+	}
+	return b.opt.Lot()
 }
 
 // Forget implements station.Bench.

@@ -81,6 +81,7 @@ var rules = []rule{
 	{isSIM(atcmd.CMESIMFailure, atcmd.CMESIMWrong), station.Fail, station.SIMFault, false},
 	{is(apdu.ErrRefused), station.Fail, station.EUICCAbsent, false},
 	{is(euicc.ErrCatBusy), station.Error, station.EUICCRefused, false},
+	{is(euicc.ErrPolicy), station.Error, station.ProfilePolicy, true}, // the rules of a profile that is there
 	{as[*euicc.FunctionError], station.Fail, station.EUICCRefused, false},
 	{as[*euicc.StatusError], station.Fail, station.EUICCRefused, false},
 	{as[*euicc.ResponseError], station.Error, station.EUICCProtocol, false},
@@ -141,7 +142,7 @@ func classifyDownload(f *rsp.Failure) (station.Outcome, *station.Reason, bool) {
 	}
 	r := station.NewReason(refine(code, f), "%v", f)
 	switch {
-	case f.Advice.Row == rsp.RowInstallFailed:
+	case r.Class == station.ClassUnit && f.Advice.Row == rsp.RowInstallFailed:
 		return station.Fail, r, true
 	case f.Advice.Action == rsp.ActionRetry || f.Advice.Action == rsp.ActionReconcile:
 		return station.Error, r, false
@@ -187,6 +188,11 @@ func refine(code station.Code, f *rsp.Failure) station.Code {
 		case errors.Is(f, rsp.ErrReply):
 			return station.SMDPProtocol
 		}
+	case rsp.RowInstallFailed:
+		var result *euicc.InstallFailure
+		if errors.As(f, &result) {
+			return installCode(result)
+		}
 	case rsp.RowTemporary:
 		var result *euicc.InstallFailure
 		if errors.As(f, &result) && result.Reason == euicc.ReasonInterruption {
@@ -194,6 +200,17 @@ func refine(code station.Code, f *rsp.Failure) station.Code {
 		}
 	}
 	return code
+}
+
+// installCode is the reason of an installation that failed for good (row 13 of
+// the failure table): a package that was damaged on its way, in this station or
+// before it, says nothing of the unit.
+func installCode(f *euicc.InstallFailure) station.Code {
+	switch f.Reason {
+	case euicc.ReasonSCP03tStructure, euicc.ReasonSCP03tSecurity:
+		return station.ProfileDamaged
+	}
+	return station.ProfileRefused
 }
 
 func precheckCode(f *rsp.Failure) station.Code {

@@ -152,6 +152,11 @@ func (s *session) recorder(a *station.Attempt) rsp.Recorder {
 		if !known {
 			return fmt.Errorf("phase %q is none of this step", p)
 		}
+		if p == rsp.PhaseGetPackage { // the last moment before it costs an attempt
+			if err := s.bench.lot(); err != nil {
+				return err
+			}
+		}
 		in := station.Intent{
 			Effect: effect, Number: a.Run.NextIntent(), ICCID: d.ICCID, SMDP: d.SMDP, Transaction: d.TransactionID.String(),
 			Watermark: d.HighWater, Class: int(d.Class), Consent: d.Consent, Cause: int(d.Reason),

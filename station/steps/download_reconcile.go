@@ -100,11 +100,22 @@ func (s *session) reconcile(ctx context.Context, a *station.Attempt, c *card) (r
 	}
 	s.forgetPackage(a.Run)
 	if r.Installation != nil && r.Installation.Failure != nil && r.Advice.Action == rsp.ActionStop {
-		res := fail(rowCodes[r.Advice.Row], "%v", r.Installation.Failure)
-		res.Final = true
-		return res, true
+		return gaveUp(r.Advice.Row, r.Installation.Failure), true
 	}
 	return station.StepResult{}, false
+}
+
+// gaveUp is the result of a download whose installation failed for good.
+func gaveUp(row rsp.Row, f *euicc.InstallFailure) station.StepResult {
+	code := rowCodes[row]
+	if row == rsp.RowInstallFailed {
+		code = installCode(f)
+	}
+	r := station.NewReason(code, "%v", f)
+	if r.Class != station.ClassUnit {
+		return fault(r)
+	}
+	return station.StepResult{Outcome: station.Fail, Reason: r, Final: true}
 }
 
 // closing are the results of all open download intents, of which the load's is

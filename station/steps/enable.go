@@ -102,7 +102,7 @@ func (s *session) enableBy(ctx context.Context, a *station.Attempt, c *card, p e
 		case station.RouteCarried:
 			err = s.enableCarried(ctx, a, c, p)
 		default:
-			err = c.Enable(ctx, euicc.ByICCID(p.ICCID), true)
+			err = enableInAnyWay(ctx, c, p)
 		}
 		if err == nil {
 			return route, nil
@@ -119,6 +119,53 @@ func (s *session) enableBy(ctx context.Context, a *station.Attempt, c *card, p e
 		closed.refused = append(closed.refused, err)
 	}
 	return "", closed
+}
+
+// enableInAnyWay names the profile by its ICCID or by its AID, with a REFRESH or
+// without one (the unit is restarted cold afterwards): there are eUICCs that take
+// only one of them. Only what is refused for good, with nothing changed, leads to
+// the next way.
+func enableInAnyWay(ctx context.Context, c *card, p euicc.Profile) (err error) {
+	usual := c.Enable(ctx, euicc.ByICCID(p.ICCID), true)
+	if !anotherWay(usual) {
+		return usual
+	}
+	all, err := c.Profiles(ctx) // with the AIDs
+	if err != nil {
+		return err
+	}
+	aid := euicc.Handle{}
+	for _, has := range all {
+		if has.ICCID == p.ICCID {
+			aid.AID = has.AID
+		}
+	}
+	for _, way := range []struct {
+		handle  euicc.Handle
+		refresh bool
+	}{{aid, true}, {euicc.ByICCID(p.ICCID), false}, {aid, false}} {
+		if len(way.handle.ICCID)+len(way.handle.AID) == 0 {
+			continue
+		}
+		if err := c.Enable(ctx, way.handle, way.refresh); !anotherWay(err) {
+			return err
+		}
+	}
+	return usual
+}
+
+// anotherWay: the eUICC refused the way in which it was asked, and not the
+// change itself.
+func anotherWay(err error) bool {
+	var status *euicc.StatusError
+	var function *euicc.FunctionError
+	switch {
+	case errors.As(err, &status):
+		return slices.Contains([]wire.SW{wire.SWWrongData, wire.SWDataNotFound, wire.SWFunctionNotSupported}, status.SW)
+	case errors.As(err, &function):
+		return errors.Is(err, euicc.ErrNotFound) || function.Code == 127 // undefinedError
+	}
+	return false
 }
 
 // unchanged: the eUICC does not have the function, or has it not for this

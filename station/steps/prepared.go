@@ -127,6 +127,9 @@ func (l *packageLoad) reserve(ctx context.Context) (station.StepResult, bool) {
 	if run.Profile != nil { // settled, and not for this run again
 		want.Not = append(want.Not, run.Profile.Handle)
 	}
+	if err := l.s.bench.lot(); err != nil {
+		return failed(err, station.LotStopped), true
+	}
 	_, err := l.s.bench.opt.Stock.Reserve(ctx, want, l.a.Record)
 	var none *station.Refusal
 	switch {
@@ -330,6 +333,8 @@ func (l *packageLoad) giveUp(ctx context.Context, why station.StepResult) (stati
 func refusedPackage(f *euicc.InstallFailure) station.StepResult {
 	code := station.ProfileRefused
 	switch f.Reason {
+	case euicc.ReasonSCP03tStructure, euicc.ReasonSCP03tSecurity:
+		return fault(station.NewReason(station.ProfileDamaged, "%v", f))
 	case euicc.ReasonICCIDExists:
 		return hold(station.ProfileDuplicate, "%v", f)
 	case euicc.ReasonInsufficientMemory:

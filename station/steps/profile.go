@@ -25,6 +25,9 @@ func reserve(ctx context.Context, s *session, a *station.Attempt) station.StepRe
 	if run.Profile != nil && !run.Settled {
 		return ok() // the run was interrupted behind this step
 	}
+	if err := s.bench.lot(); err != nil {
+		return failed(err, station.LotStopped)
+	}
 	batch := a.Step.Text("batch")
 	if batch == "" {
 		batch = run.Started.Batch

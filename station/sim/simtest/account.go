@@ -61,6 +61,7 @@ func (l *Line) Account() Account {
 	l.checkRuns(&a)
 	l.checkOrders(&a, books.Items)
 	l.checkServer(&a)
+	l.checkWitness(&a)
 	l.checkVault(&a, books.Items, pending)
 	l.checkLog(&a)
 	l.checkFactory(&a)
@@ -152,10 +153,23 @@ func (l *Line) checkPass(a *Account, u sim.UnitState, r Run) {
 	if !slices.Equal(r.Verdict.EIMs, a.EIMs[u.EID]) {
 		a.problem("%s passed with eIMs %q, its card has %q", u.Serial, r.Verdict.EIMs, a.EIMs[u.EID])
 	}
+	if want := demanded(r.Recipe); want != "" && e.State != want {
+		a.problem("%s passed with profile %s %s, its recipe wants it %s", u.Serial, e.Seen, e.State, want)
+	}
 	on := slices.IndexFunc(a.Cards[u.EID], func(p euiccsim.ProfileState) bool { return p.ICCID == seen && p.Enabled == (e.State == "enabled") })
 	if on < 0 {
 		a.problem("%s passed with profile %s %s; its card has %+v", u.Serial, seen, e.State, a.Cards[u.EID])
 	}
+}
+
+// demanded is the state that a recipe wants to read back; empty: any.
+func demanded(r *station.Recipe) string {
+	for _, s := range r.Steps {
+		if s.Kind == station.KindReadback {
+			return s.Text("state")
+		}
+	}
+	return ""
 }
 
 // checkOrders: never more deliveries than allowed, never more than one eUICC,
@@ -240,6 +254,18 @@ func (l *Line) checkLog(a *Account) {
 	if !report.OK {
 		a.problem("the log does not verify: %+v", report.Findings)
 	}
+}
+
+// Sessions counts the sessions that were begun at the SM-DP+ so far.
+func (l *Line) Sessions() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.requests {
+		if e.Point == smdpsim.InitiateAuthentication {
+			n++
+		}
+	}
+	return n
 }
 
 // OrdersAsked counts the requests at the SM-DP+ so far, without notifications.

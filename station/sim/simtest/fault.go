@@ -41,6 +41,7 @@ const (
 	KilledAfter  How = "killed after"  // the station is killed, it was done
 	PowerBefore  How = "power before"  // the unit loses power for a moment before it is done
 	PowerAfter   How = "power after"   // and after it was done
+	Undisturbed  How = "as it is"      // nothing happens beside what the scenario is about
 	Reboot       How = "reboot"        // it is done, then the module starts anew by itself
 )
 

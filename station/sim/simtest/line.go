@@ -80,6 +80,9 @@ type Options struct {
 	Key  audit.Key // of the audit log; nil: a new one
 	// Answer changes what an eUICC answers to a function, status word included.
 	Answer func(unit sim.UnitState, function string, response []byte) []byte
+	// Instead answers a function in the eUICC's place, from its request; nil
+	// leaves it to the eUICC.
+	Instead func(unit sim.UnitState, function string, request []byte) []byte
 }
 
 // Line is a simulated line with its station. It is driven by the test's
@@ -97,7 +100,9 @@ type Line struct {
 	disk       *storetest.Disk
 	st         *storetest.Station
 	plan       plan
+	witness    *witness
 	process    atomic.Pointer[process]
+	vault      atomic.Pointer[stock.Vault] // for the witness
 	killAfter  atomic.Uint64
 	killBefore atomic.Uint64
 	failAt     atomic.Uint64
@@ -119,7 +124,7 @@ type Line struct {
 // bubble call it inside; everything ends with the test.
 func New(t testing.TB, o Options) *Line {
 	t.Helper()
-	l := &Line{t: t, Dir: folder(t), disk: storetest.NewDisk(), sockets: map[station.Serial]*socket{}, said: map[int]said{}, started: map[string]map[string]bool{}, tried: map[string]int{}, shards: map[uint32]audit.Key{}}
+	l := &Line{t: t, Dir: folder(t), witness: newWitness(), disk: storetest.NewDisk(), sockets: map[station.Serial]*socket{}, said: map[int]said{}, started: map[string]map[string]bool{}, tried: map[string]int{}, shards: map[uint32]audit.Key{}}
 	l.opt = l.defaults(o)
 	if l.key = o.Key; l.key == nil {
 		l.key = testKey(t)

@@ -114,6 +114,7 @@ func (g *log) Resume(ctx context.Context) error {
 
 // writing strikes before facts reach the disk.
 func (l *Line) writing(g *log, drafts []audit.Draft) error {
+	l.witnessed(drafts)
 	for _, d := range drafts {
 		how := l.plan.at(Fact(d.Type))
 		switch {
@@ -140,6 +141,17 @@ func (l *Line) writing(g *log, drafts []audit.Draft) error {
 		return errDead
 	}
 	return nil
+}
+
+// witnessed shows the witness results that are about to be written.
+func (l *Line) witnessed(drafts []audit.Draft) {
+	for _, d := range drafts {
+		if f, err := station.Decode(d.Type, d.Data); err == nil {
+			if r, ok := f.(station.Result); ok {
+				l.witness.writing(station.Serial(d.Unit), d.Run, r, l.vault.Load())
+			}
+		}
+	}
 }
 
 // written strikes after facts became durable and before anyone is told, and
@@ -180,6 +192,7 @@ func (l *Line) durable(e audit.Entry) {
 		l.t.Errorf("entry %d: %v", e.Seq, err)
 		return
 	}
+	l.witness.durable(e, f)
 	s := l.said[e.Slot]
 	switch f := f.(type) {
 	case station.RunStarted:

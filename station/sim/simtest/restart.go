@@ -16,6 +16,7 @@ func (l *Line) begin() {
 	l.Station = l.assemble(l.st)
 	l.t.Cleanup(l.Station.end) // before its store is closed
 	l.process.Store(l.Station.p)
+	l.vault.Store(l.Station.Ledger.Vault())
 	l.remember()
 	l.Station.stockUp()
 	l.Station.run()

@@ -1,6 +1,7 @@
 package simtest_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"time"
@@ -111,7 +112,7 @@ var scenarios = []scenario{
 			l.FaultAlways(simtest.Server(smdpsim.InitiateAuthentication), simtest.Failed)
 		},
 		want: []string{"inconclusive smdp.unreachable, retest" + unused}, again: "same"},
-	{row: "1", name: "address refused", at: simtest.Server(smdpsim.InitiateAuthentication),
+	{row: "1", name: "address refused", plain: "inconclusive smdp.refused, retest" + unused, sessions: 1, at: simtest.Server(smdpsim.InitiateAuthentication),
 		options: refuse(smdpsim.InitiateAuthentication, "8.8.1", "3.8"),
 		want:    []string{"inconclusive smdp.refused, retest" + unused}},
 	{row: "1", name: "host not allowed", hows: variants[:1],
@@ -120,20 +121,20 @@ var scenarios = []scenario{
 	{row: "1", name: "no answer to authenticateClient", at: simtest.Server(smdpsim.AuthenticateClient), want: []string{passed}},
 
 	// 2: the eUICC does not accept the server.
-	{row: "2", name: "server's signature wrong", at: simtest.Card("AuthenticateServer"),
+	{row: "2", name: "server's signature wrong", plain: "inconclusive smdp.untrusted, retest" + unused, sessions: 1, at: simtest.Card("AuthenticateServer"),
 		options: falsify(smdpsim.InitiateAuthentication, smdpsim.FaultWrongSignature, 0),
 		want:    []string{"inconclusive smdp.untrusted, retest" + unused}},
 
 	// 3a: another EID, matching id refused.
-	{row: "3a", name: "another EID", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
+	{row: "3a", name: "another EID", plain: "inconclusive code.refused, retest" + held, sessions: 1, at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
 		options: order(func(o *smdpsim.Order) { o.EID = "89049032123451234512345678901235" }),
 		want:    []string{"inconclusive code.refused, retest" + held}},
-	{row: "3a", name: "matching id refused", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
+	{row: "3a", name: "matching id refused", plain: "inconclusive code.refused, retest" + held, sessions: 1, at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
 		options: code(func(row []string) bool { row[1] = "LPA:1$" + sim.SMDPHost + "$UNKNOWN"; return true }),
 		want:    []string{"inconclusive code.refused, retest" + held}},
 
 	// 3b: too many tries, expired.
-	{row: "3b", name: "expired", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
+	{row: "3b", name: "expired", plain: "inconclusive code.spent, retest; card absent; order error 0; ledger spent 0", sessions: 1, at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
 		options: order(func(o *smdpsim.Order) { o.Expires = epoch }),
 		want:    []string{"inconclusive code.spent, retest; card absent; order error 0; ledger spent 0"}},
 	{row: "3b", name: "tried too often", at: simtest.Server(smdpsim.GetBoundProfilePackage), again: "other",
@@ -142,20 +143,20 @@ var scenarios = []scenario{
 		want:    []string{"inconclusive code.spent, retest; card absent; order error 1; ledger spent 1"}},
 
 	// 3c: not released, no room.
-	{row: "3c", name: "not released", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
+	{row: "3c", name: "not released", plain: "inconclusive code.refused, retest; card absent; order available 0; ledger quarantined 0", sessions: 1, at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
 		options: order(func(o *smdpsim.Order) { o.Held = true }), mend: release,
 		want: []string{"inconclusive code.refused, retest; card absent; order available 0; ledger quarantined 0"}},
-	{row: "3c", name: "no room", at: simtest.Server(smdpsim.AuthenticateClient),
+	{row: "3c", name: "no room", plain: "fail euicc.memory, rework" + unused, sessions: 1, at: simtest.Server(smdpsim.AuthenticateClient),
 		options: func(o *simtest.Options) { o.Order = func(_ int, o *smdpsim.Order) { o.Memory = 1 << 29 } },
 		want:    []string{"fail euicc.memory, rework" + unused}},
 
 	// 4: what is checked before money moves.
-	{row: "4", name: "policy rules not allowed", at: simtest.Card("CancelSession"),
+	{row: "4", name: "policy rules not allowed", plain: "inconclusive profile.policy, hold" + unused, sessions: 1, at: simtest.Card("CancelSession"),
 		options: both(order(func(o *smdpsim.Order) {
 			o.Metadata.PPRs, o.Metadata.Owner = []int{smdpsim.PPR1}, &smdpsim.Owner{MCCMNC: [3]byte{0x00, 0xF1, 0x10}}
 		}), card(func(c *euiccsim.Options) { c.RAT = []euiccsim.RATRule{} })),
 		want: []string{"inconclusive profile.policy, hold" + unused}},
-	{row: "4", name: "another profile than ordered", at: simtest.Card("CancelSession"),
+	{row: "4", name: "another profile than ordered", plain: "inconclusive profile.mismatch, hold" + held, sessions: 1, at: simtest.Card("CancelSession"),
 		options: func(o *simtest.Options) {
 			o.Code = func(n int, row []string) bool { // two lines of the list are mixed up
 				row[3] = map[int]string{0: "89880000000000000025", 1: "89880000000000000017", 2: row[3]}[n]
@@ -163,16 +164,16 @@ var scenarios = []scenario{
 			}
 		},
 		want: []string{"inconclusive profile.mismatch, hold" + held}},
-	{row: "4", name: "a profile from elsewhere", at: simtest.Card("GetProfilesInfo"), options: earlierCopy(false), foreign: "89880000000000000017",
+	{row: "4", name: "a profile from elsewhere", plain: "inconclusive profile.duplicate, hold; nothing reserved", at: simtest.Card("GetProfilesInfo"), options: earlierCopy(false), foreign: "89880000000000000017",
 		prepare: func(l *simtest.Line) { u, _ := l.World.Queued(); l.Elsewhere(u, 0, false) },
 		want:    []string{"inconclusive profile.duplicate, hold; nothing reserved"}},
 
 	// 5: confirmation code. A wrong one is never tried in a loop.
-	{row: "5", name: "confirmation code missing", at: simtest.Card("CancelSession"), again: "other",
+	{row: "5", name: "confirmation code missing", plain: "inconclusive code.refused, retest" + held, sessions: 1, at: simtest.Card("CancelSession"), again: "other",
 		options: both(order(func(o *smdpsim.Order) { o.ConfirmationCode = "4711" }),
 			code(func(row []string) bool { row[1] = strings.TrimSuffix(row[1], "$$1"); return true })),
 		want: []string{"inconclusive code.refused, retest" + held}},
-	{row: "5", name: "confirmation code wrong", at: simtest.Server(smdpsim.GetBoundProfilePackage), again: "other",
+	{row: "5", name: "confirmation code wrong", plain: "inconclusive code.refused, retest; card absent; order released 0 (1 wrong); ledger quarantined 1", sessions: 1, at: simtest.Server(smdpsim.GetBoundProfilePackage), again: "other",
 		options: both(order(func(o *smdpsim.Order) { o.ConfirmationCode = "4711" }), code(func(row []string) bool { row[2] = "4712"; return true })),
 		want: []string{
 			"inconclusive code.refused, retest; card absent; order released 0 (1 wrong); ledger quarantined 2",
@@ -180,12 +181,12 @@ var scenarios = []scenario{
 			"inconclusive code.refused, retest; card absent; order released 0 (1 wrong); ledger quarantined 2",
 			"inconclusive code.refused, retest; card absent; order released 0 (2 wrong); ledger quarantined 2",
 		}},
-	{row: "5", name: "confirmation code right", at: simtest.Server(smdpsim.GetBoundProfilePackage),
+	{row: "5", name: "confirmation code right", plain: passed, sessions: 1, at: simtest.Server(smdpsim.GetBoundProfilePackage),
 		options: both(order(func(o *smdpsim.Order) { o.ConfirmationCode = "4711" }), code(func(row []string) bool { row[2] = "4711"; return true })),
 		want:    []string{passedAsk2, passedTwice, passedAsk2, passedTwice}},
 
 	// 6: PrepareDownload.
-	{row: "6", name: "PrepareDownload refused", at: simtest.Card("PrepareDownload"),
+	{row: "6", name: "PrepareDownload refused", plain: passed, sessions: 2, at: simtest.Card("PrepareDownload"),
 		options: falsify(smdpsim.AuthenticateClient, smdpsim.FaultWrongSignature, 1), want: []string{passed}},
 
 	// 7: the package is lost on its way.
@@ -216,6 +217,16 @@ var scenarios = []scenario{
 	{row: "9", name: "last block", at: simtest.Load(-1), want: []string{passedTwice, passed, passedTwice, passed}},
 	{row: "9", name: "last block, no answer", at: simtest.Load(-1), hows: []simtest.How{simtest.Lost, simtest.AnswerLost}, want: []string{passedTwice, passed}},
 
+	{row: "9", name: "last block, and nobody can ask", at: simtest.Load(-1), stuck: simtest.Card("GetProfilesInfo"), until: 1, again: "same",
+		hows: []simtest.How{simtest.Failed, simtest.TookEffect, simtest.Lost, simtest.AnswerLost},
+		want: []string{
+			"inconclusive profile.unknown, hold; card absent; order downloaded 1; ledger quarantined 1; 1 open",
+			"inconclusive profile.unknown, hold; card disabled; order downloaded 1; ledger quarantined 1; 1 open",
+			"inconclusive profile.unknown, hold; card absent; order downloaded 1; ledger quarantined 1; 1 open",
+			"inconclusive profile.unknown, hold; card disabled; order downloaded 1; ledger quarantined 1; 1 open",
+		},
+		then: []string{passedTwice, passed, passedTwice, passed}},
+
 	// 10: power lost in the load.
 	{row: "10", name: "middle of the load", at: simtest.Load(9), hows: power, want: []string{passedTwice}},
 	{row: "10", name: "last block", at: simtest.Load(-1), hows: power, want: []string{passedTwice, passed, passed}},
@@ -223,7 +234,7 @@ var scenarios = []scenario{
 		options: card(func(c *euiccsim.Options) { c.NoInterruption = true }), want: []string{passedTwice}},
 
 	// 11: results 10 and 11.
-	{row: "11", name: "no memory", at: simtest.Load(-1), options: fault(euiccsim.FaultLoadMemory, 1), want: []string{
+	{row: "11", name: "no memory", plain: passedTwice, at: simtest.Load(-1), options: fault(euiccsim.FaultLoadMemory, 1), want: []string{
 		"pass, release; card enabled; order installed 3; ledger installed 3", passedTwice,
 		"pass, release; card enabled; order installed 3; ledger installed 3", passedTwice,
 	}},
@@ -231,7 +242,7 @@ var scenarios = []scenario{
 		want: []string{"inconclusive code.spent, retest; card absent; order downloaded 3; ledger spent 3"}},
 
 	// 12: result 9, the profile is there from before.
-	{row: "12", name: "an earlier copy that was not listed", at: simtest.Load(4), options: earlierCopy(true), foreign: "89880000000000000017",
+	{row: "12", name: "an earlier copy that was not listed", plain: "inconclusive profile.duplicate, hold; card disabled; order error 1; ledger quarantined 1", sessions: 2, at: simtest.Load(4), options: earlierCopy(true), foreign: "89880000000000000017",
 		prepare: func(l *simtest.Line) { u, _ := l.World.Queued(); l.Elsewhere(u, 0, false) },
 		want: []string{
 			"inconclusive profile.duplicate, hold; card disabled; order downloaded 1; ledger quarantined 1",
@@ -241,13 +252,13 @@ var scenarios = []scenario{
 		}},
 
 	// 13: any other result.
-	{row: "13", name: "profile element refused", at: simtest.Load(-1), options: fault(euiccsim.FaultLoadElement, 1), again: "other", want: []string{
+	{row: "13", name: "profile element refused", plain: "fail profile.refused, retest; card absent; order error 1; ledger spent 1", sessions: 1, at: simtest.Load(-1), options: fault(euiccsim.FaultLoadElement, 1), again: "other", want: []string{
 		"fail profile.refused, retest; card absent; order error 2; ledger spent 2", "fail profile.refused, retest; card absent; order error 1; ledger spent 1",
 		"fail profile.refused, retest; card absent; order error 2; ledger spent 2", "fail profile.refused, retest; card absent; order error 1; ledger spent 1",
 	}},
-	{row: "13", name: "wrong MAC", at: simtest.Load(-1), options: falsify(smdpsim.GetBoundProfilePackage, smdpsim.FaultWrongMAC, 1), want: []string{
-		passedTwice, "fail profile.refused, retest; card absent; order error 1; ledger spent 1",
-		passedTwice, "fail profile.refused, retest; card absent; order error 1; ledger spent 1",
+	{row: "13", name: "wrong MAC", plain: "inconclusive profile.damaged, retest; card absent; order error 1; ledger spent 1", sessions: 1, at: simtest.Load(-1), options: falsify(smdpsim.GetBoundProfilePackage, smdpsim.FaultWrongMAC, 1), want: []string{
+		passedTwice, "inconclusive profile.damaged, retest; card absent; order error 1; ledger spent 1",
+		passedTwice, "inconclusive profile.damaged, retest; card absent; order error 1; ledger spent 1",
 	}},
 
 	// 14, 15: the notification is not delivered, or not removed.
@@ -257,26 +268,36 @@ var scenarios = []scenario{
 	{row: "15", name: "removal, no answer", at: simtest.Card("RemoveNotification"), hows: []simtest.How{simtest.Lost, simtest.AnswerLost}, want: []string{passed}},
 
 	// 16, 17: enabling, and what REFRESH leaves unclear.
-	{row: "16", name: "catBusy", at: simtest.Card("EnableProfile"), options: fault(euiccsim.FaultCatBusy, 1), want: []string{passed}},
+	{row: "16", name: "catBusy", plain: passed, sessions: 1, at: simtest.Card("EnableProfile"), options: fault(euiccsim.FaultCatBusy, 1), want: []string{passed}},
+	{row: "16", name: "takes an AID only", at: simtest.Card("EnableProfile"), plain: passed, want: []string{passed},
+		options: refuseEnable(func(request []byte) int { return map[bool]int{true: 1}[bytes.Contains(request, []byte{0x5A, 0x0A})] })},
+	{row: "16", name: "knows no REFRESH", at: simtest.Card("EnableProfile"), plain: passed, want: []string{passed},
+		options: refuseEnable(func(request []byte) int {
+			return map[bool]int{true: 127}[!bytes.HasSuffix(request, []byte{0x81, 0x01, 0x00})]
+		})},
+	{row: "16", name: "another profile's rules forbid it", at: simtest.Card("EnableProfile"), options: refuseEnable(func([]byte) int { return 3 }),
+		plain: disallowed, want: []string{disallowed}},
+
 	{row: "17", name: "enable", at: simtest.Card("EnableProfile"), want: []string{passed}},
 	{row: "17", name: "enable, no answer", at: simtest.Card("EnableProfile"), hows: []simtest.How{simtest.Lost, simtest.AnswerLost}, want: []string{passed}},
 	{row: "17", name: "enable, power lost", at: simtest.Card("EnableProfile"), hows: power, want: []string{passed}},
-	{row: "17", name: "enable, effect with REFRESH", at: simtest.Card("EnableProfile"), options: card(func(c *euiccsim.Options) { c.Effect = euiccsim.EffectAfterRefresh }), want: []string{passed}},
-	{row: "17", name: "no REFRESH from the card", at: simtest.Card("EnableProfile"), options: fault(euiccsim.FaultNoRefresh, -1), want: []string{passed}},
-	{row: "17", name: "module ignores REFRESH", at: simtest.Card("EnableProfile"), want: []string{passed}, options: func(o *simtest.Options) {
+	{row: "17", name: "enable, effect with REFRESH", plain: passed, sessions: 1, at: simtest.Card("EnableProfile"), options: card(func(c *euiccsim.Options) { c.Effect = euiccsim.EffectAfterRefresh }), want: []string{passed}},
+	{row: "17", name: "no REFRESH from the card", plain: passed, sessions: 1, at: simtest.Card("EnableProfile"), options: fault(euiccsim.FaultNoRefresh, -1), want: []string{passed}},
+	{row: "17", name: "forgotten at the cold restart", at: simtest.Card("EnableProfile"), options: fault(euiccsim.FaultStateLost, -1), plain: forgotten, want: []string{forgotten}},
+	{row: "17", name: "module ignores REFRESH", plain: passed, sessions: 1, at: simtest.Card("EnableProfile"), want: []string{passed}, options: func(o *simtest.Options) {
 		o.Module = func(_ sim.UnitState, point string, _ int) (modemsim.Fault, bool) {
 			return modemsim.Fault{Kind: modemsim.FaultLost}, point == "refresh"
 		}
 	}},
 
 	// 18: a unit that is given up: its profile is deleted and the operator is told.
-	{row: "18", name: "eUICC cleared", at: simtest.Card("eUICCMemoryReset"), options: fault(euiccsim.FaultStateLost, -1), prepare: clearing, want: []string{cleared}},
+	{row: "18", name: "eUICC cleared", plain: cleared, at: simtest.Card("eUICCMemoryReset"), options: fault(euiccsim.FaultStateLost, -1), prepare: clearing, want: []string{cleared}},
 	{row: "18", name: "eUICC cleared, no answer", at: simtest.Card("eUICCMemoryReset"), options: fault(euiccsim.FaultStateLost, -1), prepare: clearing,
 		hows: append([]simtest.How{simtest.Lost, simtest.AnswerLost}, power...), want: []string{cleared}},
 
 	// 19: the order was ended elsewhere; this station never ends one (see
 	// simtest.Line.Check).
-	{row: "19", name: "order ended elsewhere", at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
+	{row: "19", name: "order ended elsewhere", plain: "inconclusive code.refused, retest; card absent; order unavailable 0; ledger quarantined 0", sessions: 1, at: simtest.Server(smdpsim.AuthenticateClient), again: "other",
 		prepare: func(l *simtest.Line) {
 			if _, err := l.World.Provider().Withdraw("order-00001"); err != nil {
 				panic(err)
@@ -300,6 +321,25 @@ func clearing(l *simtest.Line) {
 // cleared is a rework run that did its work: the unit may begin anew. That the
 // ledger has the profile as spent and no card has it, [simtest.Line.Account] says.
 const cleared = "pass, retest; nothing reserved"
+
+// disallowed is a profile that is installed and that the eUICC does not enable.
+const disallowed = "inconclusive profile.policy, hold; card disabled; order installed 1; ledger installed 1"
+
+// forgotten is a profile that was enabled until the unit was restarted.
+const forgotten = "fail profile.readback, retest; card disabled; order installed 1; ledger installed 1"
+
+// refuseEnable has the eUICC answer EnableProfile with a result code; 0: as it
+// would.
+func refuseEnable(code func(request []byte) int) func(*simtest.Options) {
+	return func(o *simtest.Options) {
+		o.Instead = func(_ sim.UnitState, function string, request []byte) []byte {
+			if function != "EnableProfile" || code(request) == 0 {
+				return nil
+			}
+			return []byte{0xBF, 0x31, 0x03, 0x80, 0x01, byte(code(request)), 0x90, 0x00}
+		}
+	}
+}
 
 // power is a unit that loses its supply, alone or with the station.
 var power = []simtest.How{simtest.PowerBefore, simtest.PowerAfter, simtest.KilledAfter}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"linefit/station"
+	"linefit/station/sim"
 	"linefit/station/sim/simtest"
 )
 
@@ -19,15 +20,27 @@ type scenario struct {
 	options   func(*simtest.Options)
 	prepare   func(*simtest.Line)
 	at        simtest.Point
-	later     int           // passings of the point that go well first
-	hows      []simtest.How // default: [variants]
+	later     int // passings of the point that go well first
+	// stuck is a command that fails from its passing after until on, until the
+	// unit runs once more.
+	stuck simtest.Point
+	until int
+	hows  []simtest.How // default: [variants]
 	// want is the outcome for each of hows, the last one also for those behind
 	// it; see [outcome].
 	want []string
+	// plain is the outcome where nothing happens beside what the scenario is
+	// about; "" leaves that out.
+	plain string
+	// sessions bounds what is begun at the SM-DP+ in a run of which it, or the
+	// eUICC, has refused something for good: nothing is tried in a loop. One that
+	// a fault has cut off does not count. 0: no bound.
+	sessions int
 	// mend takes the cause away before the unit runs once more; that run must
 	// pass, and again says with which profile.
 	mend  func(*simtest.Line)
-	again string // same, other; "" no second run
+	again string   // same, other; "" no second run
+	then  []string // outcome of that run, as want; nil: it passes
 	// foreign is a profile that came to the unit from elsewhere: no book has it.
 	foreign string
 }
@@ -79,7 +92,17 @@ func TestScenario(t *testing.T) {
 		if hows == nil {
 			hows = variants
 		}
+		if sc.plain != "" {
+			hows = append([]simtest.How{simtest.Undisturbed}, hows...)
+		}
 		for n, how := range hows {
+			want := sc.plain
+			if how != simtest.Undisturbed {
+				if sc.plain != "" {
+					n--
+				}
+				want = sc.want[min(n, len(sc.want)-1)]
+			}
 			for _, csim := range []bool{false, true} {
 				order++
 				at, route := order, map[bool]string{false: "CGLA", true: "CSIM"}[csim]
@@ -91,15 +114,15 @@ func TestScenario(t *testing.T) {
 						defer mu.Unlock()
 						cells = append(cells, cell{at, sc.row, fmt.Sprintf("%-38s %-13s %s  %s", sc.name, how, route, got), t.Failed()})
 					}()
-					synctest.Test(t, func(t *testing.T) { got = sc.run(t, how, csim, sc.want[min(n, len(sc.want)-1)]) })
+					synctest.Test(t, func(t *testing.T) { got = sc.run(t, how, csim, want, n) })
 				})
 			}
 		}
 	}
 }
 
-// run plays one cell and returns what came of it.
-func (sc scenario) run(t *testing.T, how simtest.How, csim bool, want string) string {
+// run plays one cell, the n-th of its scenario, and returns what came of it.
+func (sc scenario) run(t *testing.T, how simtest.How, csim bool, want string, n int) string {
 	o := simtest.Options{CSIM: csim}
 	if sc.options != nil {
 		sc.options(&o)
@@ -108,12 +131,16 @@ func (sc scenario) run(t *testing.T, how simtest.How, csim bool, want string) st
 	if sc.prepare != nil {
 		sc.prepare(l)
 	}
-	if sc.at != "" {
+	strikes := sc.at != "" && how != simtest.Undisturbed
+	if strikes {
 		l.FaultLater(sc.at, how, sc.later)
+	}
+	if sc.stuck != "" {
+		l.FaultFrom(sc.stuck, simtest.Failed, sc.until)
 	}
 	u, _ := l.World.Queued()
 	r := l.RunUnit(1)
-	if sc.at != "" && l.Struck() != 1 {
+	if strikes && sc.stuck == "" && l.Struck() != 1 {
 		t.Errorf("the fault has struck %d times", l.Struck())
 	}
 	if r.Run == nil || r.Verdict == nil {
@@ -123,15 +150,18 @@ func (sc scenario) run(t *testing.T, how simtest.How, csim bool, want string) st
 	if got != want {
 		t.Errorf("\n got %s\nwant %s\n%v", got, want, r.Verdict.Reason)
 	}
+	if begun := l.Sessions(); sc.sessions > 0 && strikes && begun > sc.sessions+1 || sc.sessions > 0 && !strikes && begun > sc.sessions {
+		t.Errorf("%d sessions were begun at the SM-DP+, %d suffice", begun, sc.sessions)
+	}
 	sc.check(t, l)
 	if sc.again != "" {
-		got += "; then " + sc.rerun(t, l, r)
+		got += "; then " + sc.rerun(t, l, u, r, n)
 	}
 	return got
 }
 
 // rerun lets the unit run once more, without its fault.
-func (sc scenario) rerun(t *testing.T, l *simtest.Line, first simtest.Run) string {
+func (sc scenario) rerun(t *testing.T, l *simtest.Line, u sim.UnitState, first simtest.Run, n int) string {
 	l.Mend()
 	if sc.mend != nil {
 		sc.mend(l)
@@ -147,6 +177,12 @@ func (sc scenario) rerun(t *testing.T, l *simtest.Line, first simtest.Run) strin
 	}
 	if got != sc.again || r.Verdict.Verdict != station.Pass {
 		t.Errorf("the next run: %s %v with the %s profile, want %s", r.Verdict.Verdict, r.Verdict.Reason, got, sc.again)
+	}
+	if sc.then != nil {
+		ended, want := outcome(l, r, l.OnCard(u, l.Item(r).ICCID)), sc.then[min(n, len(sc.then)-1)]
+		if got += ": " + ended; ended != want {
+			t.Errorf("the next run:\n got %s\nwant %s", ended, want)
+		}
 	}
 	sc.check(t, l)
 	return got

@@ -33,6 +33,7 @@ type socket struct {
 	line *Line
 	unit sim.UnitState
 
+	data    []byte   // of the command under way
 	chain   wire.Tag // first tag of the STORE DATA chain under way
 	total   int      // bytes of the bound profile package under way; 0: none
 	sent    int
@@ -54,6 +55,12 @@ func (s *socket) Transmit(command []byte) ([]byte, time.Duration) {
 	s.arm(how)
 	if how.before() {
 		return []byte{0x6F, 0x00}, 0
+	}
+	s.line.witness.command(s.unit.Serial, s.unit.EID, names, s.data, s.line.vault.Load())
+	if instead := s.line.opt.Instead; instead != nil {
+		if response := instead(s.unit, functions[s.chain], s.data); response != nil {
+			return response, 0
+		}
 	}
 	response, busy := s.Card.Transmit(command)
 	if change := s.line.opt.Answer; change != nil {
@@ -106,6 +113,7 @@ func (s *socket) names(command []byte) []Point {
 	if n := int(command[4]); n < len(data) {
 		data = data[:n]
 	}
+	s.data = data
 	if first {
 		s.chain = firstTag(data)
 	}

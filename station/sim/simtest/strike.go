@@ -12,6 +12,11 @@ func (l *Line) FaultLater(at Point, how How, skip int) {
 	l.plan.add(strike{at: at, how: how, skip: skip, left: 1})
 }
 
+// FaultFrom orders it for every passing after skip good ones until [Line.Mend].
+func (l *Line) FaultFrom(at Point, how How, skip int) {
+	l.plan.add(strike{at: at, how: how, skip: skip, left: -1})
+}
+
 // FaultAlways orders it for every passing until [Line.Mend].
 func (l *Line) FaultAlways(at Point, how How) { l.plan.add(strike{at: at, how: how, left: -1}) }
 
