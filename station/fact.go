@@ -33,7 +33,7 @@ var factTypes = func() map[string]reflect.Type {
 		RunStarted{}, RunResumed{}, StepEnded{}, StepsEnded{}, UnitIdentified{}, Intent{}, Result{},
 		RunVerdict{}, UnitDisposed{}, RunAccepted{}, UnitAcknowledged{}, UnitLeft{}, Overridden{},
 		StockBatch{}, StockImported{}, ProfileReserved{}, ProfileCommitted{}, ProfileReleased{}, ProfileQuarantined{}, ProfileSpent{}, StockErased{}, StockSecured{}, StockRefused{}, StockAlarm{}, StockAlarmEnded{}, StockLow{}, StockEnough{},
-		NotificationKept{}, NotificationDelivered{},
+		NotificationKept{}, NotificationDelivered{}, NotificationMissed{},
 		TicketOpened{}, TicketClaimed{}, TicketRepaired{}, TicketRetested{}, TicketClosed{},
 		OutboxDelivered{}, OutboxRejected{}, OutboxReplayed{},
 		EIMOnboarded{}, PairingImported{}, PairingListed{}, PairingFreed{},

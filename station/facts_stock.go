@@ -189,6 +189,14 @@ type NotificationDelivered struct {
 	EID      ident.EID `json:"eid"`
 }
 
+// NotificationMissed says that an eUICC has lost notifications that nobody has
+// seen: its list was full, and their numbers are missing between those that it
+// gave this run.
+type NotificationMissed struct {
+	EID       ident.EID `json:"eid"`
+	Sequences []int64   `json:"sequences"`
+}
+
 // Fact types.
 func (StockBatch) FactType() string            { return "stock.batch/1" }
 func (StockImported) FactType() string         { return "stock.imported/1" }
@@ -206,5 +214,6 @@ func (StockLow) FactType() string              { return "stock.low/1" }
 func (StockEnough) FactType() string           { return "stock.enough/1" }
 func (NotificationKept) FactType() string      { return "notification.kept/1" }
 func (NotificationDelivered) FactType() string { return "notification.delivered/1" }
+func (NotificationMissed) FactType() string    { return "notification.missed/1" }
 
 func (ProfileReserved) gate() {}

@@ -68,8 +68,10 @@ type View struct {
 	Pending   int        `json:"pending"` // results not yet taken by the MES
 	Stock     StockCount `json:"stock"`
 	Counts    Counts     `json:"counts"`
-	Head      uint64     `json:"head"` // entries in the log
-	Slots     []SlotView `json:"slots"`
+	// Notifications of eUICCs that have not reached their servers.
+	Notifications Notifications `json:"notifications"`
+	Head          uint64        `json:"head"` // entries in the log
+	Slots         []SlotView    `json:"slots"`
 }
 
 // Counts of units by what became of them last.
@@ -80,6 +82,35 @@ type Counts struct {
 	Scrapped int `json:"scrapped"`
 	Runs     int `json:"runs"`
 	Tickets  int `json:"tickets"` // open
+}
+
+// Notifications are eUICCs' notifications on their way to their servers.
+type Notifications struct {
+	Pending    int         `json:"pending"`
+	Missed     int         `json:"missed"` // that eUICCs have lost before anybody saw them
+	Recipients []Recipient `json:"recipients,omitempty"`
+}
+
+// Recipient is a server for which notifications wait.
+type Recipient struct {
+	Address string `json:"address"`
+	Pending int    `json:"pending"`
+	EUICCs  int    `json:"euiccs"`          // that they come from
+	Since   string `json:"since,omitempty"` // the oldest one, UTC, RFC 3339
+	Tries   int    `json:"tries,omitempty"` // in vain, since the station was started
+	Error   string `json:"error,omitempty"` // of the last of them
+}
+
+// StuckAfter is the number of tries in vain after which a recipient is shown as
+// one that does not take its notifications.
+const StuckAfter = 3
+
+// Stuck is the recipient that has refused longest, if one has.
+func (n Notifications) Stuck() (Recipient, bool) {
+	if len(n.Recipients) == 0 || n.Recipients[0].Tries < StuckAfter {
+		return Recipient{}, false
+	}
+	return n.Recipients[0], true
 }
 
 // StockCount counts profiles by state.

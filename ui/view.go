@@ -125,6 +125,11 @@ func (m *Model) counters() string {
 	if s.Pending > 0 {
 		parts = append(parts, part{m.words.T("ui.pending", "pending", s.Pending), careful})
 	}
+	if r, stuck := s.Notifications.Stuck(); stuck {
+		parts = append(parts, part{m.words.T("ui.notify_stuck", "pending", s.Notifications.Pending, "address", r.Address), badNews})
+	} else if s.Notifications.Pending > 0 {
+		parts = append(parts, part{m.words.T("ui.notify", "pending", s.Notifications.Pending), careful})
+	}
 	if s.Counts.Tickets > 0 {
 		parts = append(parts, part{m.words.T("ui.tickets", "tickets", s.Counts.Tickets), careful})
 	}

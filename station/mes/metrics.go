@@ -20,7 +20,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 
-	slots, health, entries, units, runs, tickets, profiles, released, pending, delivered, parked, link, simulated *prometheus.Desc
+	slots, health, entries, units, runs, tickets, profiles, released, pending, delivered, parked, link, simulated, notices, missed, refused *prometheus.Desc
 }
 
 func newMetrics(s *Server, registry *prometheus.Registry) (*metrics, error) {
@@ -42,6 +42,9 @@ func newMetrics(s *Server, registry *prometheus.Registry) (*metrics, error) {
 		delivered: desc("mes_events_delivered_total", "Events that the MES has taken."),
 		parked:    desc("mes_events_parked", "Events that the MES has refused for good and nobody has sent again."),
 		link:      desc("mes_up", "1 while the MES answers."),
+		notices:   desc("notifications_pending", "eUICCs' notifications that their servers have not taken yet."),
+		missed:    desc("notifications_missed_total", "Notifications that eUICCs have lost before anybody saw them."),
+		refused:   desc("notifications_tries", "Tries in vain at the recipient for which notifications wait.", "recipient"),
 		simulated: desc("simulated", "1 on a simulated station."),
 	}
 	for _, c := range []prometheus.Collector{m, m.requests, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
@@ -58,7 +61,7 @@ func (m *metrics) handler() http.Handler {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.slots, m.health, m.entries, m.units, m.runs, m.tickets, m.profiles, m.released, m.pending, m.delivered, m.parked, m.link, m.simulated} {
+	for _, d := range []*prometheus.Desc{m.slots, m.health, m.entries, m.units, m.runs, m.tickets, m.profiles, m.released, m.pending, m.delivered, m.parked, m.link, m.simulated, m.notices, m.missed, m.refused} {
 		ch <- d
 	}
 }
@@ -96,6 +99,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(m.released, v.Stock.Released)
 	gauge(m.simulated, oneIf(v.Simulated))
+	gauge(m.notices, v.Notifications.Pending)
+	counter(m.missed, v.Notifications.Missed)
+	for _, r := range v.Notifications.Recipients {
+		gauge(m.refused, r.Tries, r.Address)
+	}
 	m.collectOutbox(gauge, counter)
 }
 

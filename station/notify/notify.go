@@ -71,6 +71,7 @@ type State string
 const (
 	Pending   State = "pending"
 	Delivered State = "delivered"
+	Missed    State = "missed" // the eUICC has lost it before anybody saw it
 )
 
 type lane struct {
@@ -84,11 +85,13 @@ type queue struct {
 	busy     bool
 	failures int
 	due      time.Time
+	err      error // of the last try; nil: none has failed
 }
 
 type item struct {
-	fact station.NotificationKept
-	at   station.Scope
+	fact  station.NotificationKept
+	at    station.Scope
+	since string // UTC, RFC 3339
 }
 
 // New makes the outbox and reads from the log what is pending. What was
@@ -132,7 +135,7 @@ func (o *Outbox) enqueue(r record) {
 	}
 	q := o.lanes[l]
 	at, _ := slices.BinarySearchFunc(q.items, r.Kept.Sequence, func(i item, seq int64) int { return cmp.Compare(i.fact.Sequence, seq) })
-	q.items = slices.Insert(q.items, at, item{r.Kept, station.Scope{Unit: r.Unit, Run: r.Run}})
+	q.items = slices.Insert(q.items, at, item{r.Kept, station.Scope{Unit: r.Unit, Run: r.Run}, r.At})
 }
 
 // Keep takes a notification over: sealed in the vault, then in the log through
@@ -140,13 +143,15 @@ func (o *Outbox) enqueue(r record) {
 // one that the vault has lost.
 func (o *Outbox) Keep(ctx context.Context, run *station.Run, fact station.NotificationKept, raw []byte, write stock.Record) error {
 	fact.Handle = o.opt.Vault.HandleFor(stock.KindNotification, fmt.Sprintf("%s/%d", fact.EID, fact.Sequence))
-	r := record{Kept: fact, Unit: run.Unit, Run: run.ID}
+	r := record{Kept: fact, Unit: run.Unit, Run: run.ID, At: time.Now().UTC().Format(time.RFC3339)}
 	known, state, err := o.lookup(fact.EID, fact.Sequence)
 	switch {
 	case err != nil:
 		return err
 	case state == Delivered:
 		return nil
+	case state == Missed: // it is there after all
+		state = ""
 	case state == Pending:
 		r = known
 	}
@@ -173,7 +178,7 @@ func (o *Outbox) Keep(ctx context.Context, run *station.Run, fact station.Notifi
 func (o *Outbox) Wants(eid ident.EID, sequence int64) (bool, error) {
 	r, state, err := o.lookup(eid, sequence)
 	if err != nil || state != Pending {
-		return state == "", err
+		return state != Delivered, err
 	}
 	o.mu.Lock()
 	queued := o.queued(eid, sequence)

@@ -3,6 +3,7 @@ package notify
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"linefit/audit"
 	"linefit/modem/ident"
@@ -13,21 +14,24 @@ import (
 //
 //	p/<eid>/<sequence>  pending notifications
 //	d/<eid>/<sequence>  delivered ones
+//	x/<eid>/<sequence>  those that the eUICC has lost before anybody saw them
 //	n                   how many there are of each
 type Projection struct{}
 
-const projectionName = "notifications/2"
+const projectionName = "notifications/3"
 
 // record is one notification in the projection.
 type record struct {
 	Kept station.NotificationKept `json:"kept"`
 	Unit station.Serial           `json:"unit,omitempty"`
 	Run  station.RunID            `json:"run,omitempty"`
+	At   string                   `json:"at,omitempty"` // when it was kept, UTC, RFC 3339
 }
 
 type counts struct {
 	Pending   int `json:"pending"`
 	Delivered int `json:"delivered"`
+	Missed    int `json:"missed,omitempty"`
 }
 
 // Name implements audit.Projection.
@@ -40,7 +44,7 @@ func recordKey(table string, eid ident.EID, seq int64) []byte {
 // Apply implements audit.Projection.
 func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 	switch e.Type {
-	case station.NotificationKept{}.FactType(), station.NotificationDelivered{}.FactType():
+	case station.NotificationKept{}.FactType(), station.NotificationDelivered{}.FactType(), station.NotificationMissed{}.FactType():
 	default:
 		return nil
 	}
@@ -50,9 +54,11 @@ func (Projection) Apply(txn audit.Txn, e audit.Entry) error {
 	}
 	switch f := f.(type) {
 	case station.NotificationKept:
-		return kept(txn, record{Kept: f, Unit: station.Serial(e.Unit), Run: station.RunID(e.Run)})
+		return kept(txn, record{Kept: f, Unit: station.Serial(e.Unit), Run: station.RunID(e.Run), At: e.UTC.UTC().Format(time.RFC3339)})
 	case station.NotificationDelivered:
 		return delivered(txn, f)
+	case station.NotificationMissed:
+		return missed(txn, f)
 	}
 	return nil
 }
@@ -68,7 +74,17 @@ func kept(txn audit.Txn, r record) error {
 	if err := set(txn, recordKey("p", r.Kept.EID, r.Kept.Sequence), r); err != nil {
 		return err
 	}
-	return count(txn, 1, 0)
+	by := counts{Pending: 1}
+	lost := recordKey("x", r.Kept.EID, r.Kept.Sequence)
+	if _, was, err := txn.Get(lost); err != nil {
+		return err
+	} else if was { // it is there after all
+		by.Missed = -1
+		if err := txn.Delete(lost); err != nil {
+			return err
+		}
+	}
+	return count(txn, by)
 }
 
 func delivered(txn audit.Txn, f station.NotificationDelivered) error {
@@ -83,18 +99,36 @@ func delivered(txn audit.Txn, f station.NotificationDelivered) error {
 	if err := txn.Set(recordKey("d", f.EID, f.Sequence), value); err != nil {
 		return err
 	}
-	return count(txn, -1, 1)
+	return count(txn, counts{Pending: -1, Delivered: 1})
 }
 
 func set(txn audit.Txn, key []byte, v any) error { return audit.SetJSON(txn, string(key), v) }
 
-func count(txn audit.Txn, pending, delivered int) error {
+// missed notes numbers that are lost, each once.
+func missed(txn audit.Txn, f station.NotificationMissed) error {
+	for _, seq := range f.Sequences {
+		key := recordKey("x", f.EID, seq)
+		if _, known, err := txn.Get(key); err != nil || known {
+			return err
+		}
+		if err := txn.Set(key, []byte("{}")); err != nil {
+			return err
+		}
+		if err := count(txn, counts{Missed: 1}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func count(txn audit.Txn, by counts) error {
 	n, err := readCounts(txn)
 	if err != nil {
 		return err
 	}
-	n.Pending += pending
-	n.Delivered += delivered
+	n.Pending += by.Pending
+	n.Delivered += by.Delivered
+	n.Missed += by.Missed
 	return set(txn, []byte("n"), n)
 }
 
@@ -109,7 +143,7 @@ func find(v audit.View, eid ident.EID, seq int64) (r record, s State, err error)
 	if err != nil {
 		return r, "", err
 	}
-	for table, state := range map[string]State{"p": Pending, "d": Delivered} {
+	for table, state := range map[string]State{"p": Pending, "d": Delivered, "x": Missed} {
 		value, ok, err := p.Get(recordKey(table, eid, seq))
 		if err != nil {
 			return r, "", err

@@ -73,6 +73,7 @@ func (o *Outbox) work(ctx context.Context, l lane) {
 		if err != nil {
 			q.due = time.Now().Add(o.opt.Backoff[min(q.failures, len(o.opt.Backoff)-1)])
 			q.failures++
+			q.err = err
 			o.failed[l.eid]++
 			q.busy = false
 			o.signal()
@@ -80,7 +81,7 @@ func (o *Outbox) work(ctx context.Context, l lane) {
 			return
 		}
 		q.items = slices.DeleteFunc(q.items, func(i item) bool { return i.fact.Sequence == it.fact.Sequence })
-		q.failures = 0
+		q.failures, q.err = 0, nil
 		o.signal()
 		o.mu.Unlock()
 	}

@@ -46,6 +46,10 @@ func handover(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	if err := s.takeOver(ctx, a, c, list); err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
+	missed, err := s.missed(ctx, a, list)
+	if err != nil {
+		return failed(err, station.StationFault)
+	}
 	s.bench.opt.Outbox.Await(ctx, a.Run.Identity.EID)
 	var done []int64
 	for _, n := range list {
@@ -60,7 +64,58 @@ func handover(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	if err := s.remove(ctx, a, c, done); err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
-	return ok(number("pending", int64(len(list)-len(done))), number("delivered", int64(len(done))))
+	measured := []station.Measurement{number("pending", int64(len(list)-len(done))), number("delivered", int64(len(done)))}
+	if missed > 0 {
+		measured = append(measured, number("missed", int64(missed)))
+	}
+	return ok(measured...)
+}
+
+// missed finds notifications of this run that the eUICC's full list has lost
+// before they were taken over, and writes their numbers. The numbers have no
+// gaps (SGP.22 section 3.5), and the newest one is never lost.
+func (s *session) missed(ctx context.Context, a *station.Attempt, list []euicc.Notification) (int, error) {
+	first, last := firstSequence(a.Run), int64(0)
+	for _, n := range list {
+		last = max(last, n.Sequence)
+	}
+	if first == 0 {
+		return 0, nil
+	}
+	f := station.NotificationMissed{EID: a.Run.Identity.EID}
+	missed := 0
+	for n := first + 1; n < last && n-first < maxGap; n++ {
+		if slices.ContainsFunc(list, func(have euicc.Notification) bool { return have.Sequence == n }) {
+			continue
+		}
+		state, err := s.bench.opt.Outbox.State(f.EID, n)
+		switch {
+		case err != nil:
+			return 0, err
+		case state == notify.Missed:
+			missed++
+		case state == "":
+			f.Sequences = append(f.Sequences, n)
+		}
+	}
+	if len(f.Sequences) == 0 {
+		return missed, nil
+	}
+	return missed + len(f.Sequences), a.Record(ctx, f)
+}
+
+// maxGap bounds how many numbers are looked up.
+const maxGap = 1000
+
+// firstSequence is the number from which on this run must have seen every
+// notification: the one of its first result of a load. 0: there is none.
+func firstSequence(run *station.Run) (first int64) {
+	for _, r := range run.Results {
+		if r.Effect == station.EffectLoad && r.Sequence > 0 && (first == 0 || r.Sequence < first) {
+			first = r.Sequence
+		}
+	}
+	return first
 }
 
 // takeOver keeps every notification that the outbox does not have yet.

@@ -74,6 +74,8 @@ type Options struct {
 	// Code changes the n-th line of the imported list: batch, activation code,
 	// confirmation code, ICCID, cap. False leaves it out.
 	Code func(n int, row []string) bool
+	// Hosts are other names by which the SM-DP+ is reached.
+	Hosts []string
 	// Wire hears of every exchange with SM-DP+ and MES, in clear.
 	Wire func(path string, request, reply []byte)
 	Logs io.Writer // gets what the station logs beside its facts

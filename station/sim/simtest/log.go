@@ -42,6 +42,7 @@ func (g *log) Gate(ctx context.Context, drafts ...audit.Draft) ([]audit.Entry, e
 	if g.p.dead.Load() {
 		return nil, errDead
 	}
+	g.p.line.witnessed(drafts)
 	g.mu.Lock()
 	all := append(g.held, drafts...)
 	g.held = nil
@@ -66,15 +67,17 @@ func (g *log) Queue(ctx context.Context, drafts ...audit.Draft) error {
 	switch {
 	case g.p.dead.Load():
 		return errDead
-	case g.pace == Eager:
+	case g.pace == Eager: // a gate
 		_, err := g.Gate(ctx, drafts...)
 		return err
 	case g.pace == Lazy:
+		g.p.line.witnessed(drafts)
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.held = append(g.held, drafts...)
 		return nil
 	}
+	g.p.line.witnessed(drafts)
 	if err := g.p.line.writing(g, drafts); err != nil {
 		return err
 	}
@@ -114,7 +117,6 @@ func (g *log) Resume(ctx context.Context) error {
 
 // writing strikes before facts reach the disk.
 func (l *Line) writing(g *log, drafts []audit.Draft) error {
-	l.witnessed(drafts)
 	for _, d := range drafts {
 		how := l.plan.at(Fact(d.Type))
 		switch {
@@ -143,7 +145,7 @@ func (l *Line) writing(g *log, drafts []audit.Draft) error {
 	return nil
 }
 
-// witnessed shows the witness results that are about to be written.
+// witnessed shows the witness results as soon as the station knows them.
 func (l *Line) witnessed(drafts []audit.Draft) {
 	for _, d := range drafts {
 		if f, err := station.Decode(d.Type, d.Data); err == nil {

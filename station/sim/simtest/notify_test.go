@@ -2,8 +2,11 @@ package simtest_test
 
 import (
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"linefit/modem/euiccsim"
 	"linefit/modem/smdpsim"
@@ -86,5 +89,120 @@ func TestFullQueueOnTheCard(t *testing.T) {
 		if !told() {
 			t.Error("the notification from before is lost")
 		}
+	})
+}
+
+// leave takes the next unit through a run and out of the slot, whoever has not
+// heard of it by then.
+func leave(t *testing.T, l *simtest.Line) sim.UnitState {
+	t.Helper()
+	u := l.Next(1)
+	if err := l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label}); err != nil {
+		t.Fatal(err)
+	}
+	v := l.Wait(1, func(v station.SlotView) bool { return v.Waiting == station.WaitRemoval || v.Waiting == station.WaitBin })
+	if v.Verdict != station.Pass {
+		t.Fatalf("%+v %v", v, v.Reason)
+	}
+	if err := l.World.Take(v); err != nil {
+		t.Fatal(err)
+	}
+	l.Wait(1, func(v station.SlotView) bool { return v.State == station.SlotEmpty })
+	return u
+}
+
+// TestRefusedNotifications: a server that refuses costs no unit and is
+// not asked without end; the screen names it and says why, also after a restart;
+// once it takes them, nothing is missing.
+func TestRefusedNotifications(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mended atomic.Bool
+		var asked atomic.Int64
+		l := simtest.New(t, simtest.Options{Units: 2, Server: func(p smdpsim.FaultPoint) smdpsim.Fault {
+			if p.Point != smdpsim.HandleNotification || mended.Load() {
+				return smdpsim.Fault{}
+			}
+			asked.Add(1)
+			return smdpsim.Fault{Kind: smdpsim.FaultRefuse, Status: &smdpsim.Status{Subject: "8.1", Reason: "6.1", Message: "no"}}
+		}})
+		leave(t, l)
+		leave(t, l)
+		l.Restart()
+		before := asked.Load()
+		time.Sleep(20 * time.Minute)
+		n := l.Station.View().Notifications
+		r, stuck := n.Stuck()
+		if !stuck || n.Pending < 4 || r.Address != sim.SMDPHost || r.EUICCs != 2 || r.Pending != n.Pending || r.Since == "" || !strings.Contains(r.Error, "400") {
+			t.Errorf("the screen shows %+v", n)
+		}
+		if n := asked.Load() - before; n > 2*20*60+10 { // two eUICCs, a second between two tries
+			t.Errorf("asked %d times in twenty minutes", n)
+		}
+		mended.Store(true)
+		l.Drain()
+		if n := l.Station.View().Notifications; n.Pending != 0 || len(n.Recipients) != 0 {
+			t.Errorf("the screen shows %+v after everything arrived", n)
+		}
+		l.Check()
+	})
+}
+
+// second is a recipient of notifications beside the SM-DP+.
+const second = "notifications.second.test"
+
+// twoRecipients has eUICCs tell two servers of enabling.
+func twoRecipients(_ int, o *smdpsim.Order) {
+	events := []smdpsim.ProfileEvent{smdpsim.EventEnable}
+	o.Metadata.Recipients = []smdpsim.Recipient{{Address: sim.SMDPHost, Events: events}, {Address: second, Events: events}}
+}
+
+// TestTwoRecipients: one that is down keeps its own notifications waiting and
+// nobody else's.
+func TestTwoRecipients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		l := simtest.New(t, simtest.Options{Order: twoRecipients, Hosts: []string{second}, AllowHost: func(host string) error {
+			if host == second && !up.Load() {
+				return errNotAllowed
+			}
+			return nil
+		}})
+		leave(t, l)
+		time.Sleep(time.Minute)
+		n := l.Station.View().Notifications
+		if r, stuck := n.Stuck(); !stuck || n.Pending != 1 || r.Address != second {
+			t.Errorf("waiting: %+v", n)
+		}
+		up.Store(true)
+		l.Drain()
+		l.Check()
+	})
+}
+
+// TestLostOnTheCard: a list that is too short loses a notification between two
+// looks of the station. That is seen, and said once.
+func TestLostOnTheCard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Order: twoRecipients, Hosts: []string{second}, Card: func(_ sim.UnitState, c *euiccsim.Options) { c.Notifications = 1 }})
+		u, _ := l.World.Queued()
+		r := l.RunUnit(1)
+		if r.Verdict.Verdict != station.Pass {
+			t.Fatalf("%v", r.Verdict.Reason)
+		}
+		var lost []station.NotificationMissed
+		for _, e := range l.Entries() {
+			if f, err := station.Decode(e.Type, e.Data); err == nil {
+				if m, ok := f.(station.NotificationMissed); ok {
+					lost = append(lost, m)
+				}
+			}
+		}
+		if len(lost) != 1 || lost[0].EID != u.EID || len(lost[0].Sequences) != 1 {
+			t.Errorf("lost, in the log: %+v", lost)
+		}
+		if n := l.Station.View().Notifications.Missed; n != 1 {
+			t.Errorf("%d lost, on the screen", n)
+		}
+		l.Check()
 	})
 }

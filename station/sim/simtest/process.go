@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -129,6 +130,10 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	goOn, err := t.p.at(Point(t.kind + "/" + path.Base(r.URL.Path)))
 	if !goOn {
 		return nil, err
+	}
+	if slices.Contains(t.p.line.opt.Hosts, r.URL.Host) {
+		r = r.Clone(r.Context())
+		r.URL.Host = sim.SMDPHost
 	}
 	resp, rerr := t.listen(r)
 	if err == nil && t.p.dead.Load() {

@@ -17,6 +17,7 @@ func (l *Line) begin() {
 	l.t.Cleanup(l.Station.end) // before its store is closed
 	l.process.Store(l.Station.p)
 	l.vault.Store(l.Station.Ledger.Vault())
+	l.witness.restart()
 	l.remember()
 	l.Station.stockUp()
 	l.Station.run()

@@ -69,6 +69,20 @@ func (w *witness) seen() []string {
 	return append([]string(nil), w.problems...)
 }
 
+// restart forgets what was not durable when a process ended; the log is read
+// anew behind it.
+func (w *witness) restart() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, u := range w.units {
+		for _, run := range u.runs {
+			for _, e := range run {
+				e.closed = false
+			}
+		}
+	}
+}
+
 // durable takes note of an entry, of one that it knows already too.
 func (w *witness) durable(e audit.Entry, f station.Fact) {
 	w.mu.Lock()
