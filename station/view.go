@@ -68,6 +68,7 @@ type View struct {
 	Pending   int        `json:"pending"` // results not yet taken by the MES
 	Stock     StockCount `json:"stock"`
 	Counts    Counts     `json:"counts"`
+	Lot       *LotView   `json:"lot,omitempty"` // while the lot is halted
 	// Notifications of eUICCs that have not reached their servers.
 	Notifications Notifications `json:"notifications"`
 	Head          uint64        `json:"head"` // entries in the log
@@ -82,6 +83,12 @@ type Counts struct {
 	Scrapped int `json:"scrapped"`
 	Runs     int `json:"runs"`
 	Tickets  int `json:"tickets"` // open
+}
+
+// LotView says why the lot is halted.
+type LotView struct {
+	Cause Code     `json:"cause"`
+	Units []Serial `json:"units"` // that met it
 }
 
 // Notifications are eUICCs' notifications on their way to their servers.

@@ -294,6 +294,13 @@ func TestFrames(t *testing.T) {
 				}
 				d.view(v)
 			}},
+			{"lothalted", func(d *driver) {
+				v := aView(8)
+				v.Health, v.Detail = station.HealthHalted, string(station.ProfileRefused)
+				v.Lot = &station.LotView{Cause: station.ProfileRefused, Units: []station.Serial{"EG25-2609-A001", "EG25-2609-A004"}}
+				v.Notifications = station.Notifications{Pending: 12, Recipients: []station.Recipient{{Address: "smdp.example.com", Pending: 12, Tries: 9, Error: "HTTP status 404"}}}
+				d.view(v)
+			}},
 			{"lost", func(d *driver) {
 				d.view(aView(8))
 				d.now = d.now.Add(3 * time.Second)

@@ -107,8 +107,9 @@ func (m *Model) header() string {
 func (m *Model) counters() string {
 	s := m.station
 	type part struct {
-		text string
-		ink  lipgloss.Style
+		text  string
+		ink   lipgloss.Style
+		short string // where text does not fit
 	}
 	stock, mes := plain, plain
 	if s.Stock.Total > 0 && s.Stock.Available <= len(s.Slots) {
@@ -118,26 +119,30 @@ func (m *Model) counters() string {
 		mes = badNews
 	}
 	parts := []part{
-		{m.words.T("ui.counts", "passed", s.Counts.Passed, "failed", s.Counts.Failed, "held", s.Counts.Held, "scrapped", s.Counts.Scrapped), plain},
-		{m.words.T("ui.stock", "available", s.Stock.Available, "total", s.Stock.Total), stock},
-		{m.words.T("ui.mes", "mes", m.words.Word("mes", s.MES)), mes},
-	}
-	if s.Pending > 0 {
-		parts = append(parts, part{m.words.T("ui.pending", "pending", s.Pending), careful})
+		{m.words.T("ui.counts", "passed", s.Counts.Passed, "failed", s.Counts.Failed, "held", s.Counts.Held, "scrapped", s.Counts.Scrapped), plain, ""},
+		{m.words.T("ui.stock", "available", s.Stock.Available, "total", s.Stock.Total), stock, ""},
+		{m.words.T("ui.mes", "mes", m.words.Word("mes", s.MES)), mes, ""},
 	}
 	if r, stuck := s.Notifications.Stuck(); stuck {
-		parts = append(parts, part{m.words.T("ui.notify_stuck", "pending", s.Notifications.Pending, "address", r.Address), badNews})
+		long := m.words.T("ui.notify_stuck", "pending", s.Notifications.Pending, "address", r.Address)
+		parts = append(parts, part{long, badNews, m.words.T("ui.notify_stuck_short", "pending", s.Notifications.Pending)})
 	} else if s.Notifications.Pending > 0 {
-		parts = append(parts, part{m.words.T("ui.notify", "pending", s.Notifications.Pending), careful})
+		parts = append(parts, part{m.words.T("ui.notify", "pending", s.Notifications.Pending), careful, ""})
+	}
+	if s.Pending > 0 {
+		parts = append(parts, part{m.words.T("ui.pending", "pending", s.Pending), careful, ""})
 	}
 	if s.Counts.Tickets > 0 {
-		parts = append(parts, part{m.words.T("ui.tickets", "tickets", s.Counts.Tickets), careful})
+		parts = append(parts, part{m.words.T("ui.tickets", "tickets", s.Counts.Tickets), careful, ""})
 	}
-	parts = append(parts, part{m.words.T("ui.head", "head", s.Head), faint})
+	parts = append(parts, part{m.words.T("ui.head", "head", s.Head), faint, ""})
 	var b strings.Builder
 	used := 0
 	for _, p := range parts {
 		words := cut(p.text, m.width, m.signs.more)
+		if used+columns(words)+3 > m.width && p.short != "" {
+			words = p.short
+		}
 		if n := columns(words) + 3; used+n <= m.width {
 			b.WriteString(" " + p.ink.Render(words) + "  ")
 			used += n
@@ -206,7 +211,13 @@ func (m *Model) about(slot int, last station.LastResult, lamp station.Lamp) []st
 
 func (m *Model) troubleBanner(l layout, words, advice string) []string {
 	lines := []string{words}
-	if m.lost == nil && m.station.Detail != "" {
+	if lot := m.station.Lot; m.lost == nil && lot != nil {
+		units := make([]string, len(lot.Units))
+		for i, u := range lot.Units {
+			units[i] = string(u)
+		}
+		lines = append(lines, m.words.T("ui.lot", "reason", m.words.Reason(lot.Cause), "units", strings.Join(units, ", ")))
+	} else if m.lost == nil && m.station.Detail != "" {
 		lines = append(lines, m.station.Detail)
 	} else if m.lost != nil {
 		lines = append(lines, m.lost.Detail)

@@ -30,7 +30,7 @@ func (pl *Plant) View() station.View {
 	}
 	_ = pl.Log.View(func(a audit.View) error { // a log that stops right here is in the next view
 		if l, err := admission.LotOf(a); err == nil && l.Halted {
-			v.Health, v.Detail = station.HealthHalted, string(l.Cause)
+			v.Health, v.Detail, v.Lot = station.HealthHalted, string(l.Cause), &station.LotView{Cause: l.Cause, Units: l.Units}
 		}
 		return nil
 	})

@@ -34,7 +34,8 @@ type watched struct {
 type effect struct {
 	station.Intent
 	closed bool
-	begun  int // commands that did it
+	known  bool // the station knew its outcome, whether the log kept it or not
+	begun  int  // commands that did it
 }
 
 type sent struct {
@@ -109,7 +110,7 @@ func (w *witness) durable(e audit.Entry, f station.Fact) {
 
 func (w *witness) result(unit station.Serial, run string, r station.Result) {
 	if u := w.units[unit]; u != nil && u.runs[run][r.Number] != nil {
-		u.runs[run][r.Number].closed = true
+		u.runs[run][r.Number].closed, u.runs[run][r.Number].known = true, true
 	}
 }
 
@@ -120,7 +121,7 @@ func (w *witness) writing(unit station.Serial, run string, r station.Result, vau
 	defer w.mu.Unlock()
 	if u := w.units[unit]; r.Effect == station.EffectLoad && u != nil && u.runs[run][r.Number] != nil {
 		e := u.runs[run][r.Number]
-		if _, err := vault.Get(stock.KindPackage, e.Profile); err != nil && !e.closed && e.begun > 0 {
+		if _, err := vault.Get(stock.KindPackage, e.Profile); err != nil && !e.known && e.begun > 0 {
 			w.problem("run %s: what became of the package of load %d was not known, and it was not in the vault: %v", run, r.Number, err)
 		}
 	}
