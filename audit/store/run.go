@@ -226,6 +226,18 @@ func (s *Store) Checkpoint() ([]byte, error) {
 	return s.sign()
 }
 
+// Seal signs what a file made from this log says, with the key of the shard that
+// is written ([audit.Seal]).
+func (s *Store) Seal(what string, canonical []byte) ([]byte, error) {
+	if h := s.State(); h.Cause == CauseAlarm {
+		return nil, &StateError{Health: h}
+	}
+	s.state.Lock()
+	key := s.state.key
+	s.state.Unlock()
+	return audit.Seal(what, canonical, key)
+}
+
 func (s *Store) sign() ([]byte, error) {
 	s.state.Lock()
 	defer s.state.Unlock()

@@ -212,10 +212,28 @@ func (d *demo) checkReport(r *ifpp.Report, text []byte) (problems []string, err 
 		return nil, err
 	}
 	problems = append(problems, took.Refused...)
+	if err := r.CheckSeal(d.plant.Store.VKey()); err != nil {
+		problems = append(problems, "loading-report.json: "+err.Error())
+	}
+	more, err := d.world.AccountKeys(toldBy(r))
+	if err != nil {
+		return nil, err
+	}
+	problems = append(problems, more...)
 	for _, iccid := range took.Missing {
 		problems = append(problems, fmt.Sprintf("package %s was delivered and is not in the loading report", iccid))
 	}
 	return problems, nil
+}
+
+// toldBy is what a report says of the packages.
+func toldBy(r *ifpp.Report) (told []sim.Told) {
+	for _, row := range r.Packages {
+		told = append(told, sim.Told{
+			EID: row.EID, ICCID: row.ICCID, Session: row.Transaction, Key: row.KeyNumber, Status: string(row.Status), Why: row.Why, State: row.State,
+		})
+	}
+	return told
 }
 
 // checkCards asks the cards: none that was released has a one-time key, and LPA

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -194,10 +194,11 @@ func (c *profilesReportCmd) Run(a *app) error {
 	if err := replaceFile(c.Out, text); err != nil {
 		return exit(fileCode(err), err)
 	}
-	return checkReport(a, r, c.Out, c.Data, c.CI, c.JSON)
+	return checkReport(a, r, nil, c.Out, c.Data, c.CI, c.JSON)
 }
 
 type profilesCheckCmd struct {
+	keyFlag
 	File string   `arg:"" type:"existingfile" help:"The loading report."`
 	Data string   `required:"" type:"existingfile" placeholder:"FILE" help:"The eUICC maker's data."`
 	CI   []string `name:"ci" type:"existingfile" placeholder:"FILE" help:"Certificates of the issuers that the eUICCs' makers must be under."`
@@ -214,7 +215,15 @@ func (c *profilesCheckCmd) Run(a *app) error {
 	if err != nil {
 		return exit(exitUsage, err)
 	}
-	return checkReport(a, r, c.File, c.Data, c.CI, c.JSON)
+	vkey, err := c.vkey()
+	if err != nil {
+		return err
+	}
+	seal := r.CheckSeal(vkey)
+	if errors.Is(seal, ifpp.ErrUnsealed) && vkey == "" { // somebody else's format of a station
+		seal = nil
+	}
+	return checkReport(a, r, seal, c.File, c.Data, c.CI, c.JSON)
 }
 
 // reportSaid is what is printed of a loading report.
@@ -225,8 +234,9 @@ type reportSaid struct {
 	Problems []string    `json:"problems,omitempty"`
 }
 
-// checkReport prints what a report says, and whether it holds.
-func checkReport(a *app, r *ifpp.Report, file, data string, ci []string, asJSON bool) error {
+// checkReport prints what a report says, and whether it holds; seal is what is
+// wrong with its seal.
+func checkReport(a *app, r *ifpp.Report, seal error, file, data string, ci []string, asJSON bool) error {
 	said := reportSaid{Report: file, Counts: r.Counts}
 	if data != "" {
 		d, err := readMakerData(data, ci)
@@ -234,6 +244,9 @@ func checkReport(a *app, r *ifpp.Report, file, data string, ci []string, asJSON 
 			return err
 		}
 		said.Problems = problemLines(r.Check(file, d))
+		if seal != nil {
+			said.Problems = append(said.Problems, file+": "+seal.Error())
+		}
 		good := len(said.Problems) == 0
 		said.Verified = &good
 	}
@@ -267,9 +280,9 @@ func (r storeRoom) loadingReport(_ context.Context, batch string) ([]byte, error
 }
 
 func (r remoteRoom) loadingReport(ctx context.Context, batch string) ([]byte, error) {
-	var out json.RawMessage
-	err := r.c.Get(ctx, "/v1/stock/loading-report?"+url.Values{"batch": {batch}}.Encode(), &out)
-	return out, err
+	var b bytes.Buffer
+	err := r.c.Download(ctx, "/v1/stock/loading-report?"+url.Values{"batch": {batch}}.Encode(), &b)
+	return b.Bytes(), err
 }
 
 // problemLines are the lines of an error with all mistakes of a file.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"linefit/audit"
 	"linefit/audit/store"
 	"linefit/modem/rsp"
 	"linefit/modem/smdpsim"
@@ -102,6 +103,7 @@ func (f *factoryFiles) work(where ...string) {
 	b.linefit(0, "every result is signed", "profiles", "check", report, "--data", f.data, "--ci", ci)
 	b.linefit(0, "4 waiting, 0 refused", "sim", "smdp", "report", report, "--state", state)
 	f.forged(report)
+	f.edited(report)
 	b.linefit(2, "", "profiles", "check", batch, "--data", f.data)
 	f.silent()
 }
@@ -154,6 +156,63 @@ func (f *factoryFiles) forged(report string) {
 	file := f.bench.file("forged.json", string(forged))
 	f.bench.linefit(1, "packages[0]: the signed result does not fit its package", "profiles", "check", file, "--data", f.data)
 	f.bench.linefit(1, "1 refused", "sim", "smdp", "report", file, "--state", f.path("smdp.state"))
+}
+
+// edited are reports that were changed after the station wrote them, in rows that
+// no eUICC signs: each is named, with the station's key even where the seal went
+// too.
+func (f *factoryFiles) edited(report string) {
+	f.t.Helper()
+	key, err := audit.LoadOrCreateKey(f.bench.dir+".audit.key", "linefit.test/bench")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	other, err := audit.LoadOrCreateKey(f.path("other.key"), "linefit.test/other")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	text, err := os.ReadFile(report)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.bench.linefit(0, "every result is signed", "profiles", "check", report, "--data", f.data, "--key", key.VKey())
+	f.bench.linefit(1, `is of log "linefit.test/bench", the key of "linefit.test/other"`, "profiles", "check", report, "--data", f.data, "--key", other.VKey())
+	for name, edit := range map[string]func(*ifpp.Report){
+		"another reason":  func(r *ifpp.Report) { r.Packages[0].Why = "scrapped" },
+		"another state":   func(r *ifpp.Report) { r.Packages[0].State = "installed" },
+		"another station": func(r *ifpp.Report) { r.Station = "elsewhere" },
+		"may ship":        func(r *ifpp.Report) { r.EUICCs[0].MayShip = true },
+		"a row less":      func(r *ifpp.Report) { r.Packages = r.Packages[1:]; r.Counts.Packages--; r.Counts.Unused-- },
+		"an eUICC less":   func(r *ifpp.Report) { r.EUICCs = r.EUICCs[1:]; r.Counts.EUICCs--; r.Counts.NotSeen-- },
+		"another order":   func(r *ifpp.Report) { r.Packages[0], r.Packages[1] = r.Packages[1], r.Packages[0] },
+	} {
+		r, err := ifpp.ReadReport(report, text)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		edit(r)
+		changed, err := r.Write()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		file := f.bench.file("edited.json", string(changed))
+		f.t.Log(name)
+		f.bench.linefit(1, "the file was changed after log", "profiles", "check", file, "--data", f.data)
+		if r.Seal, err = audit.Seal("loading report", changed, other); err != nil {
+			f.t.Fatal(err)
+		}
+		if changed, err = r.Write(); err != nil {
+			f.t.Fatal(err)
+		}
+		file = f.bench.file("edited.json", string(changed))
+		f.bench.linefit(1, "seal does not hold", "profiles", "check", file, "--data", f.data, "--key", key.VKey())
+		r.Seal = nil
+		if changed, err = r.Write(); err != nil {
+			f.t.Fatal(err)
+		}
+		file = f.bench.file("edited.json", string(changed))
+		f.bench.linefit(1, "the report has no seal", "profiles", "check", file, "--data", f.data, "--key", key.VKey())
+	}
 }
 
 // secretsOf are texts that only the packages of a batch have.

@@ -12,9 +12,10 @@ type State struct {
 	Notifications []NotificationState // oldest first
 	NextSeq       int64
 	DefaultDP     string
-	UsedNVM       int  // bytes taken by profiles
-	Loading       bool // a load began and has no result yet
-	OneTimeKeys   int  // in-factory one-time key pairs left (SGP.41)
+	UsedNVM       int   // bytes taken by profiles
+	Loading       bool  // a load began and has no result yet
+	OneTimeKeys   int   // in-factory one-time key pairs left (SGP.41)
+	KeyNumbers    []int // theirs
 	EIMs          []string
 	Tokens        map[string]int64 // association tokens by eIM, where it has one
 }
@@ -64,6 +65,9 @@ func (m *memory) state() State {
 	s := State{
 		EID: m.EID, NextSeq: m.NextSeq, DefaultDP: m.DefaultDP, UsedNVM: m.used(),
 		Loading: m.Loading != nil, OneTimeKeys: len(m.OneTime), EIMs: m.EIM.ids(), Tokens: m.EIM.tokens(),
+	}
+	for _, k := range m.OneTime {
+		s.KeyNumbers = append(s.KeyNumbers, k.Number)
 	}
 	for i := range m.Profiles {
 		p := &m.Profiles[i]

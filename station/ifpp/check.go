@@ -2,9 +2,11 @@ package ifpp
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
+	"linefit/audit"
 	"linefit/internal/strictyaml"
 	"linefit/modem/euicc"
 )
@@ -16,6 +18,24 @@ func ReadReport(name string, data []byte) (*Report, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// ErrUnsealed is the error of a report without a station's seal.
+var ErrUnsealed = errors.New("the report has no seal: nothing shows that it is as its station wrote it")
+
+// CheckSeal says whether the report is as its station wrote it: rows without a
+// result of an eUICC included. vkey is the verification key of the station's log;
+// "": a change shows, but not one by somebody who made another seal. Errors are
+// [ErrUnsealed] or wrap [audit.ErrSeal].
+func (r *Report) CheckSeal(vkey string) error {
+	if len(r.Seal) == 0 {
+		return ErrUnsealed
+	}
+	text, err := r.canonical()
+	if err != nil {
+		return err
+	}
+	return audit.OpenSeal(r.Seal, sealed, text, vkey)
 }
 
 // Check holds a report against the eUICC maker's data: every result is signed by

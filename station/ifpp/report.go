@@ -48,6 +48,9 @@ type Report struct {
 	Counts    Counts  `json:"counts"`
 	Packages  []Row   `json:"packages"`
 	EUICCs    []Card  `json:"euiccs"`
+	// Seal is the station's signature over all that stands before it, as a signed
+	// note ([audit.Seal]).
+	Seal []byte `json:"seal,omitempty"`
 }
 
 // LogHead is the log that a report was made from.
@@ -241,6 +244,27 @@ func (r *Report) count() {
 
 // Write is the report as a file.
 func (r *Report) Write() ([]byte, error) { return write("loading report", r) }
+
+const sealed = "loading report"
+
+// Sealed is the report as a file that cannot be changed unseen.
+func (r *Report) Sealed(seal func(what string, canonical []byte) ([]byte, error)) ([]byte, error) {
+	text, err := r.canonical()
+	if err != nil {
+		return nil, err
+	}
+	if r.Seal, err = seal(sealed, text); err != nil {
+		return nil, fmt.Errorf("loading report: %w", err)
+	}
+	return r.Write()
+}
+
+// canonical is what the seal signs: the report without it, as Write writes it.
+func (r *Report) canonical() ([]byte, error) {
+	bare := *r
+	bare.Seal = nil
+	return bare.Write()
+}
 
 // Results opens signed results where the loading step keeps them: sealed in the
 // vault, each under its package's handle.

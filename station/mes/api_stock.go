@@ -2,7 +2,6 @@ package mes
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -96,12 +95,12 @@ type (
 
 // stockRoutes serves the stock, where the station gives it to the server.
 func (s *Server) stockRoutes(api huma.API) {
+	s.loadingReport(api)
 	room := s.opt.Stock
 	if room == nil {
 		return
 	}
 	s.stockReads(api, room)
-	s.loadingReport(api)
 	s.stockLists(api, room)
 	huma.Register(api, change("release-profile", "/v1/stock/{handle}/release", "stock", "Put a quarantined profile back for any eUICC"), func(ctx context.Context, in *struct {
 		Handle
@@ -174,14 +173,14 @@ func (s *Server) loadingReport(api huma.API) {
 	if report == nil {
 		return
 	}
-	type output struct {
-		Body json.RawMessage
-	}
 	huma.Register(api, look("get-loading-report", "/v1/stock/loading-report", "stock", "What became of every prepared package of in-factory provisioning, with the results that eUICCs signed (linefit-loading-report/1)"), func(ctx context.Context, in *struct {
 		Batch string `query:"batch" maxLength:"64" doc:"This batch only"`
-	}) (*output, error) {
+	}) (*huma.StreamResponse, error) {
 		text, err := report(in.Batch)
-		return &output{Body: text}, stockProblem(ctx, err)
+		if err != nil {
+			return nil, stockProblem(ctx, err)
+		}
+		return streamOf("application/json", text), nil // byte for byte: it is sealed
 	})
 }
 

@@ -20,6 +20,8 @@ import (
 type Reported interface {
 	View(fn func(audit.View) error) error
 	Checkpoint() ([]byte, error)
+	// Seal signs what the report says.
+	Seal(what string, canonical []byte) ([]byte, error)
 }
 
 // LoadingReport makes the loading report of in-factory provisioning (SGP.41,
@@ -38,7 +40,7 @@ func LoadingReport(log Reported, vault *stock.Vault, batch string) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	return r.Write()
+	return r.Sealed(log.Seal)
 }
 
 // LoadingReport is that of the station.

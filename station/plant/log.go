@@ -15,6 +15,7 @@ type Log interface {
 	engine.Log
 	mes.Log
 	State() store.Health
+	Seal(what string, canonical []byte) ([]byte, error)
 }
 
 // Waiter is a log that stops and goes on.

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -63,11 +64,37 @@ func realServer(t *testing.T) (*mes.Server, *theStation, *storetest.Station) {
 	s, err := mes.NewServer(mes.ServerOptions{
 		Station: st, Log: log, Outbox: mes.NewOutbox(mes.OutboxOptions{Log: log, Client: none}), Desk: rework.NewDesk(log.View, journal{log}),
 		Tokens: []mes.Token{{Name: "mes", Secret: stock.NewSecret([]byte(token))}},
+		LoadingReport: func(batch string) ([]byte, error) {
+			if batch != "" {
+				return nil, station.Refuse(station.StockEmpty, "no batch %s", batch)
+			}
+			return longReport, nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s, st, log
+}
+
+// longReport is longer than any other answer may be; its bytes are its own.
+var longReport = append([]byte("{\n \"note\": \"<a&b>\",\n \"filler\": \""), append(bytes.Repeat([]byte("x"), 20<<20), "\"\n}\n"...)...)
+
+// A loading report comes byte for byte, however long it is.
+func TestDownload(t *testing.T) {
+	s, _, _ := realServer(t)
+	c, err := client.New(client.Options{Address: "http://127.0.0.1:1", Token: token, Transport: inProcess{s.Local()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if err := c.Download(t.Context(), "/v1/stock/loading-report", &got); err != nil || !bytes.Equal(got.Bytes(), longReport) {
+		t.Errorf("%d bytes of %d, %v", got.Len(), len(longReport), err)
+	}
+	got.Reset()
+	if err := c.Download(t.Context(), "/v1/stock/loading-report?batch=none", &got); err == nil || got.Len() > 0 {
+		t.Errorf("%q, %v", got.String(), err)
+	}
 }
 
 type journal struct{ log mes.Log }

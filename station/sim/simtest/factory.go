@@ -126,6 +126,20 @@ func (l *Line) checkFactory(a *Account) {
 		a.problem("of %d packages %d are reported, missing are %v", made, took.Rows, took.Missing)
 	}
 	l.checkRows(a, r, keys)
+	var told []sim.Told
+	for _, row := range r.Packages {
+		told = append(told, sim.Told{
+			EID: row.EID, ICCID: row.ICCID, Session: row.Transaction, Key: row.KeyNumber, Status: string(row.Status), Why: row.Why, State: row.State,
+		})
+	}
+	wrong, err := l.World.AccountKeys(told)
+	l.must(err)
+	for _, what := range wrong {
+		a.problem("%s", what)
+	}
+	if err := r.CheckSeal(l.st.VKey()); err != nil {
+		a.problem("the loading report: %v", err)
+	}
 }
 
 // packages are how many the SM-DPf has prepared.
