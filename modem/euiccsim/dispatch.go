@@ -109,11 +109,11 @@ func knownInstruction(ins byte) bool {
 // messaging and command chaining (ISO/IEC 7816-4 section 5.4.1).
 func checkClass(cla byte) wire.SW {
 	switch {
-	case cla == 0xFF:
+	case cla == 0xFF, cla&0x60 == 0x20: // such as A0 of the SIM of GSM (TS 51.011)
 		return wire.SWClaNotSupported
 	case cla&0x10 != 0:
 		return swChainingNotSupported
-	case cla&0x40 == 0 && cla&0x2C != 0, cla&0x40 != 0 && cla&0x20 != 0:
+	case cla&0x40 == 0 && cla&0x0C != 0, cla&0x40 != 0 && cla&0x20 != 0:
 		return 0x6882 // secure messaging not supported
 	}
 	return wire.SWOK
