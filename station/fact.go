@@ -37,6 +37,7 @@ var factTypes = func() map[string]reflect.Type {
 		TicketOpened{}, TicketClaimed{}, TicketRepaired{}, TicketRetested{}, TicketClosed{},
 		OutboxDelivered{}, OutboxRejected{}, OutboxReplayed{},
 		EIMOnboarded{}, PairingImported{}, PairingListed{}, PairingFreed{},
+		HandStarted{}, HandIntent{}, HandResult{}, HandEnded{},
 	}
 	m := make(map[string]reflect.Type, len(list))
 	for _, f := range list {

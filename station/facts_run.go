@@ -172,6 +172,7 @@ const (
 	EffectSetDP      EffectName = "set_default_dp"
 	EffectAddEIM     EffectName = "add_initial_eim"
 	EffectDeleteKeys EffectName = "delete_one_time_keys"
+	EffectNickname   EffectName = "set_nickname" // by hand only
 )
 
 // Intent is written, and durable, before an irreversible effect.

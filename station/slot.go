@@ -20,6 +20,11 @@ type Slot struct {
 	Run   *Run // of the states Armed, Running and Done
 	Last  *LastResult
 
+	// Of the state Hand: what a person does, and what was begun and has no result
+	// yet.
+	Hand     *HandStarted
+	HandOpen *HandIntent
+
 	recipes func(digest string) *Recipe
 }
 

@@ -23,6 +23,10 @@ func (s *Slot) Decide(ev Event) ([]Fact, []Effect, error) {
 		return []Fact{SlotCleared{Why: ev.Why}}, []Effect{ShowLamp{LampOff}, Continue{}}, nil
 	case Switch:
 		return s.switchTo(ev)
+	case HandBegin:
+		return s.lend(ev)
+	case HandEnd:
+		return s.giveBack(ev)
 	}
 	if s.Run == nil {
 		return nil, nil, Refuse(SlotNotReady, "slot %d has no run", s.ID)

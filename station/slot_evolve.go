@@ -3,11 +3,14 @@ package station
 // Evolve applies a fact of this slot. It is the only mutation and all that
 // replay calls.
 func (s *Slot) Evolve(env Envelope, f Fact) {
+	if s.evolveHand(f) {
+		return
+	}
 	switch f := f.(type) {
 	case SlotFaulted:
 		reason := f.Reason
 		s.Fault = &reason
-		if s.Run == nil {
+		if s.Run == nil && s.Hand == nil {
 			s.State = SlotFault
 		}
 		return

@@ -57,6 +57,7 @@ const (
 	SlotDone     SlotState = "done"
 	SlotFault    SlotState = "fault"
 	SlotDisabled SlotState = "disabled"
+	SlotHand     SlotState = "hand" // a person works on the eUICC in it by hand
 )
 
 // Lamp is what a slot's lamps show.

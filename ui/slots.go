@@ -79,7 +79,7 @@ func (m *Model) cell(s station.SlotView, w int, chosen bool) string {
 	switch {
 	case busy(s):
 		short = right(strconv.Itoa(s.Progress)+"%", status, more)
-	case s.State == station.SlotFault || s.State == station.SlotDisabled || s.State == station.SlotEmpty:
+	case s.State == station.SlotFault || s.State == station.SlotDisabled || s.State == station.SlotEmpty || s.State == station.SlotHand:
 		short = m.words.Word("cell", string(s.State))
 	}
 	if r := m.signs.result(m.lastLamp(s)); r.word != "" && (decided(s) || s.State == station.SlotEmpty) {

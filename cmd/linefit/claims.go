@@ -27,6 +27,7 @@ type portClaim struct {
 	Slot    int    `json:"slot"`
 	Port    string `json:"port"` // as the station's file names it
 	PID     int    `json:"pid"`
+	API     string `json:"api"` // address of its API
 }
 
 const (
@@ -47,9 +48,13 @@ func claimPorts(ctx context.Context, cfg *config.Config) (*claims, error) {
 	if runtime.GOOS != "linux" {
 		return nil, nil
 	}
+	socket, err := filepath.Abs(socketOf(cfg))
+	if err != nil {
+		return nil, err
+	}
 	list := make([]portClaim, 0, len(cfg.Slots))
 	for _, s := range cfg.Slots {
-		list = append(list, portClaim{Station: cfg.Station.Name, Slot: s.ID, Port: portName(s.Port), PID: os.Getpid()})
+		list = append(list, portClaim{Station: cfg.Station.Name, Slot: s.ID, Port: portName(s.Port), PID: os.Getpid(), API: "unix:" + socket})
 	}
 	text, err := json.Marshal(list)
 	if err != nil {
@@ -148,14 +153,4 @@ func samePort(a, b string) bool {
 	one, err1 := os.Stat(infoA.Path)
 	two, err2 := os.Stat(infoB.Path)
 	return err1 == nil && err2 == nil && os.SameFile(one, two)
-}
-
-// ownedPort is the error of a change on a port that a station uses.
-func ownedPort(ctx context.Context, path string) error {
-	c, owned := portOwner(ctx, path)
-	if !owned {
-		return nil
-	}
-	return exit(exitRefused, fmt.Errorf("%s belongs to slot %d of station %s, which is running (process %d): what changes an eUICC there is a recipe's work; "+
-		"start the unit in its slot, or stop the station first", path, c.Slot, c.Station, c.PID))
 }

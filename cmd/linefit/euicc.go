@@ -10,6 +10,7 @@ import (
 	"linefit/modem/apdu"
 	"linefit/modem/euicc"
 	"linefit/modem/rsp"
+	"linefit/station"
 )
 
 // euiccCmd works on one eUICC by hand, on any port.
@@ -22,6 +23,13 @@ type euiccCmd struct {
 	Trace   string `placeholder:"FILE" help:"Append every APDU, redacted."`
 	Record  string `placeholder:"FILE" help:"JSON Lines file that gets a record of every change (default: TRACE.jsonl, or linefit-euicc.jsonl here)."`
 	JSON    bool   `name:"json" help:"Print one JSON document."`
+
+	// On a port of a running station, which then does the work.
+	who
+	Address   string `placeholder:"ADDR" help:"On a port of a running station: its API, unix:/path or http://host:port (default: what the station announces)."`
+	TokenFile string `type:"path" placeholder:"FILE" help:"Bearer token for an address over TCP."`
+
+	via *handSide // set in the station that does the work
 
 	Info          euiccInfoCmd          `cmd:"" help:"What eUICC this is."`
 	List          euiccListCmd          `cmd:"" help:"The profiles on it."`
@@ -39,10 +47,13 @@ type euiccCmd struct {
 // that is missing or busy, a lack of permission, or a bad verdict.
 func cardExit(err error) error {
 	var coded *exitError
+	var refusal *station.Refusal
 	var problems interface{ Unwrap() []error }
 	switch {
 	case err == nil || errors.As(err, &coded):
 		return err
+	case errors.As(err, &refusal):
+		return exit(refusalCode(refusal.Reason.Code), err)
 	case errors.Is(err, modem.ErrPermission):
 		return exit(exitRefused, err)
 	case errors.Is(err, modem.ErrMissing), errors.Is(err, modem.ErrBusy), errors.Is(err, modem.ErrNotSerial), errors.Is(err, modem.ErrSilent),

@@ -8,6 +8,7 @@ import (
 	"linefit/modem/apdu"
 	"linefit/modem/euicc"
 	"linefit/modem/rsp"
+	"linefit/station/mes"
 )
 
 // changed is what a change prints.
@@ -22,7 +23,7 @@ type changed struct {
 // change opens the unit, records the intent, makes the change and reads the
 // profiles back on a new channel.
 func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, prepare func(ctx context.Context, card *euicc.Card, profiles []euicc.Profile) (rsp.Detail, func() error, error)) error {
-	u, err := e.openToChange(a)
+	u, err := e.open(a)
 	if err != nil {
 		return e.failed(a, err)
 	}
@@ -87,6 +88,9 @@ func (u *unit) readBack(what string, detail rsp.Detail, cause error) error {
 	if err != nil {
 		return u.c.failed(u.a, errors.Join(cause, fmt.Errorf("reading back: %w", err)))
 	}
+	if err := u.c.via.seen(ctx, profiles); err != nil {
+		return u.c.failed(u.a, errors.Join(cause, err))
+	}
 	out := changed{OK: cause == nil, Done: what, ICCID: string(detail.ICCID), Profile: viewProfiles(profiles)}
 	for _, p := range profiles {
 		if detail.ICCID != "" && p.ICCID == detail.ICCID {
@@ -115,6 +119,9 @@ type euiccEnableCmd struct {
 
 // Run enables a profile.
 func (c *euiccEnableCmd) Run(a *app, e *euiccCmd) error {
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "enable", Profile: c.Profile, NoRefresh: c.NoRefresh}); done {
+		return err
+	}
 	return e.change(a, "enabled", rsp.PhaseEnable, !c.NoRefresh, func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
 		p, h, err := profileHandle(c.Profile, list)
 		return detailOf(p), func() error { return card.Enable(ctx, h, !c.NoRefresh) }, err
@@ -128,6 +135,9 @@ type euiccDisableCmd struct {
 
 // Run disables a profile.
 func (c *euiccDisableCmd) Run(a *app, e *euiccCmd) error {
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "disable", Profile: c.Profile, NoRefresh: c.NoRefresh}); done {
+		return err
+	}
 	return e.change(a, "disabled", rsp.PhaseDisable, !c.NoRefresh, func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
 		p, h, err := profileHandle(c.Profile, list)
 		return detailOf(p), func() error { return card.Disable(ctx, h, !c.NoRefresh) }, err
@@ -140,11 +150,17 @@ type euiccDeleteCmd struct {
 
 // Run deletes a profile.
 func (c *euiccDeleteCmd) Run(a *app, e *euiccCmd) error {
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "delete", Profile: c.Profile}); done {
+		return err
+	}
 	return e.change(a, "deleted", rsp.PhaseDelete, false, func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
 		p, h, err := profileHandle(c.Profile, list)
 		return detailOf(p), func() error { return card.Delete(ctx, h) }, err
 	})
 }
+
+// phaseNickname is the one change that the LPA's phases do not know.
+const phaseNickname rsp.Phase = "set-nickname"
 
 type euiccNicknameCmd struct {
 	Profile string `arg:"" help:"ICCID, or AID of the ISD-P."`
@@ -153,7 +169,10 @@ type euiccNicknameCmd struct {
 
 // Run sets a nickname.
 func (c *euiccNicknameCmd) Run(a *app, e *euiccCmd) error {
-	return e.change(a, "nickname set", "set-nickname", false, func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "nickname", Profile: c.Profile, Name: c.Name}); done {
+		return err
+	}
+	return e.change(a, "nickname set", phaseNickname, false, func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
 		p, _, err := profileHandle(c.Profile, list)
 		return detailOf(p), func() error { return card.SetNickname(ctx, p.RawICCID, c.Name) }, err
 	})
@@ -173,13 +192,24 @@ type euiccResetCmd struct {
 // Run resets the eUICC's memory.
 func (c *euiccResetCmd) Run(a *app, e *euiccCmd) error {
 	var options []int
-	for bit, on := range map[int]bool{euicc.ResetOperational: c.Operational, euicc.ResetTest: c.Test, euicc.ResetDefaultAddress: c.DefaultAddress, euicc.ResetEIM: c.EIM} {
-		if on {
-			options = append(options, bit)
+	var names []string
+	for _, o := range []struct {
+		on   bool
+		bit  int
+		name string
+	}{
+		{c.Operational, euicc.ResetOperational, "operational"}, {c.Test, euicc.ResetTest, "test"},
+		{c.DefaultAddress, euicc.ResetDefaultAddress, "default_address"}, {c.EIM, euicc.ResetEIM, "eim"},
+	} {
+		if o.on {
+			options, names = append(options, o.bit), append(names, o.name)
 		}
 	}
 	if len(options) == 0 {
 		return exit(exitUsage, errors.New("reset: say what: --operational, --test, --default-address, --eim"))
+	}
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "reset", Reset: names}); done {
+		return err
 	}
 	return e.change(a, "reset", rsp.PhaseMemoryReset, true, func(ctx context.Context, card *euicc.Card, _ []euicc.Profile) (rsp.Detail, func() error, error) {
 		info, err := card.Info2(ctx)

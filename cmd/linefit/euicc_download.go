@@ -15,6 +15,7 @@ import (
 	"linefit/modem/euicc"
 	"linefit/modem/ident"
 	"linefit/modem/rsp"
+	"linefit/station/mes"
 )
 
 // smdpFlags are how an SM-DP+ is reached and trusted.
@@ -112,13 +113,18 @@ func (c *euiccDownloadCmd) Run(a *app, e *euiccCmd) error {
 	if err != nil {
 		return err
 	}
+	if done, err := e.throughStation(a, mes.HandBody{
+		Verb: "download", ActivationCode: c.ActivationCode, ConfirmationCode: c.ConfirmationCode, IMEI: c.IMEI, TAC: c.TAC, ICCID: c.ICCID, Consent: c.Consent, Keep: c.Keep,
+	}); done {
+		return err
+	}
 	var u *unit
-	client, done, err := c.client(a.ctx, func() io.Writer { return u.trace }, params.Code.Address)
+	client, done, err := e.server(a.ctx, c.smdpFlags, func() io.Writer { return u.trace }, params.Code.Address)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if u, err = e.openToChange(a); err != nil {
+	if u, err = e.open(a); err != nil {
 		return e.failed(a, err)
 	}
 	defer u.close()
@@ -154,10 +160,11 @@ func (c *euiccDownloadCmd) params(a *app) (rsp.Params, error) {
 	p := rsp.Params{Deliver: !c.Keep, Device: euicc.Device{TAC: c.TAC}, Consent: rsp.Consent{Contract: c.Consent, PPRs: []int{1, 2}}}
 	var errs []error
 	var err error
-	if p.Code, err = rsp.ParseActivationCode(line(c.ActivationCode)); err != nil {
+	c.ActivationCode, c.ConfirmationCode = line(c.ActivationCode), line(c.ConfirmationCode)
+	if p.Code, err = rsp.ParseActivationCode(c.ActivationCode); err != nil {
 		errs = append(errs, fmt.Errorf("--activation-code: %w", err))
 	}
-	p.Confirmation = rsp.Secret(line(c.ConfirmationCode))
+	p.Confirmation = rsp.Secret(c.ConfirmationCode)
 	if c.IMEI != "" {
 		if p.Device.IMEI, err = ident.ParseIMEI(c.IMEI); err != nil {
 			errs = append(errs, fmt.Errorf("--imei: %w", err))
@@ -182,10 +189,11 @@ func (c *euiccDownloadCmd) download(u *unit, p rsp.Params) (euiccDownload, error
 	var log *cardLog
 	start := time.Now()
 	err := u.card(ctx, func(card *euicc.Card) (err error) {
-		if log, err = u.openRecord(nil); err != nil {
+		if log, err = u.openRecordOf(ctx, card, c.ActivationCode); err != nil {
 			return err
 		}
 		p.Card, p.Recorder, p.Progress = card, log, u.progress()
+		p.Address = u.c.via.serverAddress()
 		result, err := rsp.Download(ctx, p)
 		if c.otherName(p, err) {
 			p.Address = c.SmdpAddress
@@ -230,7 +238,7 @@ func (c *euiccDownloadCmd) reconcile(u *unit, log *cardLog, p rsp.Params, out *e
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.a.ctx), 2*time.Minute)
 	defer cancel()
 	fmt.Fprintln(u.a.stderr, "the outcome is not known; reading the eUICC back")
-	phase, detail, err := lastDownload(u.c.recordPath(), log.eid)
+	phase, detail, err := u.c.lastDownload(log.eid)
 	if err == nil {
 		err = u.settle(ctx)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"linefit/modem/euicc"
 	"linefit/modem/rsp"
+	"linefit/station/mes"
 )
 
 type euiccNotificationsCmd struct {
@@ -58,6 +59,9 @@ type euiccNotifyListCmd struct{}
 
 // Run lists what waits.
 func (c *euiccNotifyListCmd) Run(a *app, e *euiccCmd) error {
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "notifications list"}); done {
+		return err
+	}
 	u, err := e.open(a)
 	if err != nil {
 		return e.failed(a, err)
@@ -80,7 +84,7 @@ func (c *euiccNotifyListCmd) Run(a *app, e *euiccCmd) error {
 
 // recorded opens the unit and runs work with the record of changes open.
 func (e *euiccCmd) recorded(a *app, prepare func(*unit) error, work func(ctx context.Context, card *euicc.Card, log *cardLog) error) error {
-	u, err := e.openToChange(a)
+	u, err := e.open(a)
 	if err != nil {
 		return err
 	}
@@ -111,13 +115,16 @@ type euiccNotifySendCmd struct {
 
 // Run delivers.
 func (c *euiccNotifySendCmd) Run(a *app, e *euiccCmd) error {
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "notifications send", Sequence: c.Sequence}); done {
+		return err
+	}
 	var client *rsp.Client
 	done := func() {}
 	defer func() { done() }()
 	list, failed := []notificationView{}, false
 	err := e.recorded(a, func(u *unit) (err error) {
 		var end func()
-		if client, end, err = c.client(a.ctx, func() io.Writer { return u.trace }, ""); err == nil {
+		if client, end, err = e.server(a.ctx, c.smdpFlags, func() io.Writer { return u.trace }, ""); err == nil {
 			done = end
 		}
 		return err
@@ -160,6 +167,9 @@ type euiccNotifyRemoveCmd struct {
 
 // Run removes without delivering: the servers will never know.
 func (c *euiccNotifyRemoveCmd) Run(a *app, e *euiccCmd) error {
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "notifications remove", Sequence: c.Sequence}); done {
+		return err
+	}
 	list := []notificationView{}
 	err := e.recorded(a, nil, func(ctx context.Context, card *euicc.Card, log *cardLog) error {
 		waiting, err := card.Notifications(ctx)
@@ -210,6 +220,9 @@ type euiccReconciled struct {
 
 // Run finds out what became of the last recorded download to this eUICC.
 func (c *euiccReconcileCmd) Run(a *app, e *euiccCmd) error {
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "reconcile"}); done {
+		return err
+	}
 	u, err := e.open(a)
 	if err != nil {
 		return e.failed(a, err)
@@ -221,7 +234,7 @@ func (c *euiccReconcileCmd) Run(a *app, e *euiccCmd) error {
 		if err != nil {
 			return err
 		}
-		if out.Phase, out.Detail, err = lastDownload(e.recordPath(), fmt.Sprintf("%x", eid)); err != nil {
+		if out.Phase, out.Detail, err = e.lastDownload(fmt.Sprintf("%x", eid)); err != nil {
 			return err
 		}
 		rec, err := rsp.Reconcile(a.ctx, out.Phase, out.Detail, card)

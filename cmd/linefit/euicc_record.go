@@ -32,6 +32,7 @@ type cardLog struct {
 	file *os.File
 	port string
 	eid  string
+	via  *handSide // a station's audit log in place of the file
 }
 
 func (c *euiccCmd) recordPath() string {
@@ -44,8 +45,12 @@ func (c *euiccCmd) recordPath() string {
 	return "linefit-euicc.jsonl"
 }
 
-// openRecord opens the file of records. Without one nothing is changed.
+// openRecord opens the file of records. Without one nothing is changed. A station
+// says first whether this person may change this eUICC.
 func (u *unit) openRecord(eid []byte) (*cardLog, error) {
+	if u.c.via != nil {
+		return u.c.via.openRecord(eid)
+	}
 	f, err := os.OpenFile(u.c.recordPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, exit(exitMissing, fmt.Errorf("--record: %w", err))
@@ -54,6 +59,9 @@ func (u *unit) openRecord(eid []byte) (*cardLog, error) {
 }
 
 func (l *cardLog) append(r cardRecord) error {
+	if l.via != nil {
+		return l.via.record(r)
+	}
 	r.At, r.Port, r.EID = time.Now().UTC(), l.port, l.eid
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -95,7 +103,21 @@ func (l *cardLog) outcome(p rsp.Phase, d rsp.Detail, err error) error {
 	return l.append(r)
 }
 
-func (l *cardLog) close() error { return l.file.Close() }
+func (l *cardLog) close() error {
+	if l.via != nil {
+		return nil
+	}
+	return l.file.Close()
+}
+
+// lastDownload finds the newest download to an eUICC in the records, which a
+// station keeps in its audit log.
+func (c *euiccCmd) lastDownload(eid string) (rsp.Phase, rsp.Detail, error) {
+	if c.via != nil {
+		return c.via.lastDownload(eid)
+	}
+	return lastDownload(c.recordPath(), eid)
+}
 
 // lastDownload finds the newest download of an eUICC in a file of records: its
 // last intent before the load was settled.

@@ -9,6 +9,7 @@ import (
 	"linefit/modem/apdu"
 	"linefit/modem/euicc"
 	"linefit/modem/ident"
+	"linefit/station/mes"
 )
 
 // euiccInfo is what `info --json` prints.
@@ -72,6 +73,9 @@ type euiccInfoCmd struct{}
 
 // Run prints what eUICC this is.
 func (c *euiccInfoCmd) Run(a *app, e *euiccCmd) error {
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "info"}); done {
+		return err
+	}
 	u, err := e.open(a)
 	if err != nil {
 		return e.failed(a, err)
@@ -164,6 +168,9 @@ type euiccListCmd struct{}
 
 // Run lists the profiles.
 func (c *euiccListCmd) Run(a *app, e *euiccCmd) error {
+	if done, err := e.throughStation(a, mes.HandBody{Verb: "list"}); done {
+		return err
+	}
 	u, err := e.open(a)
 	if err != nil {
 		return e.failed(a, err)

@@ -17,6 +17,14 @@ type traceFile struct {
 	w  io.WriteCloser
 }
 
+// openTrace is the trace of a command; a station's goes to who asked for the work.
+func (c *euiccCmd) openTrace() (*traceFile, error) {
+	if c.via != nil {
+		return &traceFile{w: c.via.trace}, nil
+	}
+	return openTrace(c.Trace)
+}
+
 func openTrace(path string) (*traceFile, error) {
 	if path == "" {
 		return &traceFile{}, nil

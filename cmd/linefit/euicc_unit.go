@@ -27,21 +27,12 @@ type unit struct {
 	trace  *traceFile
 }
 
-// openToChange is open for a command that changes the eUICC: it keeps its hands
-// off a port that a running station uses.
-func (c *euiccCmd) openToChange(a *app) (*unit, error) {
-	if err := ownedPort(a.ctx, c.Port); err != nil {
-		return nil, err
-	}
-	return c.open(a)
-}
-
 // open opens the port and finds out what is on it.
 func (c *euiccCmd) open(a *app) (*unit, error) {
 	if c.Block < 0 || c.Block > 255 {
 		return nil, exit(exitUsage, errors.New("--block: 1 to 255"))
 	}
-	table, err := modem.LoadQuirks()
+	table, err := c.quirks()
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +42,7 @@ func (c *euiccCmd) open(a *app) (*unit, error) {
 		}
 	}
 	u := &unit{a: a, c: c}
-	if u.trace, err = openTrace(c.Trace); err != nil {
+	if u.trace, err = c.openTrace(); err != nil {
 		return nil, err
 	}
 	if err := u.attach(table); err != nil {
@@ -61,11 +52,12 @@ func (c *euiccCmd) open(a *app) (*unit, error) {
 }
 
 func (u *unit) attach(table *modem.Table) error {
-	rwc, err := modem.OpenSerial(u.c.Port, modem.SerialOptions{Baud: u.c.Baud})
+	rwc, err := u.c.openPort(u.a.ctx)
 	if err != nil {
 		return err
 	}
-	m, err := modem.Attach(u.a.ctx, rwc, table, modem.Options{Quirk: u.c.Persona, AllowNoIMEI: true, Trace: u.trace.ofAT()})
+	cold := u.c.via != nil // in a station's slot it was started just now, and nothing may register
+	m, err := modem.Attach(u.a.ctx, rwc, table, modem.Options{Quirk: u.c.Persona, AllowNoIMEI: true, Booting: cold, RadioOff: cold, Trace: u.trace.ofAT()})
 	var nobody *modem.IdentityError
 	switch {
 	case err == nil:
@@ -90,7 +82,7 @@ func (u *unit) attachNobody(table *modem.Table, cause error) error {
 	if err != nil {
 		return err
 	}
-	rwc, err := modem.OpenSerial(u.c.Port, modem.SerialOptions{Baud: u.c.Baud})
+	rwc, err := u.c.openPort(u.a.ctx)
 	if err != nil {
 		return err
 	}

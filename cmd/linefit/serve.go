@@ -126,6 +126,6 @@ func serveAPI(ctx context.Context, pl *plant.Plant, cfg *config.Config) (func(co
 func serverOptions(pl *plant.Plant) mes.ServerOptions {
 	return mes.ServerOptions{
 		Station: pl, Log: pl.Store, Outbox: pl.Outbox, Desk: pl.Desk, Stock: pl.Room(), Pairing: pl.Pairing, People: pl.People, LoadingReport: pl.LoadingReport, Recipes: []*station.Recipe{pl.Plan.Recipe},
-		Recipe: pl.Plan.Recipe.Name, VKey: pl.Store.VKey, Evidence: pl.Store, Alarm: pl.Alarm, Accept: pl.Accept, Logger: pl.Plan.Logger,
+		Recipe: pl.Plan.Recipe.Name, VKey: pl.Store.VKey, Evidence: pl.Store, Alarm: pl.Alarm, Accept: pl.Accept, Hand: byHand(pl), Logger: pl.Plan.Logger,
 	}
 }

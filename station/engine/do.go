@@ -86,7 +86,7 @@ func (e *Engine) event(ctx context.Context, cmd station.Command, ev station.Even
 	if err != nil {
 		return station.Reply{}, err
 	}
-	if view.State == station.SlotRunning || view.State == station.SlotArmed {
+	if view.State == station.SlotRunning || view.State == station.SlotArmed || view.State == station.SlotHand {
 		return station.Reply{}, station.Refuse(station.SlotNotReady, "slot %d is %s", cmd.Slot, view.State)
 	}
 	return station.Reply{Slot: cmd.Slot}, r.send(ctx, request{event: ev, actor: cmd.Operator})
@@ -190,7 +190,7 @@ func (e *Engine) abort(cmd station.Command) (station.Reply, error) {
 	if err != nil {
 		return station.Reply{}, err
 	}
-	if view.State != station.SlotRunning && view.State != station.SlotArmed {
+	if view.State != station.SlotRunning && view.State != station.SlotArmed && view.State != station.SlotHand {
 		return station.Reply{}, station.Refuse(station.SlotNotReady, "slot %d is %s", cmd.Slot, view.State)
 	}
 	r.abort(station.NewReason(station.OperatorAbort, "by %s %s", cmd.Operator, cmd.Why))
@@ -207,7 +207,7 @@ func (e *Engine) halt(ctx context.Context, cmd station.Command) (station.Reply, 
 	var errs []error
 	for _, id := range e.ids {
 		errs = append(errs, e.opt.Fixtures[id].Halt())
-		if r, view, err := e.runner(id); err == nil && (view.State == station.SlotRunning || view.State == station.SlotArmed) {
+		if r, view, err := e.runner(id); err == nil && (view.State == station.SlotRunning || view.State == station.SlotArmed || view.State == station.SlotHand) {
 			r.abort(station.NewReason(station.EmergencyStop, "by %s", cmd.Operator))
 		}
 	}

@@ -18,7 +18,8 @@ import (
 // which it began was archived. Its keys:
 //
 //	slot               how many facts it has, 4 bytes
-//	slot, n            the n-th, from 1: a byte, 1 where it is not of a run, then JSON
+//	slot, n            the n-th, from 1: a byte, 1 where it is not of a run, 2 where it
+//	                   is of work by hand, then JSON
 //
 // slot has 2 bytes, n has 4, both big-endian. The same few keys are written
 // again and again: nothing is left behind through which a later start must read.
@@ -52,11 +53,14 @@ func (OpenRuns) Apply(txn audit.Txn, e audit.Entry) error {
 	}
 	switch e.Type {
 	case station.RunStarted{}.FactType(), station.SlotSwitched{}.FactType():
-		if err := dropSlot(txn, e.Slot, e.Type == station.RunStarted{}.FactType()); err != nil {
+		started := e.Type == station.RunStarted{}.FactType()
+		if err := dropSlot(txn, e.Slot, func(kind byte) bool { return started && kind == ofSlot }); err != nil {
 			return err
 		}
+	case station.HandEnded{}.FactType():
+		return dropSlot(txn, e.Slot, func(kind byte) bool { return kind != ofHand })
 	}
-	if e.Run == "" && !slotFacts[e.Type] {
+	if e.Run == "" && kindOf(e.Type) == ofRun {
 		return nil // scans that were refused do not make state
 	}
 	f := slotFact{Seq: e.Seq, Type: e.Type, Run: station.RunID(e.Run), Unit: station.Serial(e.Unit), Data: e.Data}
@@ -70,11 +74,21 @@ func (OpenRuns) Apply(txn audit.Txn, e audit.Entry) error {
 	return addFact(txn, e.Slot, n+1, f)
 }
 
-// slotFacts make a slot's state without a run.
-var slotFacts = map[string]bool{
-	station.SlotFaulted{}.FactType():  true,
-	station.SlotCleared{}.FactType():  true,
-	station.SlotSwitched{}.FactType(): true,
+// Kinds of facts: what makes a slot's state without a run is not of one.
+const (
+	ofRun byte = iota
+	ofSlot
+	ofHand
+)
+
+func kindOf(factType string) byte {
+	switch factType {
+	case station.SlotFaulted{}.FactType(), station.SlotCleared{}.FactType(), station.SlotSwitched{}.FactType():
+		return ofSlot
+	case station.HandStarted{}.FactType(), station.HandIntent{}.FactType(), station.HandResult{}.FactType():
+		return ofHand
+	}
+	return ofRun
 }
 
 func slotCount(r audit.Reader, slot int) (uint32, error) {
@@ -94,10 +108,7 @@ func addFact(txn audit.Txn, slot int, n uint32, f slotFact) error {
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
-	value := []byte{0}
-	if slotFacts[f.Type] {
-		value[0] = 1
-	}
+	value := []byte{kindOf(f.Type)}
 	if err := txn.Set(factKey(slot, n), append(value, text...)); err != nil {
 		return err
 	}
@@ -132,8 +143,9 @@ func facts(r audit.Reader, slot int) ([]slotFact, error) {
 	return list, nil
 }
 
-// dropSlot forgets what a slot's state no longer follows from.
-func dropSlot(txn audit.Txn, slot int, keepFaults bool) error {
+// dropSlot forgets what a slot's state no longer follows from; keep says of which
+// kind what stays is.
+func dropSlot(txn audit.Txn, slot int, keep func(kind byte) bool) error {
 	n, err := slotCount(txn, slot)
 	if err != nil {
 		return err
@@ -147,7 +159,7 @@ func dropSlot(txn audit.Txn, slot int, keepFaults bool) error {
 		if err := txn.Delete(factKey(slot, i)); err != nil {
 			return err
 		}
-		if keepFaults && value[0] == 1 {
+		if keep(value[0]) {
 			kept++
 			if err := txn.Set(factKey(slot, kept), value); err != nil {
 				return err

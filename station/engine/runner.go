@@ -16,7 +16,8 @@ type request struct {
 	event station.Event
 	env   station.Envelope // of an Admit
 	actor station.Actor
-	reply chan error // holds one
+	work  func(context.Context, *Loan) station.HandEnded // of work by hand
+	reply chan error                                     // holds one
 }
 
 // runner is the owner of one slot for one session. Fields without a note
@@ -128,6 +129,11 @@ func (r *runner) begin(ctx context.Context) error {
 			return err
 		}
 	}
+	if r.slot.Hand != nil {
+		if err := r.abandoned(ctx); err != nil {
+			return err
+		}
+	}
 	if r.slot.Run == nil {
 		return r.do(ctx, station.ShowLamp{Lamp: restingLamp(r.slot.State)})
 	}
@@ -173,6 +179,9 @@ func (r *runner) settle(ctx context.Context) error {
 
 // serve answers one request.
 func (r *runner) serve(ctx context.Context, req request) error {
+	if req.work != nil {
+		return r.hand(ctx, req)
+	}
 	if req.env.Run != "" {
 		if r.slot.State != station.SlotEmpty {
 			err := station.Refuse(station.SlotNotReady, "slot %d is %s", r.id, r.slot.State)

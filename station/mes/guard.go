@@ -82,8 +82,11 @@ func (s *Server) outer(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 		r.Body = http.MaxBytesReader(w, r.Body, bodyLimit(r.URL.Path))
-		if r.URL.Path != "/v1/stream" {
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opt.Timeout + 30*time.Second)) // not every writer has one
+		if limit := s.opt.Timeout; r.URL.Path != "/v1/stream" {
+			if isHand(r.URL.Path) {
+				limit = handLimit
+			}
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + 30*time.Second)) // not every writer has one
 		}
 		next.ServeHTTP(w, r)
 	}))

@@ -79,7 +79,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range v.Slots {
 		states[s.State]++
 	}
-	for _, s := range []station.SlotState{station.SlotEmpty, station.SlotArmed, station.SlotRunning, station.SlotDone, station.SlotFault, station.SlotDisabled} {
+	for _, s := range []station.SlotState{station.SlotEmpty, station.SlotArmed, station.SlotRunning, station.SlotDone, station.SlotFault, station.SlotDisabled, station.SlotHand} {
 		gauge(m.slots, states[s], string(s))
 	}
 	for _, h := range []station.Health{station.HealthOK, station.HealthStopped, station.HealthReadOnly, station.HealthHalted, station.HealthStopping, station.HealthEmergency} {

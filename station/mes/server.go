@@ -57,6 +57,8 @@ type ServerOptions struct {
 	// spite of it; nil: not served.
 	Alarm  func() []audit.Finding
 	Accept func(ctx context.Context, by station.Person, a audit.Acceptance) error
+	// Hand carries out work by hand on the eUICC in a slot; nil: not served.
+	Hand func(ctx context.Context, by station.Person, slot int, body HandBody) (HandReply, error)
 	// Recipes lists the recipes that the station can run; Recipe names the one
 	// that a scan starts.
 	Recipes []*station.Recipe
@@ -141,6 +143,7 @@ func (s *Server) routes() {
 	api := humago.New(s.mux, cfg)
 	s.stationRoutes(api)
 	s.slotRoutes(api)
+	s.handRoute(api)
 	s.unitRoutes(api)
 	s.reworkRoutes(api)
 	s.stockRoutes(api)

@@ -108,7 +108,7 @@ func SerialPort(path string, baud int) steps.Opener {
 func Projections() []audit.Projection {
 	return []audit.Projection{
 		engine.OpenRuns{}, stock.Projection{}, rework.Projection{}, mes.OutboxProjection{}, notify.Projection{}, admission.LotProjection{}, admission.StopProjection{},
-		pairing.Projection{}, people.Projection{},
+		pairing.Projection{}, people.Projection{}, HandProjection{},
 		audit.Names{}, report.RunIndex(),
 	}
 }

@@ -41,6 +41,7 @@ type Plant struct {
 	Notify  *notify.Outbox
 	Pairing *pairing.Book
 	People  *people.Book
+	Bench   *steps.Bench
 }
 
 // UncleanError says that the log did not open clean. Nothing was started.
@@ -113,7 +114,7 @@ func (p Plan) askAnchor(ctx context.Context) []byte {
 // quiet reports whether no run is open: a good moment for the log's next shard.
 func quiet(v station.View) bool {
 	for _, s := range v.Slots {
-		if s.State == station.SlotRunning || s.State == station.SlotArmed {
+		if s.State == station.SlotRunning || s.State == station.SlotArmed || s.State == station.SlotHand {
 			return false
 		}
 	}
@@ -205,6 +206,7 @@ func (pl *Plant) install(archive *recipe.Archive) error {
 	if err != nil {
 		return err
 	}
+	pl.Bench = bench
 	opened := p.Place
 	opened.Slots, opened.Next = len(p.Slots), pl.Log.Last()+1
 	pl.Engine, err = engine.New(engine.Options{

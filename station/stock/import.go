@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"linefit/audit"
+	"linefit/modem/ident"
 	"linefit/station"
 )
 
@@ -179,6 +180,17 @@ func (l *Ledger) fingerprints() (have map[string]string, damaged []string, err e
 		}
 	}
 	return have, damaged, nil
+}
+
+// Knows reports whether an activation code for an eUICC is, or was, in the
+// stock, and as which profile.
+func (l *Ledger) Knows(code Activation, eid ident.EID) (handle string, found bool, err error) {
+	have, _, err := l.fingerprints()
+	if err != nil {
+		return "", false, err
+	}
+	handle, found = have[l.vault.fingerprint(codeKey(code, eid))]
+	return handle, found, nil
 }
 
 // seen is what stays of an erased code.

@@ -117,10 +117,10 @@ func TestEveryWordOfTheVocabulary(t *testing.T) {
 	add("verdict", "unset", string(station.Pass), string(station.Failed), string(station.Inconclusive))
 	add("disposition", strs(station.Release, station.Retest, station.Rework, station.Hold, station.Scrap)...)
 	add("todo", strs(station.Release, station.Retest, station.Rework, station.Hold, station.Scrap)...)
-	add("slot", strs(station.SlotEmpty, station.SlotArmed, station.SlotRunning, station.SlotDone, station.SlotFault, station.SlotDisabled)...)
+	add("slot", strs(station.SlotEmpty, station.SlotArmed, station.SlotRunning, station.SlotDone, station.SlotFault, station.SlotDisabled, station.SlotHand)...)
 	add("waiting", strs(station.WaitPresence, station.WaitBin, station.WaitRemoval, station.WaitMES, station.WaitLog)...)
 	add("result", strs(station.LampPass, station.LampFail, station.LampHold)...)
-	add("cell", strs(station.SlotEmpty, station.SlotFault, station.SlotDisabled)...)
+	add("cell", strs(station.SlotEmpty, station.SlotFault, station.SlotDisabled, station.SlotHand)...)
 	add("ticket", strs(station.TicketOpen, station.TicketTaken, station.TicketDone, station.TicketInRetest, station.TicketShut)...)
 	add("stock", strs(station.StockAvailable, station.StockReserved, station.StockInstalled, station.StockQuarantined, station.StockSpent, station.StockReturned)...)
 	healths := strs(station.HealthOK, station.HealthStopped, station.HealthReadOnly, station.HealthHalted, station.HealthStopping, station.HealthEmergency)
@@ -129,7 +129,7 @@ func TestEveryWordOfTheVocabulary(t *testing.T) {
 	add("state", station.StateInstalled, station.StateAbsent, station.StateUnknown, "enabled", "disabled")
 	add("command", strs(station.CmdScan, station.CmdStart, station.CmdAbort, station.CmdAck, station.CmdDisable, station.CmdEnable, station.CmdClear, station.CmdHalt, station.CmdResume)...)
 	add("effect", strs(station.EffectGetBPP, station.EffectLoad, station.EffectEnable, station.EffectDisable, station.EffectDelete, station.EffectReset,
-		station.EffectCancel, station.EffectRemove, station.EffectSetDP, station.EffectAddEIM, station.EffectDeleteKeys)...)
+		station.EffectCancel, station.EffectRemove, station.EffectSetDP, station.EffectAddEIM, station.EffectDeleteKeys, station.EffectNickname)...)
 	for _, k := range station.Kinds() {
 		add("kind", k.Name)
 	}
