@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,29 +19,88 @@ type changed struct {
 	ICCID   string        `json:"iccid,omitempty"`
 	State   string        `json:"state,omitempty"` // as read back
 	Profile []profileView `json:"profiles"`
+	Error   string        `json:"error,omitempty"`
+	Advice  string        `json:"advice,omitempty"`
 }
 
+// cardChange is one change of an eUICC by hand.
+type cardChange struct {
+	what    string // as it is printed
+	phase   rsp.Phase
+	refresh bool // the module is asked to read the card again
+	prepare func(ctx context.Context, card *euicc.Card, profiles []euicc.Profile) (rsp.Detail, func() error, error)
+	// reached reports whether the profiles that were read back show the change;
+	// nil where they do not.
+	reached func(d rsp.Detail, profiles []euicc.Profile) bool
+}
+
+// changeTries bounds how often a change is made that a module refused while it
+// was reading its card, and that the read-back shows not to have happened.
+const changeTries = 3
+
 // change opens the unit, records the intent, makes the change and reads the
-// profiles back on a new channel.
-func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, prepare func(ctx context.Context, card *euicc.Card, profiles []euicc.Profile) (rsp.Detail, func() error, error)) error {
+// profiles back on a new channel. What they show decides where no answer came.
+func (e *euiccCmd) change(a *app, c cardChange) error {
 	u, err := e.open(a)
 	if err != nil {
 		return e.failed(a, err)
 	}
 	defer u.close()
-	var log *cardLog
-	var detail rsp.Detail
-	seen := u.refreshes()
+	for try := 1; ; try++ {
+		again, err := u.changeOnce(c, try < changeTries)
+		if !again {
+			return err
+		}
+	}
+}
+
+func (u *unit) changeOnce(c cardChange, mayRepeat bool) (again bool, err error) {
+	ctx, seen := u.a.ctx, u.refreshes()
+	detail, log, cause := u.make(c)
+	if log != nil {
+		defer log.close()
+	}
+	if cause != nil && (log == nil || !unknownOutcome(cause)) {
+		return false, u.c.failed(u.a, cause)
+	}
+	if c.refresh && cause == nil {
+		u.afterRefresh(ctx, seen)
+	}
+	profiles, err := u.readBack()
+	if err != nil {
+		return false, u.c.failed(u.a, errors.Join(cause, err))
+	}
+	if err := u.c.via.seen(ctx, profiles); err != nil {
+		return false, u.c.failed(u.a, errors.Join(cause, err))
+	}
+	if cause != nil && c.reached != nil {
+		switch reached := c.reached(detail, profiles); {
+		case reached:
+			fmt.Fprintf(u.a.stderr, "no answer came (%v), and the eUICC has done it\n", cause)
+			cause = log.settled(c.phase, detail, "done")
+		case apdu.SIMBusy(cause):
+			if err := log.settled(c.phase, detail, "failed"); err != nil || mayRepeat {
+				return err == nil, err
+			}
+		}
+	}
+	return false, u.show(c.what, detail, profiles, cause)
+}
+
+// make makes the change, again while nothing of it has begun. The record is open
+// from the intent on.
+func (u *unit) make(c cardChange) (detail rsp.Detail, log *cardLog, err error) {
+	ctx := u.a.ctx
 	work := func(card *euicc.Card) error {
-		eid, err := card.EID(a.ctx)
+		eid, err := card.EID(ctx)
 		if err != nil {
 			return err
 		}
-		profiles, err := card.Profiles(a.ctx)
+		profiles, err := card.Profiles(ctx)
 		if err != nil {
 			return err
 		}
-		d, run, err := prepare(a.ctx, card, profiles)
+		d, run, err := c.prepare(ctx, card, profiles)
 		if err != nil {
 			return err
 		}
@@ -48,10 +108,10 @@ func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, pr
 		if log, err = u.openRecord(eid); err != nil {
 			return err
 		}
-		return log.change(phase, d, run)
+		return log.change(c.phase, d, run)
 	}
-	err = u.again(a.ctx, func() (retry bool, err error) {
-		err = u.card(a.ctx, work)
+	err = u.again(ctx, func() (retry bool, err error) {
+		err = u.card(ctx, work)
 		// catBusy refuses: nothing has changed, and the module is about to
 		// answer the card.
 		busy := errors.Is(err, euicc.ErrCatBusy)
@@ -61,41 +121,34 @@ func (e *euiccCmd) change(a *app, what string, phase rsp.Phase, refresh bool, pr
 		}
 		return log == nil && (busy || apdu.SIMBusy(err) || channelLost(err)), err
 	})
-	if log != nil {
-		defer log.close()
-	}
-	if err != nil && (log == nil || !unknownOutcome(err)) {
-		return e.failed(a, err)
-	}
-	if refresh && err == nil {
-		u.afterRefresh(a.ctx, seen)
-	}
-	return u.readBack(what, detail, err)
+	return detail, log, err
 }
 
-// readBack shows what the eUICC says after a change, also after one whose
-// outcome was not known.
-func (u *unit) readBack(what string, detail rsp.Detail, cause error) error {
+// readBack reads the profiles after a change, also after one whose outcome is not
+// known.
+func (u *unit) readBack() (profiles []euicc.Profile, err error) {
 	ctx := u.a.ctx
 	if err := u.settle(ctx); err != nil {
-		return u.c.failed(u.a, errors.Join(cause, err))
+		return nil, err
 	}
-	var profiles []euicc.Profile
-	err := u.reading(ctx, func(card *euicc.Card) (err error) {
+	err = u.reading(ctx, func(card *euicc.Card) (err error) {
 		profiles, err = card.Profiles(ctx)
 		return err
 	})
 	if err != nil {
-		return u.c.failed(u.a, errors.Join(cause, fmt.Errorf("reading back: %w", err)))
+		return nil, fmt.Errorf("reading back: %w", err)
 	}
-	if err := u.c.via.seen(ctx, profiles); err != nil {
-		return u.c.failed(u.a, errors.Join(cause, err))
-	}
+	return profiles, nil
+}
+
+// show prints what the eUICC says after a change.
+func (u *unit) show(what string, detail rsp.Detail, profiles []euicc.Profile, cause error) error {
 	out := changed{OK: cause == nil, Done: what, ICCID: string(detail.ICCID), Profile: viewProfiles(profiles)}
-	for _, p := range profiles {
-		if detail.ICCID != "" && p.ICCID == detail.ICCID {
-			out.State = p.State.String()
-		}
+	if p := profileOf(detail, profiles); p != nil {
+		out.State = p.State.String()
+	}
+	if cause != nil {
+		out.Error, out.Advice = cause.Error(), advice(cause)
 	}
 	if u.c.JSON {
 		if err := printJSON(u.a.stdout, out); err != nil {
@@ -112,6 +165,27 @@ func (u *unit) readBack(what string, detail rsp.Detail, cause error) error {
 	return nil
 }
 
+// profileOf is the profile of a change, nil where there is none.
+func profileOf(d rsp.Detail, profiles []euicc.Profile) *euicc.Profile {
+	for i, p := range profiles {
+		if len(d.RawICCID) > 0 && bytes.Equal(p.RawICCID, d.RawICCID) {
+			return &profiles[i]
+		}
+	}
+	return nil
+}
+
+// has is the change to a state of the profile.
+func has(state euicc.State) func(rsp.Detail, []euicc.Profile) bool {
+	return func(d rsp.Detail, profiles []euicc.Profile) bool {
+		p := profileOf(d, profiles)
+		return p != nil && p.State == state
+	}
+}
+
+// gone is the change to no such profile.
+func gone(d rsp.Detail, profiles []euicc.Profile) bool { return profileOf(d, profiles) == nil }
+
 type euiccEnableCmd struct {
 	Profile   string `arg:"" help:"ICCID, or AID of the ISD-P."`
 	NoRefresh bool   `help:"Do not ask the module to read the card again."`
@@ -122,10 +196,11 @@ func (c *euiccEnableCmd) Run(a *app, e *euiccCmd) error {
 	if done, err := e.throughStation(a, mes.HandBody{Verb: "enable", Profile: c.Profile, NoRefresh: c.NoRefresh}); done {
 		return err
 	}
-	return e.change(a, "enabled", rsp.PhaseEnable, !c.NoRefresh, func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
+	prepare := func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
 		p, h, err := profileHandle(c.Profile, list)
 		return detailOf(p), func() error { return card.Enable(ctx, h, !c.NoRefresh) }, err
-	})
+	}
+	return e.change(a, cardChange{"enabled", rsp.PhaseEnable, !c.NoRefresh, prepare, has(euicc.Enabled)})
 }
 
 type euiccDisableCmd struct {
@@ -138,10 +213,11 @@ func (c *euiccDisableCmd) Run(a *app, e *euiccCmd) error {
 	if done, err := e.throughStation(a, mes.HandBody{Verb: "disable", Profile: c.Profile, NoRefresh: c.NoRefresh}); done {
 		return err
 	}
-	return e.change(a, "disabled", rsp.PhaseDisable, !c.NoRefresh, func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
+	prepare := func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
 		p, h, err := profileHandle(c.Profile, list)
 		return detailOf(p), func() error { return card.Disable(ctx, h, !c.NoRefresh) }, err
-	})
+	}
+	return e.change(a, cardChange{"disabled", rsp.PhaseDisable, !c.NoRefresh, prepare, has(euicc.Disabled)})
 }
 
 type euiccDeleteCmd struct {
@@ -153,10 +229,11 @@ func (c *euiccDeleteCmd) Run(a *app, e *euiccCmd) error {
 	if done, err := e.throughStation(a, mes.HandBody{Verb: "delete", Profile: c.Profile}); done {
 		return err
 	}
-	return e.change(a, "deleted", rsp.PhaseDelete, false, func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
+	prepare := func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
 		p, h, err := profileHandle(c.Profile, list)
 		return detailOf(p), func() error { return card.Delete(ctx, h) }, err
-	})
+	}
+	return e.change(a, cardChange{"deleted", rsp.PhaseDelete, false, prepare, gone})
 }
 
 // phaseNickname is the one change that the LPA's phases do not know.
@@ -172,10 +249,14 @@ func (c *euiccNicknameCmd) Run(a *app, e *euiccCmd) error {
 	if done, err := e.throughStation(a, mes.HandBody{Verb: "nickname", Profile: c.Profile, Name: c.Name}); done {
 		return err
 	}
-	return e.change(a, "nickname set", phaseNickname, false, func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
+	prepare := func(ctx context.Context, card *euicc.Card, list []euicc.Profile) (rsp.Detail, func() error, error) {
 		p, _, err := profileHandle(c.Profile, list)
 		return detailOf(p), func() error { return card.SetNickname(ctx, p.RawICCID, c.Name) }, err
-	})
+	}
+	return e.change(a, cardChange{"nickname set", phaseNickname, false, prepare, func(d rsp.Detail, list []euicc.Profile) bool {
+		p := profileOf(d, list)
+		return p != nil && p.Nickname == c.Name
+	}})
 }
 
 func detailOf(p euicc.Profile) rsp.Detail {
@@ -211,7 +292,7 @@ func (c *euiccResetCmd) Run(a *app, e *euiccCmd) error {
 	if done, err := e.throughStation(a, mes.HandBody{Verb: "reset", Reset: names}); done {
 		return err
 	}
-	return e.change(a, "reset", rsp.PhaseMemoryReset, true, func(ctx context.Context, card *euicc.Card, _ []euicc.Profile) (rsp.Detail, func() error, error) {
+	prepare := func(ctx context.Context, card *euicc.Card, _ []euicc.Profile) (rsp.Detail, func() error, error) {
 		info, err := card.Info2(ctx)
 		run := func() error { return card.MemoryReset(ctx, options...) }
 		if info.Generation() == euicc.SGP32 {
@@ -220,5 +301,6 @@ func (c *euiccResetCmd) Run(a *app, e *euiccCmd) error {
 			err = errors.Join(err, exit(exitUsage, errors.New("reset: --eim is for SGP.32 eUICCs")))
 		}
 		return rsp.Detail{HighWater: -1}, run, err
-	})
+	}
+	return e.change(a, cardChange{"reset", rsp.PhaseMemoryReset, true, prepare, nil})
 }

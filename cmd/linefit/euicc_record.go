@@ -103,6 +103,11 @@ func (l *cardLog) outcome(p rsp.Phase, d rsp.Detail, err error) error {
 	return l.append(r)
 }
 
+// settled records what the read-back has shown of an intent without an answer.
+func (l *cardLog) settled(p rsp.Phase, d rsp.Detail, outcome string) error {
+	return l.append(cardRecord{Event: "outcome", Phase: p, Detail: &d, Outcome: outcome, Text: "read back"})
+}
+
 func (l *cardLog) close() error {
 	if l.via != nil {
 		return nil

@@ -309,3 +309,41 @@ func TestEUICCRefreshByFamily(t *testing.T) {
 		})
 	}
 }
+
+// A change without an answer is decided by what is read back: done where the
+// eUICC has done it, made again where the module was reading its card, and bad
+// with the state that is there where it has not.
+func TestEUICCChangeWithoutAnAnswer(t *testing.T) {
+	s := startServer(t, "--count", "5")
+	for i, c := range []struct {
+		name, point, fault string
+		want               int
+		state              string
+	}{
+		{"error, took effect", "+CGLA.done", "kind: error", exitOK, "enabled"},
+		{"busy, took effect", "+CGLA.done", "kind: cme, code: 14", exitOK, "enabled"},
+		{"busy, failed", "+CGLA", "kind: cme, code: 14", exitOK, "enabled"},
+		{"error, failed", "+CGLA", "kind: error", exitVerdict, "disabled"},
+		{"the module restarts, took effect", "+CGLA.done", "kind: reboot", exitOK, "enabled"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			var d euiccDownload
+			t.Run("download", func(t *testing.T) {
+				newHand(t, "--state", dir).run(exitOK, &d, "download", "--activation-code", s.Profiles[i].ActivationCode, "--ca", s.CA)
+			})
+			plan := filepath.Join(t.TempDir(), "plan.yaml")
+			rule := fmt.Sprintf("name: one\nabout: the command is lost\nrules:\n  - {point: %s, chance: 1, from: 2, to: 2, fault: {%s}}\n", c.point, c.fault)
+			if err := os.WriteFile(plan, []byte(rule), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			h := newHand(t, "--state", dir, "--faults", plan)
+			var got changed
+			h.run(c.want, &got, "enable", "--no-refresh", string(d.ICCID))
+			if got.OK != (c.want == exitOK) || got.State != c.state || !got.OK && (got.Error == "" || got.Advice == "") {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
