@@ -25,6 +25,8 @@ const (
 	// TypeClockStep says that UTC moved by more than a second against
 	// monotonic time: {"step_ms":±n,"expected_utc":"...","source":"..."}.
 	TypeClockStep = "clock.step/1"
+	// TypeScrubbed says what a scrub of all segments found, a [Scrubbed].
+	TypeScrubbed = "log.scrubbed/1"
 	// TypeTailDropped says that bytes which were never acknowledged were
 	// removed from the end of a segment when the store was opened.
 	TypeTailDropped = "log.tail_dropped/1"

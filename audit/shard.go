@@ -97,3 +97,14 @@ func ParseFact(e Entry, fact any) error {
 	}
 	return nil
 }
+
+// Scrubbed is the result of reading and verifying everything that a store has.
+type Scrubbed struct {
+	Shards   int    `json:"shards"`
+	Segments int    `json:"segments"`
+	Entries  uint64 `json:"entries"`
+	Bytes    int64  `json:"bytes"`
+	Millis   int64  `json:"ms"`
+	Findings int    `json:"findings"`
+	First    string `json:"first,omitempty"` // what the first one says
+}

@@ -32,13 +32,17 @@ func (s *Store) Archive(ctx context.Context, dir string, free func(v audit.View,
 	if err != nil {
 		return Archived{}, err
 	}
+	none := Archived{Shards: []audit.ArchivedShard{}}
+	if len(l.segs) > 0 && l.segs[0].head.Shard == l.newest().Shard {
+		return none, nil // without reading anything
+	}
 	c, err := l.good(ctx)
 	if err != nil {
 		return Archived{}, err
 	}
 	last := len(c.shards) - 1
 	if last < 1 {
-		return Archived{Shards: []audit.ArchivedShard{}}, nil
+		return none, nil
 	}
 	if c.shards[last].head.Shard != l.newest().Shard {
 		return Archived{}, errors.New("audit/store: the newest shard is not yet published")
@@ -123,19 +127,57 @@ func (a *archive) copy(ctx context.Context) error {
 	return err
 }
 
-// record says so in the log and removes what was copied.
+// record says so in the log and removes what was copied. Cut anywhere, the
+// shards are here whole, or they have left whole: DIR/archived decides.
 func (a *archive) record(ctx context.Context) error {
 	s := a.store
 	return s.do(ctx, func() error {
 		if h := s.State(); h.State != OK {
 			return &StateError{Health: h}
 		}
-		if err := s.appendOwn(audit.TypeShardArchived, audit.ShardArchived{Shards: append(slices.Clone(a.before), a.out.Shards...)}); err != nil {
+		all := slices.Clone(a.before)
+		for _, sh := range a.out.Shards {
+			if !slices.Contains(all, sh) { // said before a crash
+				all = append(all, sh)
+			}
+		}
+		if err := s.appendOwn(audit.TypeShardArchived, audit.ShardArchived{Shards: all}); err != nil {
 			return err
 		}
-		err := a.segments(func(seg segment) error { return s.opt.FS.Remove(s.core.segmentPath(seg.name)) })
-		return errors.Join(err, s.opt.FS.SyncDir(filepath.Join(s.opt.Dir, segmentDir)))
+		newest := a.shards[len(a.shards)-1].head.Shard
+		if err := replaceFile(s.opt.FS, s.opt.Dir, archivedFile, fmt.Appendln(nil, newest)); err != nil {
+			return fmt.Errorf("audit/store: archive: %w", err)
+		}
+		return s.opt.removeArchived()
 	})
+}
+
+// removeArchived removes the segments of shards that have left. It finishes at
+// opening what a crash cut.
+func (o *Options) removeArchived() error {
+	gone, err := archivedShard(o.FS, o.Dir)
+	if err != nil || gone == 0 {
+		return err
+	}
+	dir := filepath.Join(o.Dir, segmentDir)
+	names, err := o.FS.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("audit/store: %w", err)
+	}
+	for _, name := range names {
+		if shard, _, ok := parseSegmentName(name); ok && shard <= gone {
+			if err := o.FS.Remove(filepath.Join(dir, name)); err != nil {
+				return fmt.Errorf("audit/store: archive: %w", err)
+			}
+		}
+	}
+	if err := o.FS.SyncDir(dir); err != nil {
+		return fmt.Errorf("audit/store: archive: %w", err)
+	}
+	if err := o.FS.Remove(filepath.Join(o.Dir, archivedFile)); err != nil {
+		return fmt.Errorf("audit/store: archive: %w", err)
+	}
+	return o.FS.SyncDir(o.Dir)
 }
 
 // copyDurably copies a file, flushes the copy, and reads it back.

@@ -11,6 +11,7 @@ import (
 
 	"linefit/audit"
 	"linefit/audit/store"
+	"linefit/audit/store/storetest"
 )
 
 func freely(audit.View, uint64) error { return nil }
@@ -170,4 +171,54 @@ func TestBundleOfARunningStore(t *testing.T) {
 		}
 	}
 	stop()
+}
+
+// A station that is killed, or whose plug is pulled, at any step of archiving has
+// every entry in the store or in the archive, opens, verifies, and archives what
+// is left when asked again.
+func TestArchiveCutAnywhere(t *testing.T) {
+	base := threeShards(t)
+	want := verify(t, base.Dir, store.VerifyOptions{}).Entries
+	cuts := 0
+	for cut := 1; ; cut++ {
+		o := base
+		o.Dir, o.Boot = copyDir(t, base.Dir), ""
+		to := t.TempDir()
+		s := storetest.Start(t, nil, o)
+		s.Disk.DieAfter(cut)
+		_, err := s.Archive(t.Context(), to, freely)
+		if err == nil {
+			s.Stop()
+			break
+		}
+		cuts++
+		[]func(){s.Kill, s.PowerCut}[cut%2]()
+		c, stop := start(t, o)
+		if h := c.State(); h.State != store.OK {
+			t.Fatalf("cut %d: %+v", cut, h)
+		}
+		gateN(t, c, "SN1", 1)
+		if _, err := c.Archive(t.Context(), to, freely); err != nil {
+			t.Fatalf("cut %d: again: %v", cut, err)
+		}
+		stop()
+		left, err := filepath.Glob(filepath.Join(o.Dir, "segments", "000[12]-*"))
+		if err != nil || len(left) > 0 {
+			t.Fatalf("cut %d: %v, %v", cut, left, err)
+		}
+		if r := verify(t, o.Dir, store.VerifyOptions{}); !r.OK || len(r.Archived) != 2 {
+			t.Fatalf("cut %d: %+v %+v", cut, r.Findings, r.Archived)
+		}
+		whole := copyDir(t, o.Dir)
+		if err := os.CopyFS(filepath.Join(whole, "segments"), os.DirFS(filepath.Join(to, "segments"))); err != nil {
+			t.Fatal(err)
+		}
+		if r := verify(t, whole, store.VerifyOptions{Key: o.Key.VKey()}); !r.OK || r.Shards != 3 || r.Entries <= want {
+			t.Fatalf("cut %d: %+v", cut, r)
+		}
+	}
+	if cuts < 8 {
+		t.Errorf("%d cuts: the test does not see the steps", cuts)
+	}
+	t.Logf("%d cuts", cuts)
 }

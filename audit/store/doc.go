@@ -28,6 +28,9 @@
 //	badger.opening while Badger is being opened; found there at start, that
 //	               opening killed the station and Badger is made anew
 //	torn/          ends of segments that were never acknowledged and were cut
+//	damage         there while the newest scrub has found damage: opening verifies all
+//	archived       while archived segments are removed: the newest shard that leaves;
+//	               none of its segments counts, or of those before
 //	probe          for a moment, to see whether a failed disk takes writes again
 //	lock           flock; names the holder as {"pid":…,"program":"…"}
 //
@@ -93,7 +96,9 @@
 // the store opens read-only and says what it found. [Store.Accept] goes on all
 // the same, when two people have decided so: in a new shard whose first entry
 // is their decision, numbered behind everything that was ever seen.
-// Closed shards are not verified at opening, but by [Verify].
+// Closed shards are not verified at opening, but by [Verify], and by [Store.Scrub]
+// while the station runs: damage that it finds is an alarm too, and stays one at
+// every opening until the file is mended or two people go on.
 //
 // # Failing
 //

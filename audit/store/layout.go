@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"sort"
+	"strconv"
+	"strings"
 
 	"linefit/audit"
 )
@@ -20,6 +22,7 @@ const (
 	latchFile      = "badger.opening"
 	checkpointFile = "checkpoint"
 	vkeyFile       = "station.vkey"
+	archivedFile   = "archived"
 )
 
 // A segment is one file of evidence.
@@ -43,6 +46,10 @@ func listSegments(fsys FS, dir string) (segs []segment, torn string, findings []
 	if err != nil {
 		return nil, "", nil, fmt.Errorf("audit/store: %w", err)
 	}
+	gone, err := archivedShard(fsys, dir)
+	if err != nil {
+		return nil, "", nil, err
+	}
 	sort.Strings(names)
 	for i, name := range names {
 		rel := path.Join(segmentDir, name)
@@ -50,6 +57,9 @@ func listSegments(fsys FS, dir string) (segs []segment, torn string, findings []
 		if !ok {
 			findings = append(findings, audit.Finding{Code: audit.FindForeign, File: rel, Detail: "not a segment of this store"})
 			continue
+		}
+		if shard <= gone {
+			continue // a removal that is under way, or was cut
 		}
 		seg, err := readSegmentHeader(fsys, dir, name)
 		var d *damage
@@ -73,6 +83,24 @@ func listSegments(fsys FS, dir string) (segs []segment, torn string, findings []
 		segs = append(segs, seg)
 	}
 	return segs, torn, findings, nil
+}
+
+// archivedShard is the newest shard that DIR/archived says has left, 0 where none
+// has. Its segments do not count any more, removed or not; that an entry says where
+// they went is for [Log.Verify] to see.
+func archivedShard(fsys FS, dir string) (uint32, error) {
+	b, err := readFile(fsys, filepath.Join(dir, archivedFile), 32)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("audit/store: %w", err)
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+	if err != nil {
+		return 0, nil // damaged: every segment that is there counts
+	}
+	return uint32(n), nil
 }
 
 // newestShard returns the largest shard number among the segments' names.

@@ -21,6 +21,7 @@ type Log struct {
 	segs      []segment
 	findings  []audit.Finding   // about folder, headers, keys and checkpoint
 	published *audit.Checkpoint // nil if it is missing or damaged
+	given     string            // verifier key that it was opened with
 }
 
 // OpenLog looks at the log in dir. vkey is the verifier key to trust, of any
@@ -40,7 +41,7 @@ func openLog(fsys FS, dir, vkey string) (*Log, error) {
 }
 
 func lookAt(fsys FS, dir, vkey string) (*Log, error) {
-	l := &Log{dir: dir, fs: fsys}
+	l := &Log{dir: dir, fs: fsys, given: vkey}
 	// The checkpoint first: segments listed later reach at least as far.
 	signed, signedErr := readFile(fsys, filepath.Join(dir, checkpointFile), 1<<20)
 	stored, storedErr := readFile(fsys, filepath.Join(dir, vkeyFile), 4096)

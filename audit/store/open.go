@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -41,10 +42,21 @@ const maxAlarm = 20
 // openCore opens the log and bounds what it found.
 func openCore(ctx context.Context, opt *Options) (opened, error) {
 	o, err := findCore(ctx, opt)
-	if n := len(o.findings); n > maxAlarm {
-		o.findings = append(o.findings[:maxAlarm:maxAlarm], audit.Finding{Code: o.findings[maxAlarm].Code, Detail: fmt.Sprintf("%d findings more", n-maxAlarm)})
+	if err == nil && len(o.findings) == 0 {
+		if o.findings, err = o.core.damaged(ctx); err != nil {
+			return o, errors.Join(err, o.core.close())
+		}
 	}
+	o.findings = bounded(o.findings)
 	return o, err
+}
+
+// bounded are at most so many findings as one alarm has.
+func bounded(findings []audit.Finding) []audit.Finding {
+	if n := len(findings); n > maxAlarm {
+		return append(slices.Clone(findings[:maxAlarm]), audit.Finding{Code: findings[maxAlarm].Code, Detail: fmt.Sprintf("%d findings more", n-maxAlarm)})
+	}
+	return slices.Clone(findings)
 }
 
 // findCore opens the log: lists segments, opens or remakes Badger, replays

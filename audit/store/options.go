@@ -22,7 +22,7 @@ const (
 // Options say which log a [Store] keeps, and where.
 type Options struct {
 	// Dir is the store's folder; it is made if it is missing. The store owns
-	// segments, torn, badger*, probe, lock, checkpoint and station.vkey in it and
+	// segments, torn, badger*, probe, damage, archived, lock, checkpoint and station.vkey in it and
 	// touches nothing else there.
 	Dir string
 	// Key signs the checkpoints of the first shard. Its name is the log's

@@ -31,6 +31,8 @@ func (l *Log) Read(ctx context.Context, fn func(e audit.Entry, raw []byte) error
 	switch {
 	case err != nil:
 		return Exported{}, err
+	case !report.OK && l.moved():
+		return Exported{}, l.errMoved()
 	case !report.OK:
 		return Exported{}, &DamagedError{report}
 	case r.err != nil:

@@ -123,6 +123,7 @@ func (s *Store) beginShard(key audit.Key, link *audit.ShardOpened, base uint64) 
 	old := c.file
 	c.enter(h)
 	c.file, c.off, c.next, c.key, c.link = f, off, base, key, link
+	c.links = append(c.links, link)
 	if old != nil {
 		err = old.Close()
 	}

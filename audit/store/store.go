@@ -103,6 +103,11 @@ func (s *Store) begin(ctx context.Context, o opened) error {
 			return fmt.Errorf("audit/store: publish checkpoint: %w", err)
 		}
 	}
+	if len(o.findings) == 0 {
+		if err := s.opt.removeArchived(); err != nil {
+			return err
+		}
+	}
 	s.setHealth(Health{State: OK})
 	s.queue.close(nil)
 	if err := s.finishShard(o.findings); err != nil {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -79,7 +81,28 @@ func verifyFS(ctx context.Context, fsys FS, dir string, o VerifyOptions) (Report
 
 // Verify is [Verify] for a log already opened; checkpoint may be nil.
 func (l *Log) Verify(ctx context.Context, checkpoint []byte) (Report, error) {
+	r, err := l.verify(ctx, checkpoint, nil)
+	if err != nil || r.OK || !l.moved() {
+		return r, err
+	}
+	again, err := openLog(l.fs, l.dir, l.given)
+	if err != nil {
+		return r, err
+	}
+	*l = *again
 	return l.verify(ctx, checkpoint, nil)
+}
+
+// moved reports whether shards were archived since the log was opened: what is
+// not there any more is no damage then.
+func (l *Log) moved() bool {
+	segs, _, _, err := listSegments(l.fs, l.dir)
+	return err == nil && len(segs) > 0 && len(l.segs) > 0 && segs[0].head.Shard > l.segs[0].head.Shard
+}
+
+// errMoved says that a reading must begin anew.
+func (l *Log) errMoved() error {
+	return &fs.PathError{Op: "read", Path: filepath.Join(l.dir, segmentDir), Err: errors.New("shards were archived meanwhile: try again")}
 }
 
 // verify verifies; read, which may be nil, gets what is good.

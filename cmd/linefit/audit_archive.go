@@ -20,7 +20,7 @@ type auditArchiveCmd struct {
 // the store's lock.
 func (c *auditArchiveCmd) Run(a *app) error {
 	if c.Store == "" || c.Address != "" || c.Config != "" {
-		return exit(exitUsage, errors.New("say --store: shards are moved while the station does not run"))
+		return exit(exitUsage, errors.New("say --store: a running station moves closed shards by itself, to audit.archive of its file"))
 	}
 	flags := storeFlags{Store: c.Store, JSON: c.JSON}
 	if err := isFolder(c.Store); err != nil {

@@ -190,17 +190,6 @@ func (p *demoOn) allPass() {
 	}
 }
 
-// eventually waits for what another process brings about.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); {
-		if time.Now().After(end) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-		time.Sleep(20 * time.Millisecond) // the disk is broken by hand here: there is nothing to wait on
-	}
-}
-
 // A disk that another program fills while the demo runs: the log takes nothing
 // more, no run comes to a verdict, the screen says why, and after space was made
 // the same process ends with every unit passed and every profile accounted for.

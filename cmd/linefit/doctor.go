@@ -167,6 +167,20 @@ func (d *doctor) secretFile(name, file string) {
 	}
 }
 
+// scrubbed says where the log is damaged, as far as it was found out.
+func (d *doctor) scrubbed() {
+	text, err := store.Damage(d.cfg.Station.Data)
+	first, rest, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	switch {
+	case err != nil:
+		d.add("audit log", checkUnknown, "", "%v", err)
+	case text != "":
+		d.add("audit log", checkFail, "put the file back from archive, backup or export; or two people go on: linefit audit accept", "%s (%d findings)", first, 1+strings.Count(rest, "\n")+min(len(rest), 1))
+	default:
+		d.add("audit log", checkOK, "", "no damage was found by its readings; linefit audit verify reads it now")
+	}
+}
+
 // wanted is the free space with which a station goes on for long.
 const wanted = 2 << 30
 
@@ -189,6 +203,7 @@ func (d *doctor) disk() {
 	default:
 		d.add("disk", checkOK, "", "%d GB free", free>>30)
 	}
+	d.scrubbed()
 	probe, err := os.CreateTemp(dir, ".linefit-doctor-")
 	if err != nil {
 		d.add("data folder", checkFail, "chown it to the station's user", "%v", err)

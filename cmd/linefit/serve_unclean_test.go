@@ -188,3 +188,14 @@ func TestServeUnclean(t *testing.T) {
 		t.Errorf("what people accepted is told: exit %d, %s", code, out)
 	}
 }
+
+// eventually waits for what another process brings about.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !is(); {
+		if time.Now().After(end) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond) // another process has nothing to wait on
+	}
+}

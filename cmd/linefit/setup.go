@@ -87,7 +87,9 @@ func fromConfig(ctx context.Context, c *config.Config, logger zerolog.Logger) (p
 		Place: station.StationOpened{
 			Software: version, Site: c.Station.Site, Area: c.Station.Area, Line: c.Station.Line, Station: c.Station.Name, MES: c.MESName(),
 		},
-		Dir: c.Station.Data, Reserve: uint64(c.Audit.ReserveMB) << 20, Vault: vaultKey(c.Vault),
+		Dir: c.Station.Data, Reserve: uint64(c.Audit.ReserveMB) << 20,
+		Care:  plant.Care{Archive: c.Audit.Archive, ScrubEvery: c.Audit.ScrubEvery.D(), ScrubRate: int64(c.Audit.ScrubRate) << 20},
+		Vault: vaultKey(c.Vault),
 		Slots: map[int]plant.Slot{}, Faults: map[int]*station.Reason{},
 		Assign: engine.Assign(c.Assign.By), Within: c.Assign.Within.D(), Grace: c.Grace.D(),
 		Notify: plant.Notify{Timeout: c.SMDP.Timeout.D(), Parallel: 16, Backoff: []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute}},

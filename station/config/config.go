@@ -127,7 +127,7 @@ func decodeMES(m map[string]any) (*MES, error) {
 
 // absolute takes every path from the file's folder.
 func (c *Config) absolute(dir string) {
-	paths := []*string{&c.Station.Data, &c.Recipe, &c.Policy, &c.Quirks, &c.Units, &c.IoT.EIMs, &c.IoT.Packages, &c.Audit.Key, &c.Vault.Key, &c.API.Socket, &c.API.TokenFile, &c.API.ReadTokenFile, &c.Audit.Anchors}
+	paths := []*string{&c.Station.Data, &c.Recipe, &c.Policy, &c.Quirks, &c.Units, &c.IoT.EIMs, &c.IoT.Packages, &c.Audit.Key, &c.Vault.Key, &c.API.Socket, &c.API.TokenFile, &c.API.ReadTokenFile, &c.Audit.Anchors, &c.Audit.Archive}
 	for i := range c.SMDP.CI {
 		paths = append(paths, &c.SMDP.CI[i])
 	}
@@ -168,6 +168,10 @@ func (c *Config) defaults() {
 	set(&c.SMDP.Timeout, 30*time.Second)
 	set(&c.Stock.Keep, 30*24*time.Hour)
 	set(&c.Stock.LowRepeat, 24*time.Hour)
+	set(&c.Audit.ScrubEvery, 24*time.Hour)
+	if c.Audit.ScrubRate == 0 {
+		c.Audit.ScrubRate = 20
+	}
 	if c.Stock.Low == nil {
 		few := 20
 		c.Stock.Low = &few

@@ -45,6 +45,9 @@ func (c *Config) lint(doc *strictyaml.Doc) strictyaml.Problems {
 	if c.Audit.Anchors != "" && inside(c.Audit.Anchors, c.Station.Data) {
 		l.add(strictyaml.Path("audit", "anchors"), "checkpoints that others keep must not lie in the store %s: who puts an old store back puts them back too", c.Station.Data)
 	}
+	if c.Audit.Archive != "" && inside(c.Audit.Archive, c.Station.Data) {
+		l.add(strictyaml.Path("audit", "archive"), "the archive must not lie in the store %s", c.Station.Data)
+	}
 	if inside(c.Audit.Key, c.Station.Data) {
 		l.add(strictyaml.Path("audit", "key"), "the log's signing key must not lie in the store %s: who copies the store could sign in its name", c.Station.Data)
 	}

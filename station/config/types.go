@@ -128,6 +128,12 @@ type Audit struct {
 	// the log must be consistent with every one.
 	Anchors   string
 	ReserveMB int `yaml:"reserve_mb"`
+	// Archive is a folder on another disk to which closed shards go.
+	Archive string
+	// ScrubEvery is the time between two readings of the whole log for bit rot, at
+	// most ScrubRate MB for a second.
+	ScrubEvery Duration `yaml:"scrub_every"`
+	ScrubRate  int      `yaml:"scrub_rate_mb"`
 }
 
 // Vault says which key seals the secrets: a file, or a systemd credential.

@@ -50,7 +50,7 @@ type BackupFile struct {
 
 // backupParts are copied in this order: the log ends behind the checkpoint, and
 // everything that the log names is in the vault when that is copied.
-var backupParts = []string{"checkpoint", "station.vkey", "segments", "recipes", "vault"}
+var backupParts = []string{"checkpoint", "station.vkey", "damage", "archived", "segments", "recipes", "vault"}
 
 // ErrBackup says that a folder is no whole backup, or cannot take one.
 var ErrBackup = errors.New("no backup")

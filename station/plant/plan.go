@@ -44,6 +44,7 @@ type Plan struct {
 	// until two people have accepted it. Otherwise that is an [*UncleanError].
 	Unclean  bool
 	Reserve  uint64 // bytes of disk below which nothing is appended
+	Care     Care   // of the log
 	Vault    stock.KeySource
 	Shares   stock.ShareRule     // which split lists of codes are taken
 	Issuers  []*x509.Certificate // whose SM-DP+ may prepare packages

@@ -253,6 +253,7 @@ func (pl *Plant) Work() []func(context.Context) error {
 	}
 	work := []func(context.Context) error{
 		named("engine", pl.Engine.Run), named("MES outbox", pl.Outbox.Run), named("stock", pl.keepStock), named("stock level", pl.watchStock),
+		named("archive", pl.keepArchive), named("scrub", pl.keepScrub),
 	}
 	if !pl.Plan.Offline {
 		work = append(work, named("notifications", pl.Notify.Run))

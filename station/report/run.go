@@ -204,7 +204,7 @@ func (t *tracker) decode(e audit.Entry) station.Fact {
 
 // logFacts are the types that the log writes about itself.
 var logFacts = map[string]struct{}{
-	audit.TypeClockStep: {}, audit.TypeTailDropped: {},
+	audit.TypeClockStep: {}, audit.TypeTailDropped: {}, audit.TypeScrubbed: {},
 	audit.TypeShardClosed: {}, audit.TypeShardOpened: {}, audit.TypeShardSnapshot: {}, audit.TypeShardReady: {}, audit.TypeShardArchived: {},
 }
 
