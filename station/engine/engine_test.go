@@ -59,6 +59,7 @@ type jig struct {
 	halted  bool
 	lamps   []station.Lamp
 	edges   chan struct{}
+	onLamp  func(station.Lamp) // asked before a lamp is lit
 }
 
 func newJig() *jig { return &jig{edges: make(chan struct{}, 1)} }
@@ -80,6 +81,9 @@ func (j *jig) Clamp(_ context.Context, shut bool) error {
 	return nil
 }
 func (j *jig) Lamp(_ context.Context, l station.Lamp) error {
+	if j.onLamp != nil {
+		j.onLamp(l)
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lamps = append(j.lamps, l)
@@ -332,6 +336,34 @@ func TestScanToRelease(t *testing.T) {
 		want := "run.started/1 steps.ended/1 steps.ended/1 run.verdict/1 unit.disposed/1 run.accepted/1 unit.left/1"
 		if got := strings.Join(l.types(2), " "); got != want {
 			t.Errorf("entries %s\nwant    %s", got, want)
+		}
+	})
+}
+
+// TestNobodyTakesTheNextUnitOut: from the moment on in which a unit has left, its
+// slot asks nobody to take one out, also while its lamp is still lit.
+func TestNobodyTakesTheNextUnitOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t, 1)
+		dark := 0
+		l.jigs[1].onLamp = func(lamp station.Lamp) {
+			if v := l.view(1); lamp == station.LampOff && v.Last != nil {
+				if dark++; v.State != station.SlotEmpty || v.Waiting != station.WaitNothing {
+					t.Errorf("the unit has left: %+v", v)
+				}
+			}
+		}
+		l.start()
+		defer func() { l.stop() }()
+		l.jigs[1].put(true)
+		if err := l.do(station.Command{Kind: station.CmdScan, Slot: 1, Text: "SN1"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		l.jigs[1].put(false)
+		synctest.Wait()
+		if dark != 1 {
+			t.Errorf("the lamp went out %d times", dark)
 		}
 	})
 }

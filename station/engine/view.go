@@ -18,6 +18,8 @@ func (r *runner) publish() {
 	}
 	if run := r.slot.Run; run != nil {
 		r.viewRun(&v, run)
+	} else {
+		v.Waiting = station.WaitNothing // the unit has left: nobody is to take the next one out
 	}
 	r.e.mu.Lock()
 	r.e.views[r.id] = v

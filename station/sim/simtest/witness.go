@@ -1,15 +1,21 @@
 package simtest
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
 	"linefit/audit"
+	"linefit/modem/euiccsim"
 	"linefit/modem/ident"
 	"linefit/modem/smdpsim"
 	"linefit/modem/wire"
 	"linefit/station"
+	"linefit/station/sim"
 	"linefit/station/stock"
 )
 
@@ -192,7 +198,8 @@ func (w *witness) removal(eid ident.EID, data []byte) {
 }
 
 // checkWitness takes what the witness saw into the account, and holds sessions
-// that the log calls cancelled against the server.
+// that the log calls cancelled against the server, and notifications that it
+// calls removed against the cards.
 func (l *Line) checkWitness(a *Account) {
 	for _, p := range l.witness.seen() {
 		a.problem("%s", p)
@@ -206,17 +213,33 @@ func (l *Line) checkWitness(a *Account) {
 	}
 	l.mu.Unlock()
 	for _, u := range l.World.Units() {
+		left := l.pendingOn(u)
 		for _, r := range l.Runs(u.Serial) {
-			for _, res := range r.Results {
-				if res.Effect != station.EffectCancel || res.Outcome != station.OK {
-					continue
-				}
-				for _, in := range r.Intents {
-					if in.Effect == station.EffectCancel && in.Number == res.Number && !heard[in.Transaction] {
-						a.problem("run %s: session %s is cancelled in the log, and its server does not know", r.ID, in.Transaction)
-					}
+			for _, in := range r.Intents {
+				done := slices.ContainsFunc(r.Results, func(res station.Result) bool {
+					return res.Effect == in.Effect && res.Number == in.Number && res.Outcome == station.OK
+				})
+				switch {
+				case !done:
+				case in.Effect == station.EffectCancel && !heard[in.Transaction]:
+					a.problem("run %s: session %s is cancelled in the log, and its server does not know", r.ID, in.Transaction)
+				case in.Effect == station.EffectRemove && slices.ContainsFunc(in.Sequences, func(n int64) bool { return slices.Contains(left, n) }):
+					a.problem("run %s: notifications %v are removed in the log, %v are on the eUICC", r.ID, in.Sequences, left)
 				}
 			}
 		}
 	}
+}
+
+// pendingOn are the numbers of the notifications on a unit's card.
+func (l *Line) pendingOn(u sim.UnitState) (sequences []int64) {
+	s, err := euiccsim.ReadState(euiccsim.FileImage(filepath.Join(l.Dir, "sim", "cards", string(u.EID)+".card")))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // never powered
+	}
+	l.must(err)
+	for _, n := range s.Notifications {
+		sequences = append(sequences, n.Seq)
+	}
+	return sequences
 }
