@@ -167,10 +167,16 @@ func (r *Run) passes(s Step) bool {
 // ended decides what follows an attempt: the Then of its fact.
 func (r *Run) ended(s Step, res StepResult) string {
 	tries := r.Tries[s.ID] + 1 - r.Lost[s.ID] // an interruption is not the unit's failure
+	limit, again := s.Attempts, s.Retries(res.Outcome)
+	if r.loading() && s.RetryFrom != "" {
+		// Nobody knows what became of the load, and the unit would be held: it is
+		// restarted cold and asked twice as often.
+		limit, again = 2*s.Attempts, true
+	}
 	switch {
 	case res.Outcome == OK || res.Outcome == Skipped || r.Closing:
 		return ""
-	case res.Outcome != Aborted && !res.Final && tries < s.Attempts && s.Retries(res.Outcome):
+	case res.Outcome != Aborted && !res.Final && tries < limit && again:
 		if s.RetryFrom != "" {
 			return s.RetryFrom
 		}
@@ -213,16 +219,22 @@ func (r *Run) verdict() RunVerdict {
 	return v
 }
 
+// loading: a load of the reserved profile was begun, and its outcome is unknown.
+func (r *Run) loading() bool {
+	if r.Profile == nil {
+		return false
+	}
+	state, _ := r.left()
+	return state == StateUnknown
+}
+
 // unknown is the reason of a run that ends while nobody knows what became of a
 // load, whatever ended it: such a unit is held. nil: it is known.
 func (r *Run) unknown(ended *Reason) *Reason {
-	if r.Profile == nil || ended == nil || ended.Code == ProfileUnknown {
+	if !r.loading() || ended == nil || ended.Code == ProfileUnknown {
 		return nil
 	}
-	state, iccid := r.left()
-	if state != StateUnknown {
-		return nil
-	}
+	_, iccid := r.left()
 	return NewReason(ProfileUnknown, "profile %s; the run ended with %s", iccid, ended)
 }
 

@@ -114,6 +114,22 @@ func refuseEnable(code func(request []byte) int) func(*simtest.Options) {
 	}
 }
 
+// muteAfterLoad has the eUICC refuse to list its profiles so many times, from the
+// first load on: more often than a step is tried otherwise.
+func muteAfterLoad(times int) func(*simtest.Options) {
+	return func(o *simtest.Options) {
+		loaded, left := false, times
+		o.Answer = func(_ sim.UnitState, function string, response []byte) []byte {
+			loaded = loaded || function == ""
+			if function != "GetProfilesInfo" || !loaded || left == 0 {
+				return response
+			}
+			left--
+			return []byte{0x6F, 0x00}
+		}
+	}
+}
+
 // power is a unit that loses its supply, alone or with the station.
 var power = []simtest.How{simtest.PowerBefore, simtest.PowerAfter, simtest.KilledAfter}
 

@@ -145,6 +145,8 @@ var scenarios = []scenario{
 	{row: "9", name: "last block", at: simtest.Load(-1), want: []string{passedTwice, passed, passedTwice, passed}},
 	{row: "9", name: "last block, no answer", at: simtest.Load(-1), hows: []simtest.How{simtest.Lost, simtest.AnswerLost}, want: []string{passedTwice, passed}},
 
+	{row: "9", name: "last block, mute for a while", at: simtest.Load(-1), options: muteAfterLoad(4),
+		hows: []simtest.How{simtest.Failed, simtest.TookEffect, simtest.Lost, simtest.AnswerLost}, want: []string{passedTwice, passed, passedTwice, passed}},
 	{row: "9", name: "last block, and nobody can ask", at: simtest.Load(-1), stuck: simtest.Card("GetProfilesInfo"), until: 1, again: "same",
 		hows: []simtest.How{simtest.Failed, simtest.TookEffect, simtest.Lost, simtest.AnswerLost},
 		want: []string{
