@@ -26,6 +26,12 @@ func (m *Model) counters() string {
 		{m.words.T("ui.stock", "available", s.Stock.Available, "total", s.Stock.Total), stock, ""},
 		{m.words.T("ui.mes", "mes", m.words.Word("mes", s.MES)), mes, ""},
 	}
+	if s.Stock.Alarms > 0 {
+		parts = append(parts[:1:1], append([]part{{m.words.T("ui.stock_alarms", "alarms", s.Stock.Alarms), badNews, ""}}, parts[1:]...)...)
+	}
+	if s.Stock.Low > 0 {
+		parts = append(parts, part{m.words.T("ui.stock_low"), careful, ""})
+	}
 	if r, stuck := s.Notifications.Stuck(); stuck {
 		long := m.words.T("ui.notify_stuck", "pending", s.Notifications.Pending, "address", r.Address)
 		parts = append(parts, part{long, badNews, m.words.T("ui.notify_stuck_short", "pending", s.Notifications.Pending)})

@@ -7,11 +7,19 @@ import (
 	"linefit/audit"
 	"linefit/audit/store"
 	"linefit/station"
+	"linefit/station/config"
 	"linefit/station/stock"
 )
 
 func (d *doctor) stock(n station.StockCount) {
+	if n.Alarms > 0 {
+		d.add("profile alarms", checkFail, "linefit profiles alarms", "%d open: somebody else has codes of this station", n.Alarms)
+	}
 	switch {
+	case d.cfg.Stock.Source == config.SourceMES:
+		d.add("profile stock", checkOK, "", "codes come with the MES's route checks; %d are out, %d went back", n.Total, n.Returned)
+	case n.Low > 0 && n.Available > 0:
+		d.add("profile stock", checkWarn, "order more, then linefit profiles import", "%d of %d profiles are left; of %d kinds only few", n.Available, n.Total, n.Low)
 	case n.Available == 0:
 		d.add("profile stock", checkFail, "linefit profiles import", "no profile is left of %d", n.Total)
 	case n.Available*20 < n.Total:

@@ -19,6 +19,7 @@ type profilesCmd struct {
 	Resolve    profilesResolveCmd    `cmd:"" help:"Say what was found out about a profile: installed, absent, unused or spent."`
 	Quarantine profilesQuarantineCmd `cmd:"" help:"Take everything available out of use until it was reconciled."`
 	Reconcile  profilesReconcileCmd  `cmd:"" help:"Compare ledger and log with the lists of SM-DP+ and MES."`
+	Alarms     profilesAlarmsCmd     `cmd:"" help:"Codes that somebody else has used, or that were handed out twice; ends 1 while one is open."`
 	Claim      profilesClaimCmd      `cmd:"" help:"Burnt, stuck and expired orders by provider, with the eUICCs' signed results."`
 	Request    profilesRequestCmd    `cmd:"" help:"Which eUICCs of a list have no profile yet: the list that a provider needs."`
 	Report     profilesReportCmd     `cmd:"" help:"The loading report of in-factory provisioning: what became of every prepared package (SGP.41)."`

@@ -22,6 +22,7 @@ import (
 
 type profilesReconcileCmd struct {
 	where
+	who
 	SMDPList string `name:"smdp-list" type:"existingfile" placeholder:"FILE" help:"The SM-DP+'s list: CSV or JSON with iccid, state, eid and imsi."`
 	MESList  string `name:"mes-list" type:"existingfile" placeholder:"FILE" help:"The MES's list of finished units: serial, imei, eid, iccid, imsi."`
 	Batch    string `help:"The SM-DP+'s list has this batch only."`
@@ -38,7 +39,7 @@ func (c *profilesReconcileCmd) Run(a *app) error {
 		return err
 	}
 	return c.withStock(a, shares{}, func(ctx context.Context, r stockroom) error {
-		found, err := r.reconcile(ctx, server, units, c.Batch)
+		found, err := r.reconcile(ctx, c.By, server, units, c.Batch)
 		if err != nil {
 			return err
 		}

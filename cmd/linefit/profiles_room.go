@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"strconv"
@@ -27,7 +28,10 @@ type stockroom interface {
 	erase(ctx context.Context, by station.Person, keep time.Duration) (int, error)
 	claims(ctx context.Context, batch string) ([]stock.Claim, error)
 	needed(ctx context.Context, l list) ([]ident.EID, error)
-	reconcile(ctx context.Context, server, units *list, batch string) ([]stock.Disagreement, error)
+	// reconcile compares; by is in whose name an alarm is raised.
+	reconcile(ctx context.Context, by string, server, units *list, batch string) ([]stock.Disagreement, error)
+	alarms(ctx context.Context, all bool) ([]stock.Alarm, error)
+	endAlarm(ctx context.Context, by station.Person, id, why string) error
 	loadingReport(ctx context.Context, batch string) ([]byte, error)
 }
 
@@ -139,7 +143,13 @@ func (r storeRoom) needed(_ context.Context, l list) ([]ident.EID, error) {
 	return r.Needed(eids)
 }
 
-func (r storeRoom) reconcile(_ context.Context, server, units *list, batch string) ([]stock.Disagreement, error) {
+func (r storeRoom) alarms(_ context.Context, all bool) ([]stock.Alarm, error) { return r.Alarms(all) }
+
+func (r storeRoom) endAlarm(ctx context.Context, by station.Person, id, why string) error {
+	return r.EndAlarm(ctx, by, id, why)
+}
+
+func (r storeRoom) reconcile(ctx context.Context, by string, server, units *list, batch string) ([]stock.Disagreement, error) {
 	lists := stock.Lists{Batch: batch}
 	var err error
 	if server != nil {
@@ -152,7 +162,7 @@ func (r storeRoom) reconcile(_ context.Context, server, units *list, batch strin
 			return nil, err
 		}
 	}
-	return r.Reconcile(lists)
+	return r.Reconcile(ctx, station.Actor(cmp.Or(by, "operator")), lists)
 }
 
 // remoteRoom is the stock of a running station.
@@ -230,8 +240,19 @@ func (r remoteRoom) needed(ctx context.Context, l list) ([]ident.EID, error) {
 	return out.EIDs, err
 }
 
-func (r remoteRoom) reconcile(ctx context.Context, server, units *list, batch string) ([]stock.Disagreement, error) {
+func (r remoteRoom) alarms(ctx context.Context, all bool) ([]stock.Alarm, error) {
+	var out struct{ Alarms []stock.Alarm }
+	err := r.c.Get(ctx, "/v1/stock/alarms?"+url.Values{"all": {strconv.FormatBool(all)}}.Encode(), &out)
+	return out.Alarms, err
+}
+
+func (r remoteRoom) endAlarm(ctx context.Context, by station.Person, id, why string) error {
+	var out struct{ Alarms []stock.Alarm }
+	return r.c.Post(ctx, "/v1/stock/alarms/"+url.PathEscape(id)+"/end", body{"operator": by.Actor, "role": by.Role, "why": why}, &out)
+}
+
+func (r remoteRoom) reconcile(ctx context.Context, by string, server, units *list, batch string) ([]stock.Disagreement, error) {
 	var out struct{ Disagreements []stock.Disagreement }
-	err := r.c.Post(ctx, "/v1/stock/reconcile", without(body{"server": listBody(server), "units": listBody(units), "batch": batch}), &out)
+	err := r.c.Post(ctx, "/v1/stock/reconcile", without(body{"operator": by, "server": listBody(server), "units": listBody(units), "batch": batch}), &out)
 	return out.Disagreements, err
 }

@@ -172,10 +172,6 @@ func (c *Config) defaults() {
 	if c.Audit.ScrubRate == 0 {
 		c.Audit.ScrubRate = 20
 	}
-	if c.Stock.Low == nil {
-		few := 20
-		c.Stock.Low = &few
-	}
 	if c.Stock.Source == "" {
 		c.Stock.Source = SourceLedger
 	}

@@ -57,7 +57,7 @@ func (c *Config) lint(doc *strictyaml.Doc) strictyaml.Problems {
 	if c.Stock.Source == SourceMES && c.MES == nil {
 		l.add(strictyaml.Path("stock", "source"), "mes: the station has no MES (mes: none)")
 	}
-	if c.Stock.LowClear > 0 && c.Stock.LowClear < *c.Stock.Low {
+	if c.Stock.LowClear > 0 && c.Stock.Low != nil && c.Stock.LowClear < *c.Stock.Low {
 		l.add(strictyaml.Path("stock", "low_clear"), "%d is less than low, %d", c.Stock.LowClear, *c.Stock.Low)
 	}
 	if c.Stock.SharesOnly && len(c.Stock.ShareKeys) == 0 {

@@ -151,7 +151,7 @@ type Stock struct {
 	// default) or mes (with each route check).
 	Source string
 	// Low is the number of profiles of a kind below which it is announced that it
-	// runs out, LowClear the one from which on there are enough again, LowRepeat the
+	// runs out (0: never; nil: a twentieth of what was imported), LowClear the one from which on there are enough again, LowRepeat the
 	// time after which it is announced again.
 	Low       *int
 	LowClear  int      `yaml:"low_clear"`

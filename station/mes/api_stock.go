@@ -74,6 +74,7 @@ type EraseBody struct {
 
 // ReconcileBody compares the stock with lists.
 type ReconcileBody struct {
+	PersonBody
 	Server *ListBody `json:"server,omitempty" doc:"The SM-DP+'s list"`
 	Units  *ListBody `json:"units,omitempty" doc:"The MES's list of finished units"`
 	Batch  string    `json:"batch,omitempty" maxLength:"64" doc:"The SM-DP+'s list is of this batch only"`
@@ -102,6 +103,7 @@ func (s *Server) stockRoutes(api huma.API) {
 	}
 	s.stockReads(api, room)
 	s.stockLists(api, room)
+	s.alarmRoutes(api, room)
 	huma.Register(api, change("release-profile", "/v1/stock/{handle}/release", "stock", "Put a quarantined profile back for any eUICC"), func(ctx context.Context, in *struct {
 		Handle
 		Body DecisionBody
@@ -216,12 +218,18 @@ func (s *Server) stockLists(api huma.API, room *stock.Room) {
 			Disagreements []stock.Disagreement `json:"disagreements"`
 		}
 	}
-	huma.Register(api, large(change("reconcile-stock", "/v1/stock/reconcile", "stock", "Compare ledger and log with the lists of SM-DP+ and MES; changes nothing")), func(ctx context.Context, in *struct{ Body ReconcileBody }) (*reconcileOutput, error) {
+	huma.Register(api, large(change("reconcile-stock", "/v1/stock/reconcile", "stock", "Compare ledger and log with the lists of SM-DP+ and MES; a code that somebody else has used raises an alarm, else nothing changes")), func(ctx context.Context, in *struct{ Body ReconcileBody }) (*reconcileOutput, error) {
 		lists, err := in.Body.lists()
 		if err != nil {
 			return nil, stockProblem(ctx, err)
 		}
-		found, err := room.Reconcile(lists)
+		ctx, cancel := s.patience(ctx)
+		defer cancel()
+		by, err := s.person(ctx, in.Body.PersonBody)
+		if err != nil {
+			return nil, stockProblem(ctx, err)
+		}
+		found, err := room.Reconcile(ctx, by.Actor, lists)
 		out := &reconcileOutput{}
 		out.Body.Disagreements = append([]stock.Disagreement{}, found...)
 		return out, stockProblem(ctx, err)

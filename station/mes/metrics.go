@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"linefit/audit"
 	"linefit/station"
+	"linefit/station/stock"
 )
 
 // metrics tells a monitoring system what a screen tells a person. All values
@@ -20,7 +23,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 
-	slots, health, entries, units, runs, tickets, profiles, released, pending, delivered, parked, link, simulated, notices, missed, refused *prometheus.Desc
+	slots, health, entries, units, runs, tickets, profiles, released, pending, delivered, parked, link, simulated, alarms, low, left, notices, missed, refused *prometheus.Desc
 }
 
 func newMetrics(s *Server, registry *prometheus.Registry) (*metrics, error) {
@@ -38,6 +41,9 @@ func newMetrics(s *Server, registry *prometheus.Registry) (*metrics, error) {
 		tickets:   desc("rework_tickets_open", "Open rework tickets."),
 		profiles:  desc("profiles", "Profiles in stock by state.", "state"),
 		released:  desc("profiles_released_total", "Reservations that were given back."),
+		alarms:    desc("stock_alarms_open", "Codes of this station that somebody else has used, or that were handed out twice."),
+		low:       desc("profiles_low", "Kinds of profiles of which few are left."),
+		left:      desc("profiles_left", "Profiles that are left for any eUICC, by kind.", "customer", "sku", "operator", "region"),
 		pending:   desc("mes_events_pending", "Events that the MES has not taken yet."),
 		delivered: desc("mes_events_delivered_total", "Events that the MES has taken."),
 		parked:    desc("mes_events_parked", "Events that the MES has refused for good and nobody has sent again."),
@@ -61,7 +67,7 @@ func (m *metrics) handler() http.Handler {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.slots, m.health, m.entries, m.units, m.runs, m.tickets, m.profiles, m.released, m.pending, m.delivered, m.parked, m.link, m.simulated, m.notices, m.missed, m.refused} {
+	for _, d := range []*prometheus.Desc{m.slots, m.health, m.entries, m.units, m.runs, m.tickets, m.profiles, m.released, m.pending, m.delivered, m.parked, m.link, m.simulated, m.alarms, m.low, m.left, m.notices, m.missed, m.refused} {
 		ch <- d
 	}
 }
@@ -98,6 +104,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(m.profiles, n, string(s))
 	}
 	counter(m.released, v.Stock.Released)
+	gauge(m.alarms, v.Stock.Alarms)
+	gauge(m.low, v.Stock.Low)
+	for _, l := range m.levels() {
+		gauge(m.left, l.Left, l.Customer, l.SKU, l.Operator, l.Region)
+	}
 	gauge(m.simulated, oneIf(v.Simulated))
 	gauge(m.notices, v.Notifications.Pending)
 	counter(m.missed, v.Notifications.Missed)
@@ -105,6 +116,21 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(m.refused, r.Tries, r.Address)
 	}
 	m.collectOutbox(gauge, counter)
+}
+
+// levels are what is left of each kind of profile; none where the log is closed.
+func (m *metrics) levels() (levels []stock.Level) {
+	if m.s.opt.Stock == nil {
+		return nil
+	}
+	err := m.s.opt.Log.View(func(v audit.View) (err error) {
+		levels, err = stock.Levels(v, time.Now())
+		return err
+	})
+	if err != nil {
+		return nil
+	}
+	return levels
 }
 
 func (m *metrics) collectOutbox(gauge, counter func(*prometheus.Desc, int, ...string)) {

@@ -82,7 +82,7 @@ func (pl *Plant) eraseUsed(ctx context.Context) {
 // watchStock announces kinds of profiles that run out, as soon as the log says
 // so, until ctx is done.
 func (pl *Plant) watchStock(ctx context.Context) error {
-	if pl.Plan.Low.Low <= 0 || pl.Plan.FromMES {
+	if pl.Plan.Low.Low == 0 || pl.Plan.FromMES {
 		<-ctx.Done()
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 	"linefit/modem/rsp"
 	"linefit/modem/wire"
 	"linefit/station"
+	"linefit/station/stock"
 )
 
 // card is the ISD-R on an open channel.
@@ -209,7 +210,7 @@ func precheck(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	if res := s.judgeLeftovers(a, profiles, pending); res.Outcome != station.OK {
 		return res
 	}
-	res := s.judgeCard(a, info, profiles)
+	res := s.judgeCard(ctx, a, info, profiles)
 	if res.Outcome == station.OK {
 		res = s.judgePlatform(ctx, a, c, info)
 	}
@@ -218,7 +219,7 @@ func precheck(ctx context.Context, s *session, a *station.Attempt) station.StepR
 }
 
 // judgeCard holds what the eUICC says against what the recipe and the station allow.
-func (s *session) judgeCard(a *station.Attempt, info euicc.Info2, profiles []euicc.Profile) station.StepResult {
+func (s *session) judgeCard(ctx context.Context, a *station.Attempt, info euicc.Info2, profiles []euicc.Profile) station.StepResult {
 	ours, err := s.ours(a.Run)
 	if err != nil {
 		return failed(err, station.StationFault)
@@ -233,6 +234,14 @@ func (s *session) judgeCard(a *station.Attempt, info euicc.Info2, profiles []eui
 			return failed(fmt.Errorf("profiles with ICCID %s: %w", p.ICCID, err), station.StationFault)
 		}
 		if len(items) > 0 { // its code is used up, and nobody here has used it
+			err := a.Record(ctx, station.StockAlarm{
+				ID: stock.AlarmID(station.AlarmForeign, items[0].Handle, string(a.Run.Identity.EID)), Kind: station.AlarmForeign, Handle: items[0].Handle,
+				ICCID: p.ICCID, EID: a.Run.Identity.EID, Detail: "it is on an eUICC on which this station did not install it",
+				Evidence: []string{"run " + string(a.Run.ID) + " of unit " + string(a.Run.Unit)},
+			})
+			if err != nil {
+				return failed(err, station.LogStopped)
+			}
 			return hold(station.ProfileDuplicate, "profile %s, which is in the stock, is on the eUICC, and this station did not install it", p.ICCID)
 		}
 		foreign = append(foreign, fmt.Sprintf("%s %s", p.ICCID, p.State))

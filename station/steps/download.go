@@ -211,6 +211,10 @@ func (s *session) notInstalled(ctx context.Context, a *station.Attempt, r *rsp.R
 		}))
 	}
 	var refused *rsp.ServerError
+	if errors.As(err, &refused) && usedUp[refused.Subject+"/"+refused.Reason] && untried(a.Run) {
+		facts = append(facts, a.Record(ctx, elsewhere(a.Run, station.AlarmRefused,
+			fmt.Sprintf("the SM-DP+ refuses it (%s/%s), and nobody here has tried it: somebody else has used it, or the code is wrong", refused.Subject, refused.Reason))))
+	}
 	if errors.As(err, &refused) && refused.Function == rsp.GetBoundProfilePackage {
 		facts = append(facts, s.closeEffect(ctx, a, station.EffectGetBPP, station.Result{Outcome: station.Fail, By: "answer", Code: refused.Subject + "/" + refused.Reason}))
 	}
@@ -229,6 +233,29 @@ func (s *session) notInstalled(ctx context.Context, a *station.Attempt, r *rsp.R
 	}
 	s.forgetPackage(a.Run)
 	return res
+}
+
+// usedUp are the refusals of an order that others have used, or tried too often
+// (SGP.22 annex on status codes; the rows 3a and 3b of modem/rsp without those of
+// an order that is over by its date).
+var usedUp = map[string]bool{
+	"8.1.1/3.8": true, "8.1.1/3.10": true, "8.2.6/3.8": true, "8.2.6/3.10": true, "8.2.1/3.3": true, "8.2.1/3.9": true,
+	"8.8.5/6.4": true, "8.2/3.7": true, "8.2.7/6.4": true, "8.2.5/3.7": true,
+}
+
+// untried reports whether no run of this station has ever asked for the profile
+// of this one.
+func untried(run *station.Run) bool {
+	return run.Profile.Downloads == 0 && run.Profile.Was == "" && run.Downloads() == 0
+}
+
+// elsewhere is the alarm that somebody else has the run's profile.
+func elsewhere(run *station.Run, kind, detail string) station.StockAlarm {
+	p := run.Profile
+	return station.StockAlarm{
+		ID: stock.AlarmID(kind, p.Handle, ""), Kind: kind, Handle: p.Handle, ICCID: p.ICCID, Detail: detail,
+		Evidence: []string{"run " + string(run.ID) + " of unit " + string(run.Unit)},
+	}
 }
 
 // forgetPackage erases the run's bound package, whose outcome is known: it is

@@ -12,7 +12,8 @@ import (
 
 // LowRule says when it is announced that profiles run out.
 type LowRule struct {
-	// Low is the number below which a kind runs out; 0: nothing is announced.
+	// Low is the number below which a kind runs out; 0: nothing is announced,
+	// Twentieth: below a twentieth of what was ever imported of the kind.
 	Low int
 	// Clear is the number from which on there are enough again. Between the two
 	// nothing is announced, so that a stock about the threshold is announced
@@ -22,11 +23,20 @@ type LowRule struct {
 	Repeat time.Duration
 }
 
-func (r LowRule) clear() int {
-	if r.Clear > 0 {
-		return max(r.Clear, r.Low)
+// Twentieth is the threshold that follows from what was imported.
+const Twentieth = -1
+
+// of is the rule for one kind.
+func (r LowRule) of(l Level) LowRule {
+	if r.Low == Twentieth {
+		r.Low = max(1, l.Imported/20)
 	}
-	return r.Low + max(1, r.Low/4)
+	if r.Clear > 0 {
+		r.Clear = max(r.Clear, r.Low)
+	} else {
+		r.Clear = r.Low + max(1, r.Low/4)
+	}
+	return r
 }
 
 // LowState is what was announced of a kind that runs out.
@@ -39,7 +49,8 @@ type LowState struct {
 // Level is how much is left of a kind, for any eUICC.
 type Level struct {
 	station.StockKind
-	Left int `json:"left"`
+	Left     int `json:"left"`
+	Imported int `json:"imported"` // ever
 	// Announced is set while it is announced that the kind runs out.
 	Announced *LowState `json:"announced,omitempty"`
 }
@@ -98,13 +109,16 @@ func Levels(v audit.View, at time.Time) ([]Level, error) {
 		return nil, err
 	}
 	var out []Level
-	err = r.Iterate([]byte("y/"), func(key, _ []byte) error {
+	err = r.Iterate([]byte("y/"), func(key, value []byte) error {
 		var k [4]string
 		if err := json.Unmarshal(key[2:], &k); err != nil {
 			return fmt.Errorf("stock: key %q: %w", key, err)
 		}
 		l := Level{StockKind: station.StockKind{Customer: k[0], SKU: k[1], Operator: k[2], Region: k[3]}}
 		l.Left = left[l.StockKind]
+		if err := json.Unmarshal(value, &l.Imported); err != nil {
+			return fmt.Errorf("stock: key %q: %w", key, err)
+		}
 		var s LowState
 		announced, err := audit.GetJSON(r, "l/"+string(key[2:]), &s)
 		if announced {
@@ -120,7 +134,7 @@ func Levels(v audit.View, at time.Time) ([]Level, error) {
 // there are enough again. It returns that, and when something is to be repeated,
 // zero where nothing is.
 func (l *Ledger) Announce(ctx context.Context, rule LowRule, at time.Time, j Journal) (facts []station.Fact, next time.Time, err error) {
-	if rule.Low <= 0 || l.mes {
+	if rule.Low == 0 || l.mes {
 		return nil, next, nil
 	}
 	err = l.views(func(v audit.View) error {
@@ -147,6 +161,7 @@ func (l *Ledger) Announce(ctx context.Context, rule LowRule, at time.Time, j Jou
 
 // judge says what is to be announced of a kind, and when to look again.
 func (r LowRule) judge(l Level, at time.Time) (f station.Fact, again time.Time) {
+	r = r.of(l)
 	said := l.Announced
 	repeat := func(from time.Time) time.Time {
 		if r.Repeat <= 0 {
@@ -155,7 +170,7 @@ func (r LowRule) judge(l Level, at time.Time) (f station.Fact, again time.Time) 
 		return from.Add(r.Repeat)
 	}
 	switch {
-	case said != nil && l.Left >= r.clear():
+	case said != nil && l.Left >= r.Clear:
 		return station.StockEnough{Customer: l.Customer, SKU: l.SKU, Operator: l.Operator, Region: l.Region, Left: l.Left}, time.Time{}
 	case said == nil && l.Left >= r.Low:
 		return nil, time.Time{}

@@ -120,7 +120,7 @@ func offer(txn audit.Txn, r record, in bool) error {
 	case l.Left == 0:
 		return errors.Join(txn.Delete([]byte("h/"+l.class)), txn.Delete([]byte("k/"+l.class)))
 	case l.Left == 1 && in:
-		if err := errors.Join(txn.Set([]byte("k/"+l.class), nil), txn.Set([]byte("y/"+kindKey(r.class().kind())), nil)); err != nil {
+		if err := txn.Set([]byte("k/"+l.class), nil); err != nil {
 			return err
 		}
 	}

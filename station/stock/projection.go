@@ -30,7 +30,7 @@ const ProjectionName = "stock/1"
 //	n                     counts
 //	z/<order>             a fact that does not fit
 //	w/<id>                alarm
-//	y/<kind>              set once something of the kind was there
+//	y/<kind>              how many of the kind were imported for any eUICC
 //	l/<kind>              LowState, while it is announced that the kind runs out
 //	q                     entry by which people went on with a log that is not
 //	                      what it must be, until the stock was secured
@@ -206,6 +206,15 @@ func change(txn audit.Txn, old record, known bool, r record, f station.Fact) err
 			if err := txn.Set([]byte(key), []byte(r.Handle)); err != nil {
 				return err
 			}
+		}
+	}
+	if !known && r.offered() {
+		key, n := "y/"+kindKey(r.class().kind()), 0
+		if _, err := audit.GetJSON(txn, key, &n); err != nil {
+			return err
+		}
+		if err := audit.SetJSON(txn, key, n+1); err != nil {
+			return err
 		}
 	}
 	if was, is := known && old.offered(), r.offered(); was != is { // the class of an item never changes

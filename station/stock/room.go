@@ -138,11 +138,39 @@ func (r *Room) Needed(eids []ident.EID) (out []ident.EID, err error) {
 	return out, err
 }
 
-// Reconcile is [Reconcile].
-func (r *Room) Reconcile(lists Lists) (out []Disagreement, err error) {
+// Reconcile is [Reconcile]. A code that somebody else has used raises an alarm in
+// the name of who reconciles; else nothing is changed.
+func (r *Room) Reconcile(ctx context.Context, by station.Actor, lists Lists) (out []Disagreement, err error) {
 	err = r.Ledger.views(func(v audit.View) error {
 		out, err = Reconcile(v, lists)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	var alarms []station.StockAlarm
+	for _, d := range out {
+		if d.Kind == Foreign {
+			alarms = append(alarms, station.StockAlarm{
+				ID: AlarmID(station.AlarmForeign, d.Handle, string(d.EID)), Kind: station.AlarmForeign, Handle: d.Handle, ICCID: d.ICCID, EID: d.EID,
+				Detail: d.Text, Evidence: d.Evidence,
+			})
+		}
+	}
+	_, err = r.Ledger.Raise(ctx, station.Scope{Actor: by}, r.Journal, alarms...)
 	return out, err
+}
+
+// Alarms is [Alarms].
+func (r *Room) Alarms(all bool) (out []Alarm, err error) {
+	err = r.Ledger.views(func(v audit.View) error {
+		out, err = Alarms(v, all)
+		return err
+	})
+	return out, err
+}
+
+// EndAlarm is [Ledger.EndAlarm].
+func (r *Room) EndAlarm(ctx context.Context, by station.Person, id, why string) error {
+	return r.Ledger.EndAlarm(ctx, by, id, why, r.Journal)
 }

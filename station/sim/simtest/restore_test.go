@@ -99,7 +99,7 @@ func TestRestoredStoreUsesNothingTwice(t *testing.T) {
 func reconcile(t *testing.T, l *simtest.Line) {
 	t.Helper()
 	room := l.Station.Room()
-	found, err := room.Reconcile(stock.Lists{Server: serverList(t, l)})
+	found, err := room.Reconcile(t.Context(), "qa-1", stock.Lists{Server: serverList(t, l)})
 	if err != nil {
 		t.Fatal(err)
 	}
