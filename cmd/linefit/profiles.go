@@ -79,11 +79,18 @@ func (c *profilesImportCmd) Run(a *app) error {
 		return err
 	}
 	return c.withStock(a, c.shares, func(ctx context.Context, r stockroom) error {
-		out, err := r.importList(ctx, by, stock.Source{Name: c.File, Data: data, Batch: c.batch()}, eids)
+		give, err := c.take(ctx, a, r, data)
 		if err != nil {
 			return err
 		}
+		out, err := r.importList(ctx, by, stock.Source{Name: c.File, Data: data, Batch: c.batch()}, eids)
+		if err != nil {
+			return errors.Join(err, give())
+		}
 		if c.Wipe {
+			if err := give(); err != nil {
+				return exit(exitMissing, err)
+			}
 			if err := stock.Wipe(c.File); err != nil {
 				return exit(exitMissing, fmt.Errorf("the profiles are in stock, and the file was not erased: %w", err))
 			}
@@ -95,6 +102,9 @@ func (c *profilesImportCmd) Run(a *app) error {
 			return printJSON(a.stdout, out)
 		}
 		fmt.Fprintf(a.stdout, "%d profiles imported, batches %v\n", out.Profiles, out.Batches)
+		if out.Others > 0 {
+			fmt.Fprintf(a.stdout, "%d lines are for other stations\n", out.Others)
+		}
 		return nil
 	})
 }

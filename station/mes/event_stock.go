@@ -89,12 +89,12 @@ func (b box) stock(e audit.Entry, f station.Fact) error {
 	unit := station.Serial(e.Unit)
 	switch f := f.(type) {
 	case station.StockAlarm, station.StockAlarmEnded:
-		return b.enqueue(Item{ID: seqID(e.Seq, StockAlarm), Kind: StockAlarm, Refs: at})
+		return b.enqueue(Item{ID: entryID(e, StockAlarm), Kind: StockAlarm, Refs: at})
 	case station.StockLow, station.StockEnough:
-		return b.enqueue(Item{ID: seqID(e.Seq, StockLow), Kind: StockLow, Refs: at})
+		return b.enqueue(Item{ID: entryID(e, StockLow), Kind: StockLow, Refs: at})
 	case station.StockRefused:
 		return b.enqueue(Item{
-			ID: seqID(e.Seq, ProfileSettled), Kind: ProfileSettled, Unit: unit, Run: f.Run, Outcome: OutcomeRefused,
+			ID: entryID(e, ProfileSettled), Kind: ProfileSettled, Unit: unit, Run: f.Run, Outcome: OutcomeRefused,
 			Profile: &station.StockItem{Issue: f.Issue, Unit: unit, Run: f.Run, Reason: &f.Reason}, Refs: at,
 		})
 	case station.StockImported:
@@ -121,7 +121,7 @@ func (b box) stock(e audit.Entry, f station.Fact) error {
 	if outcome != "" && !intent && (before.State != have.Item.State || before.Reason != have.Item.Reason || before.EID != have.Item.EID) {
 		at.Started = have.From
 		item := have.Item
-		err := b.enqueue(Item{ID: seqID(e.Seq, ProfileSettled), Kind: ProfileSettled, Unit: item.Unit, Run: item.Run, Outcome: outcome, Profile: &item, Refs: at})
+		err := b.enqueue(Item{ID: entryID(e, ProfileSettled), Kind: ProfileSettled, Unit: item.Unit, Run: item.Run, Outcome: outcome, Profile: &item, Refs: at})
 		if err != nil {
 			return err
 		}
@@ -132,8 +132,9 @@ func (b box) stock(e audit.Entry, f station.Fact) error {
 	return b.put("c/"+handle, have)
 }
 
-// seqID names an event after the entry that it tells.
-func seqID(seq uint64, k Kind) string { return EventID(fmt.Sprintf("entry-%d", seq), k) }
+// entryID names an event after the entry that it tells: by the random name of the
+// process that wrote it, since an MES hears of many stations.
+func entryID(e audit.Entry, k Kind) string { return EventID(fmt.Sprintf("%s-%d", e.Boot, e.Seq), k) }
 
 // profileEvent makes the data of ProfileSettled.
 func profileEvent(v audit.View, it Item) (p ProfileEvent, err error) {

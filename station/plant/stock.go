@@ -131,10 +131,16 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // Room is the stock as people and the MES work with it.
 func (pl *Plant) Room() *stock.Room {
-	return &stock.Room{
+	room := &stock.Room{
 		Ledger: pl.Ledger, Journal: pl.Journal, Share: pl.Plan.Shares, Trust: stock.TrustIssuers(pl.Plan.Issuers...), Inspect: ifpp.Inspect,
 		Running: RunningIn(pl.Log.View),
 	}
+	if client := pl.Office.MES; !client.None() {
+		room.Claim = func(ctx context.Context, c stock.ListClaim) (string, error) {
+			return client.Claim(ctx, pl.Plan.Place.Station, c)
+		}
+	}
+	return room
 }
 
 // RunningIn says whether the run that has a profile is open; where that cannot

@@ -42,6 +42,9 @@ type mesState struct {
 	// Anchors are the newest checkpoints, base64, by the log's name.
 	Anchors map[string]string `json:"anchors"`
 	Issues  []issueState      `json:"issues,omitempty"`
+	// Claims say which station's log has the sole use of a profile, by ICCID, or of
+	// a batch whose list names none.
+	Claims map[string]string `json:"claims,omitempty"`
 }
 
 func openMES(file string, seed uint64, faults string) (*MES, error) {
@@ -82,6 +85,8 @@ func (m *MES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodPost && r.URL.Path == "/v1/units/validate":
 		m.validate(w, body)
+	case r.Method == http.MethodPost && r.URL.Path == "/v1/stock/claims":
+		m.claim(w, r.Header.Get("Linefit-Origin"), body)
 	case r.Method == http.MethodPost:
 		m.take(w, r.Header, body)
 	case r.URL.Path == "/v1/checkpoints":

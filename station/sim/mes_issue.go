@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 
 	"linefit/modem/ident"
@@ -117,6 +118,41 @@ func (m *MES) settle(body []byte) {
 			s.Code = e.Data.Reason.Code
 		}
 	}
+}
+
+// claim gives a list of codes to one station alone.
+func (m *MES) claim(w http.ResponseWriter, origin string, body []byte) {
+	var ask struct {
+		Batches, ICCIDs []string
+		Profiles        int
+	}
+	if json.Unmarshal(body, &ask) != nil || len(ask.Batches) == 0 {
+		http.Error(w, `{"detail":"no batch"}`, http.StatusBadRequest)
+		return
+	}
+	keys := ask.ICCIDs
+	if len(keys) < ask.Profiles {
+		keys = append(keys, ask.Batches...)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, key := range keys {
+		if by := m.state.Claims[key]; by != "" && by != origin {
+			answer(w, map[string]string{"answer": "rejected_hold", "reason": key + " is " + by + "'s"})
+			return
+		}
+	}
+	if m.state.Claims == nil {
+		m.state.Claims = map[string]string{}
+	}
+	for _, key := range keys {
+		m.state.Claims[key] = origin
+	}
+	if m.save() != nil {
+		http.Error(w, `{"detail":"busy"}`, http.StatusServiceUnavailable)
+		return
+	}
+	answer(w, map[string]string{"answer": "confirmed", "ref": "claim-" + ask.Batches[0]})
 }
 
 // HandOut changes what is handed out from now on; see Hooks.Profile.

@@ -15,7 +15,7 @@ import (
 var (
 	termOrder = []string{
 		"name", "owner", "customer", "sku", "work_order", "provider", "purchase", "contract", "contact",
-		"countries", "billing", "ship_state", "notifications", "cap",
+		"countries", "billing", "ship_state", "notifications", "cap", "station",
 	}
 	termList  = strings.Join(termOrder, ", ")
 	termNames = func() map[string]bool {
@@ -33,6 +33,8 @@ type profile struct {
 	row  row
 	fact station.StockImported // without its handle
 	code Activation
+	// station is the one for which the list says the line is.
+	station string
 }
 
 // maxCap bounds the downloads of one profile that an operator may allow.
@@ -45,8 +47,14 @@ func (s *sheet) check(defaults station.StockBatch, at time.Time) ([]profile, sta
 		s.problem(1, 1, "terms of a batch are stated, and no name of the batch")
 	}
 	list := make([]profile, 0, len(s.rows))
+	of := ""
+	if s.terms != nil {
+		of = s.name(*s.terms, "station")
+	}
 	for _, r := range s.rows {
-		list = append(list, s.profile(r, batch, at))
+		p := s.profile(r, batch, at)
+		p.station = either(s.name(r, "station"), of)
+		list = append(list, p)
 	}
 	s.doubles(list)
 	return list, batch

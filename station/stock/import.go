@@ -22,6 +22,10 @@ type Source struct {
 	// the name of the batch; what the file says itself goes first.
 	Batch station.StockBatch
 	Share ShareRule
+	// Claim asks for the sole use of a list that does not say for which station it
+	// is, once nothing else is wrong with it; nil: nobody is asked, and the station
+	// declares it.
+	Claim func(ctx context.Context, c ListClaim) (ref string, err error)
 }
 
 // Imported says what an import did.
@@ -29,6 +33,11 @@ type Imported struct {
 	Batches  []string `json:"batches"`
 	Profiles int      `json:"profiles"`
 	Warnings []string `json:"warnings,omitempty"`
+	// Others are lines for other stations, which were left out.
+	Others int `json:"others,omitempty"`
+	// Sole says by what this station alone uses the list: its share of a split one,
+	// the list's own word, a claim at the MES, or this station's declaration.
+	Sole string `json:"sole,omitempty"`
 }
 
 // ErrFromMES says that the station takes its codes from the MES alone.
@@ -61,13 +70,17 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 	}
 	sheet := readSheet(src.Name, data, codeColumns)
 	list, batch := sheet.check(src.Batch, time.Now())
-	out := Imported{Profiles: len(list), Warnings: warnings(src.Name, list)}
+	list, others := sheet.mine(list, src.Share.Station)
+	out := Imported{Others: others, Profiles: len(list), Warnings: warnings(src.Name, list)}
 	damaged, err := l.known(sheet, list)
 	if err != nil {
 		return Imported{}, err
 	}
 	if err := sheet.err(); err != nil {
 		return Imported{}, err
+	}
+	if len(list) == 0 {
+		return Imported{}, fmt.Errorf("stock: %s: %w: all of its %d lines are for others, this is %q", src.Name, ErrOtherStation, others, src.Share.Station)
 	}
 	for _, h := range damaged {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("code %s in the vault is damaged: whether it is in this list cannot be said", h))
@@ -77,7 +90,13 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 			out.Batches = append(out.Batches, p.fact.Batch)
 		}
 	}
-	terms, err := l.terms(batch, out.Batches, share)
+	if out.Sole, err = sole(ctx, src, list, out.Batches, share); err != nil {
+		return Imported{}, err
+	}
+	if out.Sole == SoleDeclared {
+		out.Warnings = append(out.Warnings, "the list does not say for which station it is: this station takes it as its own, and no other station may get it (linefit profiles split, or a column station)")
+	}
+	terms, err := l.terms(batch, out.Batches, out.Sole, share != nil || src.Claim != nil)
 	if err != nil {
 		return Imported{}, err
 	}
@@ -98,10 +117,10 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 	return out, l.unstage(note)
 }
 
-// terms are the facts about batches that an import adds: what it states, and of
-// which split list it is a share.
-func (l *Ledger) terms(batch station.StockBatch, names []string, share *Share) (facts []station.Fact, err error) {
-	if share == nil {
+// terms are the facts about batches that an import adds: what it states, and by
+// what the station alone uses it.
+func (l *Ledger) terms(batch station.StockBatch, names []string, by string, always bool) (facts []station.Fact, err error) {
+	if !always && by != SoleNamed {
 		if stated(batch) {
 			facts = append(facts, batch)
 		}
@@ -116,7 +135,7 @@ func (l *Ledger) terms(batch station.StockBatch, names []string, share *Share) (
 			if name == batch.Batch && stated(batch) {
 				b = batch
 			}
-			b.Batch, b.Share = name, share.String()
+			b.Batch, b.Share = name, by
 			facts = append(facts, b)
 		}
 		return nil

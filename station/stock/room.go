@@ -18,6 +18,9 @@ type Room struct {
 	Journal Journal
 	// Share says which split lists this station takes.
 	Share ShareRule
+	// Claim asks for the sole use of lists that do not say for which station they
+	// are; nil: nobody is there to be asked.
+	Claim func(ctx context.Context, c ListClaim) (ref string, err error)
 	// Trust says whose batches of prepared packages count; nil: nobody's.
 	Trust func(pb *x509.Certificate) error
 	// Known says which eUICCs may be on this line; nil: all.
@@ -36,11 +39,13 @@ type Stocked struct {
 	Profiles []station.StockItem `json:"profiles"`
 	// More says that there are more profiles than were asked for.
 	More bool `json:"more,omitempty"`
+	// Vault is the random name of this station's vault.
+	Vault string `json:"vault"`
 }
 
 // List shows the stock, with at most limit profiles.
 func (r *Room) List(f Filter, limit int) (Stocked, error) {
-	out := Stocked{Offers: []Offer{}, Profiles: []station.StockItem{}}
+	out := Stocked{Vault: r.Ledger.vault.id, Offers: []Offer{}, Profiles: []station.StockItem{}}
 	err := r.Ledger.views(func(v audit.View) (err error) {
 		if out.Count, err = Count(v); err != nil {
 			return err
@@ -81,7 +86,7 @@ func (r *Room) Import(ctx context.Context, by station.Person, src Source) (Impor
 	if rules.format(src.Data) != nil {
 		return r.Ledger.ImportPackages(ctx, src, rules, station.Scope{Actor: by.Actor}, r.Journal)
 	}
-	src.Share = r.Share
+	src.Share, src.Claim = r.Share, r.Claim
 	return r.Ledger.Import(ctx, src, station.Scope{Actor: by.Actor}, r.Journal)
 }
 

@@ -43,6 +43,7 @@ var codeColumns = columns{
 	"sku":               nil,
 	"cap":               {"max_downloads", "download_limit"},
 	"expires":           {"expiry", "valid_until", "expiry_date"},
+	"station":           {"bench", "workstation"},
 }
 
 func (c columns) find(name string) (string, bool) {

@@ -70,6 +70,9 @@ func Split(name string, data []byte, batch station.StockBatch, stations []string
 	if err := sheet.err(); err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(list, func(p profile) bool { return p.station != "" }) {
+		return nil, errors.New("split: the list says for which stations its lines are: import it as it is")
+	}
 	parts := make([][]profile, len(stations))
 	for i, p := range list {
 		parts[i%len(stations)] = append(parts[i%len(stations)], p)

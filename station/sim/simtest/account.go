@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 
 	"linefit/audit"
 	"linefit/audit/store"
@@ -279,6 +280,22 @@ func (l *Line) OrdersAsked() (n int) {
 	}
 	return n
 }
+
+// Asked are the eUICCs for which the SM-DP+ was asked for an order, once for each
+// request.
+func (l *Line) Asked(order string) (eids []ident.EID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.requests {
+		if e.Order == order && e.EID != "" && e.Point != smdpsim.HandleNotification {
+			eids = append(eids, e.EID)
+		}
+	}
+	return eids
+}
+
+// T is the line's test.
+func (l *Line) T() testing.TB { return l.t }
 
 // item is a profile of the ledger.
 func (l *Line) item(handle string) (i station.StockItem, ok bool) {

@@ -71,6 +71,14 @@ type Options struct {
 	MESCodes bool
 	Profile  func(unit station.Serial, iccid ident.ICCID) map[string]any
 	Low      stock.LowRule
+	// Beside puts a second station on another line's world: it has the slots named
+	// in Only, a log and a vault of its own, and no profile. Only of the first one
+	// says which slots are left to it.
+	Beside *Line
+	Only   []int
+	Shares stock.ShareRule
+	// Bare leaves the stock empty.
+	Bare bool
 	// Code changes the n-th line of the imported list: batch, activation code,
 	// confirmation code, ICCID, cap. False leaves it out.
 	Code func(n int, row []string) bool
@@ -131,8 +139,13 @@ func New(t testing.TB, o Options) *Line {
 	if l.key = o.Key; l.key == nil {
 		l.key = testKey(t)
 	}
-	l.openWorld()
-	t.Cleanup(func() { l.must(l.World.Close()) })
+	if o.Beside != nil {
+		l.World = o.Beside.World
+		l.must(os.MkdirAll(filepath.Join(l.Dir, "sim"), 0o700)) // the vault's key
+	} else {
+		l.openWorld()
+		t.Cleanup(func() { l.must(l.World.Close()) })
+	}
 	l.st = storetest.Start(t, l.disk, l.storeOptions())
 	l.begin()
 	return l

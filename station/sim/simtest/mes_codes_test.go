@@ -6,12 +6,14 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"linefit/audit"
 	"linefit/modem/euiccsim"
 	"linefit/modem/ident"
 	"linefit/modem/smdpsim"
 	"linefit/station"
 	"linefit/station/sim"
 	"linefit/station/sim/simtest"
+	"linefit/station/stock"
 )
 
 // issuesAgree holds what the MES has been told of its codes against the SM-DP+:
@@ -174,6 +176,50 @@ func TestTheSameCodeForTwoUnits(t *testing.T) {
 		}
 		if ev := l.World.MES().Types(); ev["linefit.StockAlarm.v1"] != 1 {
 			t.Errorf("%v", ev)
+		}
+	})
+}
+
+// TestCodeGoesOnToAnotherStation: what one station gave back works at another
+// one, and the first station takes the code again, under another ref, after that
+// one gave it back too.
+func TestCodeGoesOnToAnotherStation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, _, err := audit.NewKey("test.example/bench-b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := simtest.Options{Units: 3, Slots: 2, Spare: -1, MESCodes: true, Only: []int{1}, Card: func(u sim.UnitState, c *euiccsim.Options) {
+			if u.Serial != "LF000003" {
+				c.FreeNVM = 100
+			}
+		}}
+		a := simtest.New(t, o)
+		o.Beside, o.Only, o.Key = a, []int{2}, key
+		b := simtest.New(t, o)
+		for n, l := range []*simtest.Line{a, b, a} {
+			slot := 1 + n%2
+			r := l.RunUnit(slot)
+			if r.Verdict == nil || (r.Verdict.Verdict == station.Pass) != (n == 2) {
+				t.Fatalf("%d: %+v %+v", n, r.Refused, r.Verdict)
+			}
+			l.Drain()
+		}
+		issues := a.World.MES().Issues()
+		if len(issues) != 3 || issues[0].State != "returned" || issues[1].State != "returned" || issues[2].State != "installed" ||
+			issues[0].ICCID != issues[1].ICCID || issues[1].ICCID != issues[2].ICCID {
+			t.Fatalf("%+v", issues)
+		}
+		issuesAgree(t, a)
+		if n := counts(t, a); n.Total != 1 || n.Installed != 1 || n.Returned != 1 {
+			t.Errorf("%+v", n)
+		}
+		if codes, err := b.Station.Ledger.Vault().List(stock.KindCode); err != nil || len(codes) > 1 {
+			t.Errorf("%v %v", codes, err)
+		}
+		a.Reopen() // a start erases what went back
+		if codes, err := a.Station.Ledger.Vault().List(stock.KindCode); err != nil || len(codes) != 1 {
+			t.Errorf("%d codes are in the vault, one is in use: %v", len(codes), err)
 		}
 	})
 }

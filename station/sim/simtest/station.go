@@ -1,8 +1,10 @@
 package simtest
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,15 +92,18 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 		trust = l.opt.Trusting(l.World.CI())
 	}
 	plan := plant.Plan{
-		Place: station.StationOpened{Software: "test", Station: "test", Simulated: "yes", MES: l.opt.MES},
+		Place: station.StationOpened{Software: "test", Station: cmp.Or(l.opt.Shares.Station, "test"), Simulated: "yes", MES: l.opt.MES},
 		Dir:   l.Dir, Key: l.key, Vault: stock.KeyFile{Path: filepath.Join(l.Dir, "sim", "vault.key"), Make: true},
 		Offline: l.opt.offline(), Issuers: issuers, Recipe: l.opt.Recipe, Policy: l.opt.Policy, Units: l.opt.Pairing, EIMs: l.opt.EIMs, Carried: l.opt.Carried, Slots: map[int]plant.Slot{}, Quirks: quirks, RSP: s.smdp(), Trust: trust,
 		MES:  mes.ClientOptions{URL: l.opt.MES, Transport: transport{s.p, "mes", l.World.MES().RoundTripper()}, RouteTimeout: 5 * time.Second},
 		Late: mes.LateDeferred, Answer: 5 * time.Second, Assign: engine.AssignScan, Within: 10 * time.Second, Grace: l.opt.Grace,
 		Notify:   plant.Notify{Timeout: 15 * time.Second, Parallel: 16, Backoff: []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}},
-		Observer: l.opt.Observer, FromMES: l.opt.MESCodes, Low: l.opt.Low,
+		Observer: l.opt.Observer, FromMES: l.opt.MESCodes, Low: l.opt.Low, Shares: l.opt.Shares,
 	}
 	for _, slot := range l.World.Slots() {
+		if len(l.opt.Only) > 0 && !slices.Contains(l.opt.Only, slot) {
+			continue
+		}
 		plan.Slots[slot] = plant.Slot{Fixture: jig{l.World.Jig(slot), s.p, slot}, Port: s.opener(l.World.Jig(slot))}
 	}
 	if l.opt.Logs != nil {
@@ -171,7 +176,7 @@ func (s *Station) stockUp() {
 	}
 	codes, err := l.World.Codes()
 	l.must(err)
-	if n.Total > 0 || len(codes) == 0 || l.opt.MESCodes {
+	if n.Total > 0 || len(codes) == 0 || l.opt.MESCodes || l.opt.Bare {
 		return
 	}
 	var b strings.Builder

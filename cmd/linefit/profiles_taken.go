@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"linefit/station/stock"
+)
+
+// A list of codes that does not say for which station it is belongs to the one
+// that takes it first. Beside the file stands then FILE.taken, with the random
+// name of that station's vault: who brings the same file, on a stick or a shared
+// folder, to another station is refused. A copy of the file is not recognised:
+// that is what shares, a column station and a claim at the MES are for.
+const takenMagic = "linefit taken/1\n"
+
+// take marks the file as this station's. give undoes that, where it was done
+// now.
+func (c *profilesImportCmd) take(ctx context.Context, a *app, r stockroom, data []byte) (give func() error, err error) {
+	nothing := func() error { return nil }
+	if !stock.Unassigned(data) {
+		return nothing, nil
+	}
+	have, err := r.list(ctx, "", stock.Filter{}, 0)
+	if err != nil {
+		return nil, err
+	}
+	file, text := c.File+".taken", takenMagic+"vault "+have.Vault+"\n"
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		old, err := os.ReadFile(file)
+		if err != nil {
+			return nil, exit(exitMissing, err)
+		}
+		if string(old) == text || len(old) == 0 || !strings.HasPrefix(string(old), takenMagic) { // its own, or cut short by a crash
+			return nothing, os.WriteFile(file, []byte(text), 0o644)
+		}
+		return nil, exit(exitUsage, fmt.Errorf("%s was taken into another station (%s): the same codes on two stations would be tried twice; split the list (linefit profiles split), or name stations in a column station", c.File, file))
+	case err != nil:
+		fmt.Fprintf(a.stderr, "warning: %s cannot be made (%v): no other station will see that the list was taken\n", file, err)
+		return nothing, nil
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, exit(exitMissing, errors.Join(err, os.Remove(file)))
+	}
+	return func() error { return os.Remove(file) }, nil
+}
