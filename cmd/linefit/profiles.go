@@ -98,6 +98,9 @@ func (c *profilesImportCmd) Run(a *app) error {
 		for _, w := range out.Warnings {
 			fmt.Fprintln(a.stderr, "warning:", w)
 		}
+		if out.Sole == stock.SoleDeclared {
+			fmt.Fprintln(a.stderr, "note: the list does not say for which station it is: it is this one's, and no other may get it (profiles split, or a column station)")
+		}
 		if c.JSON {
 			return printJSON(a.stdout, out)
 		}

@@ -93,9 +93,6 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 	if out.Sole, err = sole(ctx, src, list, out.Batches, share); err != nil {
 		return Imported{}, err
 	}
-	if out.Sole == SoleDeclared {
-		out.Warnings = append(out.Warnings, "the list does not say for which station it is: this station takes it as its own, and no other station may get it (linefit profiles split, or a column station)")
-	}
 	terms, err := l.terms(batch, out.Batches, out.Sole, share != nil || src.Claim != nil)
 	if err != nil {
 		return Imported{}, err
