@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"linefit/audit"
+	"linefit/internal/strictyaml"
 	"linefit/modem/ident"
 	"linefit/modem/rsp"
 	"linefit/rework"
@@ -135,6 +136,40 @@ func (d *demo) procure(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// resupply is what the demo's lead does with a unit that is held since it has no
+// prepared package left: asks for new ones, for one-time keys that none was ever
+// bound to, takes them in and has the unit run again. What else is held stays.
+func (d *demo) resupply(ctx context.Context, unit station.Serial) (again bool, err error) {
+	var u rework.Unit
+	err = d.plant.Log.View(func(v audit.View) error {
+		u, err = rework.UnitOf(v, unit)
+		return err
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case u.Ticket == "" && u.Disposition == station.Retest: // decided before a kill
+		return true, nil
+	case u.Disposition != station.Hold || u.Reason == nil || u.Reason.Code != station.PackageNone:
+		return false, nil
+	}
+	orders, _ := demoOrders(d.plant.Plan.Recipe)
+	for _, o := range orders {
+		o.Name, o.EIDs = "demo, replacement", []ident.EID{u.EID}
+		err := d.plant.Supply(ctx, d.world, o)
+		var lacking strictyaml.Problems
+		switch {
+		case errors.As(err, &lacking): // no one-time key is left for it
+			return false, nil
+		case err != nil:
+			return false, err
+		}
+	}
+	lead := rework.Person{Actor: "lead-1", Role: rework.RoleLead}
+	_, err = d.plant.Desk.Dispose(ctx, lead, string(unit), station.Retest, "replacement packages are in the stock")
+	return err == nil, err
 }
 
 // passed says whether a unit has passed the recipe of this line.
@@ -279,7 +314,7 @@ func (f *factorySummary) String() string {
 		network = "for the other units only"
 	}
 	return fmt.Sprintf(`factory    %d packages: %d installed, %d failed, %d without a result, %d unused; report %s
-eUICCs     %d closed, %d open, %d gave no answer, %d not seen, %d scrapped; %d may ship, LPA services work on %d
+eUICCs     %d closed, %d open, %d gave no answer, %d not seen, %d scrapped (%d never answered); %d may ship, LPA services work on %d
 network    %s
-`, f.Packages, f.Installed, f.Failed, f.NoResult, f.Unused, verified, f.Closed, f.Open, f.NoAnswer, f.NotSeen, f.Scrapped, f.MayShip, f.LPA, network)
+`, f.Packages, f.Installed, f.Failed, f.NoResult, f.Unused, verified, f.Closed, f.Open, f.NoAnswer, f.NotSeen, f.Scrapped, f.Silent, f.MayShip, f.LPA, network)
 }

@@ -117,5 +117,9 @@ func canceled() context.Context {
 
 // crew are the people of the simulated line.
 func (d *demo) crew() *sim.Crew {
-	return &sim.Crew{World: d.world, Station: d.plant, Repair: d.repair, Again: 200 * time.Millisecond}
+	c := &sim.Crew{World: d.world, Station: d.plant, Repair: d.repair, Again: 200 * time.Millisecond}
+	if d.prepares() {
+		c.Lead = d.resupply
+	}
+	return c
 }

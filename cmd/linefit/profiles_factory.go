@@ -267,8 +267,8 @@ func printLoading(a *app, said reportSaid, asJSON bool) error {
 		return printJSON(a.stdout, said)
 	}
 	n := said.Counts
-	fmt.Fprintf(a.stdout, "%s: %d packages: %d installed, %d failed, %d without a result, %d unused\n%d eUICCs: %d closed, %d open, %d gave no answer, %d not seen, %d scrapped\n",
-		said.Report, n.Packages, n.Installed, n.Failed, n.NoResult, n.Unused, n.EUICCs, n.Closed, n.Open, n.NoAnswer, n.NotSeen, n.Scrapped)
+	fmt.Fprintf(a.stdout, "%s: %d packages: %d installed, %d failed, %d without a result, %d unused\n%d eUICCs: %d closed, %d open, %d gave no answer, %d not seen, %d scrapped (%d never answered)\n",
+		said.Report, n.Packages, n.Installed, n.Failed, n.NoResult, n.Unused, n.EUICCs, n.Closed, n.Open, n.NoAnswer, n.NotSeen, n.Scrapped, n.Silent)
 	if said.Verified != nil {
 		fmt.Fprintln(a.stdout, map[bool]string{true: "every result is signed by its eUICC", false: "the report does not hold"}[*said.Verified])
 	}

@@ -122,7 +122,7 @@ func (h *history) card(eid ident.EID) Card {
 	if c == nil {
 		return card
 	}
-	card.Units = c.units
+	card.Units, card.Answered = c.units, c.answered
 	scrapped := !slices.ContainsFunc(c.units, func(u station.Serial) bool { return !h.units[u] })
 	switch {
 	case scrapped:

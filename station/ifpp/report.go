@@ -72,6 +72,9 @@ type Counts struct {
 	NoAnswer  int `json:"no_answer"`
 	NotSeen   int `json:"not_seen"`
 	Scrapped  int `json:"scrapped"`
+	// Silent are the eUICCs of units that were run and never answered, scrapped
+	// ones included.
+	Silent int `json:"never_answered"`
 }
 
 // Row is one package.
@@ -94,10 +97,12 @@ type Row struct {
 
 // Card is one eUICC.
 type Card struct {
-	EID     ident.EID        `json:"eid"`
-	Status  CardStatus       `json:"status"`
-	MayShip bool             `json:"may_ship"`
-	Units   []station.Serial `json:"units,omitempty"`
+	EID     ident.EID  `json:"eid"`
+	Status  CardStatus `json:"status"`
+	MayShip bool       `json:"may_ship"`
+	// Answered says that the eUICC said its EID to this station at least once.
+	Answered bool             `json:"answered"`
+	Units    []station.Serial `json:"units,omitempty"`
 }
 
 // Source is what a report is made from.
@@ -238,6 +243,9 @@ func (r *Report) count() {
 	}
 	for _, card := range r.EUICCs {
 		*map[CardStatus]*int{Closed: &c.Closed, Open: &c.Open, NoAnswer: &c.NoAnswer, NotSeen: &c.NotSeen, Scrapped: &c.Scrapped}[card.Status]++
+		if !card.Answered && card.Status != NotSeen {
+			c.Silent++
+		}
 	}
 	r.Counts = c
 }

@@ -66,6 +66,17 @@ type Supplier interface {
 // one. A batch that was delivered before a crash, and not taken in, is taken in
 // first.
 func (pl *Plant) Procure(ctx context.Context, from Supplier, order ifpp.Order) error {
+	var err error
+	if order.EIDs, err = pl.without(order); err != nil {
+		return err
+	}
+	return pl.Supply(ctx, from, order)
+}
+
+// Supply is [Plant.Procure] for all eUICCs of the order: what they lack is asked
+// for, also in place of packages that were used up. An eUICC without enough unused
+// one-time keys is a strictyaml.Problems.
+func (pl *Plant) Supply(ctx context.Context, from Supplier, order ifpp.Order) error {
 	files, err := from.Batches()
 	if err != nil {
 		return err
@@ -75,15 +86,15 @@ func (pl *Plant) Procure(ctx context.Context, from Supplier, order ifpp.Order) e
 			return err
 		}
 	}
+	if len(order.EIDs) == 0 {
+		return nil
+	}
 	text, err := os.ReadFile(from.MakerFile())
 	if err != nil {
 		return err
 	}
 	data, err := ifpp.ReadData(from.MakerFile(), text, pl.Plan.Issuers, time.Now())
 	if err != nil {
-		return err
-	}
-	if order.EIDs, err = pl.without(order); err != nil || len(order.EIDs) == 0 {
 		return err
 	}
 	req, err := ifpp.MakeRequest(data, order, pl.Ledger.OfEUICC)

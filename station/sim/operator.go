@@ -26,6 +26,9 @@ type Crew struct {
 	// Repair brings a unit through rework so that it may run again; a
 	// *station.Refusal says that it may not.
 	Repair func(ctx context.Context, unit station.Serial) error
+	// Lead decides about a unit that is held, once after each of its runs: whether
+	// it runs again. Nil: units on hold stay there.
+	Lead func(ctx context.Context, unit station.Serial) (again bool, err error)
 	// Again is how long to wait before a refused request that may go well later.
 	Again time.Duration
 	// Hands is how long a hand takes to begin with what a slot needs; it lets a
@@ -35,7 +38,8 @@ type Crew struct {
 	// handsOff leaves scanning to a person; the crew still carries units.
 	handsOff atomic.Bool
 	retry    map[station.Serial]time.Time
-	seen     map[int]need // what each slot needs, since when
+	seen     map[int]need           // what each slot needs, since when
+	asked    map[station.Serial]int // the lead, after which of the unit's attempts
 }
 
 // need is what a slot waits for.
@@ -64,7 +68,7 @@ func (c *Crew) HandOver() { c.handsOff.Store(true) }
 
 // Run works until every unit is out, held or scrapped, or ctx ends.
 func (c *Crew) Run(ctx context.Context) error {
-	c.retry, c.seen = map[station.Serial]time.Time{}, map[int]need{}
+	c.retry, c.seen, c.asked = map[station.Serial]time.Time{}, map[int]need{}, map[station.Serial]int{}
 	for {
 		changed := c.Station.Changed()
 		wait, err := c.round(ctx)
@@ -201,9 +205,27 @@ func (c *Crew) refused(slot int, u *unit, reason *station.Reason) (time.Duration
 	return 0, c.World.move(slot, to, "")
 }
 
+// decide has the lead look at what is held.
+func (c *Crew) decide(ctx context.Context, u UnitState) error {
+	if c.Lead == nil || c.asked[u.Serial] == u.Attempt+1 {
+		return nil
+	}
+	c.asked[u.Serial] = u.Attempt + 1
+	again, err := c.Lead(ctx, u.Serial)
+	if err != nil || !again {
+		return err
+	}
+	return c.World.place(u.Serial, PlaceQueue)
+}
+
 // bench repairs what waits for it.
 func (c *Crew) bench(ctx context.Context) error {
 	for _, u := range c.World.ledger.units() {
+		if u.Place == PlaceHold && !c.handsOff.Load() {
+			if err := c.decide(ctx, u); err != nil {
+				return err
+			}
+		}
 		if u.Place != PlaceRepair || c.handsOff.Load() {
 			continue
 		}

@@ -78,6 +78,9 @@ func (w *World) insert(j *Jig, st UnitState) (*unit, error) {
 		return nil, err
 	}
 	var socket modemsim.Card = card
+	if w.dead(st) {
+		socket = mute{card}
+	}
 	if w.opt.Hooks.Socket != nil {
 		socket = w.opt.Hooks.Socket(st, card)
 	}
@@ -161,6 +164,18 @@ func (w *World) cardWith(st UnitState, pki *testpki.Card) (*euiccsim.Card, error
 		w.opt.Hooks.Card(st, &opt)
 	}
 	return euiccsim.New(opt)
+}
+
+// mute is an eUICC that is dead: it answers no reset.
+type mute struct{ modemsim.Card }
+
+// Reset implements modemsim.Card.
+func (mute) Reset() []byte { return nil }
+
+// dead says which eUICCs of in-factory provisioning are: some of a harsh line, so
+// that the loading report has what never answered.
+func (w *World) dead(st UnitState) bool {
+	return st.Prepared && w.opt.Faults == "harsh" && draw(w.opt.Seed, st.Serial, "dead") < 0.04
 }
 
 // open is the station's way to the port.
