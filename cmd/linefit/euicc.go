@@ -7,7 +7,6 @@ import (
 
 	"linefit/atcmd"
 	"linefit/modem"
-	"linefit/modem/apdu"
 	"linefit/modem/euicc"
 	"linefit/modem/rsp"
 	"linefit/station"
@@ -84,49 +83,6 @@ func (e *euiccCmd) failed(a *app, err error) error {
 	return coded
 }
 
-// advice says what to do about an error of the card, "" when there is nothing
-// to say.
-func advice(err error) string {
-	var status *euicc.StatusError
-	var function *euicc.FunctionError
-	switch {
-	case errors.As(err, &function) && function.Function == "DeleteProfile" && errors.Is(err, euicc.ErrNotDisabled):
-		return "it is enabled: disable it first"
-	case errors.Is(err, euicc.ErrCatBusy):
-		return "the card waits for the module: reset the module, then try again"
-	case errors.Is(err, euicc.ErrNotFound):
-		return "list the profiles; some eUICCs take only the AID, some only the ICCID"
-	case errors.Is(err, euicc.ErrNotDisabled), errors.Is(err, euicc.ErrNotEnabled):
-		return "list the profiles: it is in that state already"
-	case errors.Is(err, euicc.ErrPolicy):
-		return "the profile's policy rules forbid it"
-	case errors.As(err, &status) && status.SW == 0x6985:
-		return "an M2M eUICC, one that is locked for in-factory provisioning, or one that was not told of an LPA"
-	case simFailure(err):
-		return "bad contacts, no ISD-R, or an eUICC without an enabled profile behind a module that then refuses one of the routes: try --route cgla and --route csim"
-	case errors.Is(err, apdu.ErrNoChannel):
-		return "another program holds the card's channels: stop it, or reset the module"
-	case errors.Is(err, apdu.ErrUnknown):
-		return "the command may have taken effect: list the profiles before anything else"
-	case errors.Is(err, modem.ErrBusy):
-		return "another program has the port: ModemManager, a station, another linefit"
-	}
-	return ""
-}
-
-func simFailure(err error) bool {
-	var cme *atcmd.CMEError
-	return errors.As(err, &cme) && cme.Code == atcmd.CMESIMFailure
-}
-
-// withAdvice adds what to do to an error.
-func withAdvice(err error) error {
-	if text := advice(err); text != "" {
-		return fmt.Errorf("%w (%s)", err, text)
-	}
-	return err
-}
-
 // profileHandle reads an ICCID or the AID of an ISD-P, finds the profile, and
 // names it as the card does.
 func profileHandle(text string, profiles []euicc.Profile) (euicc.Profile, euicc.Handle, error) {
@@ -139,5 +95,5 @@ func profileHandle(text string, profiles []euicc.Profile) (euicc.Profile, euicc.
 			return p, euicc.Handle{AID: p.AID}, nil
 		}
 	}
-	return euicc.Profile{}, euicc.Handle{}, exit(exitVerdict, fmt.Errorf("no profile on this eUICC has the ICCID or AID %s", text))
+	return euicc.Profile{}, euicc.Handle{}, exit(exitVerdict, fmt.Errorf("%w has the ICCID or AID %s", errNoProfile, text))
 }

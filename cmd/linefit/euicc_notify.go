@@ -155,7 +155,7 @@ func missing(asked []int64, found []notificationView) error {
 	var errs []error
 	for _, n := range asked {
 		if !slices.ContainsFunc(found, func(v notificationView) bool { return v.Sequence == n }) {
-			errs = append(errs, fmt.Errorf("no notification has the number %d", n))
+			errs = append(errs, fmt.Errorf("%w %d", errNoNotification, n))
 		}
 	}
 	return errors.Join(errs...)

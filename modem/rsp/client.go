@@ -259,7 +259,7 @@ func (s *Server) decode(f Function, status int, answer []byte) (*reply, error) {
 		return nil, &ReplyError{f, errors.New("it has no execution status")}
 	default:
 		return nil, &ServerError{
-			Function: f, Status: scrub(x.Status, nil), Subject: scrub(x.Code.Subject, s.secrets), Reason: scrub(x.Code.Reason, s.secrets),
+			Function: f, Status: scrub(x.Status, nil), Subject: statusCode(x.Code.Subject, s.secrets), Reason: statusCode(x.Code.Reason, s.secrets),
 			Identifier: scrub(x.Code.Identifier, s.secrets), Message: scrub(x.Code.Message, s.secrets),
 		}
 	}

@@ -153,6 +153,19 @@ var statusCodes = map[string]string{
 	"8.11.1/3.9": "the server does not know the issuer of the EUM's certificate",
 }
 
+// dotted is the form of subject and reason codes.
+var dotted = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,3}){1,4}$`)
+
+// statusCode is a subject or reason code as the server wrote it: what follows
+// from a refusal hangs on it, and a short confirmation code may be a part of it by
+// chance. What is no such code is text.
+func statusCode(text string, secrets []Secret) string {
+	if dotted.MatchString(text) {
+		return text
+	}
+	return scrub(text, secrets)
+}
+
 // scrub makes a server's text fit for a log: secrets replaced, control
 // characters dropped, bounded.
 func scrub(text string, secrets []Secret) string {
