@@ -93,8 +93,9 @@ type LotView struct {
 
 // Notifications are eUICCs' notifications on their way to their servers.
 type Notifications struct {
-	Pending    int         `json:"pending"`
-	Missed     int         `json:"missed"` // that eUICCs have lost before anybody saw them
+	Pending    int         `json:"pending"` // without those that are held
+	Held       int         `json:"held"`    // by the terms of their batch
+	Missed     int         `json:"missed"`  // that eUICCs have lost before anybody saw them
 	Recipients []Recipient `json:"recipients,omitempty"`
 }
 

@@ -204,6 +204,9 @@ func (b *bench) work(where ...string) {
 	if err := json.Unmarshal([]byte(b.linefit(0, "", at("profiles", "list", "--json")...)), &stocked); err != nil || stocked.Count.Available != 2 || len(stocked.Profiles) != 2 {
 		b.t.Fatalf("%+v, %v", stocked, err)
 	}
+	b.linefit(4, "takes role lead", by("olga", "operator", "profiles", "notifications", "hold", "--batch", "B", "--why", "x")...)
+	b.linefit(0, "notifications of batch B: hold", by("anna", "lead", "profiles", "notifications", "hold", "--batch", "B", "--why", "contract")...)
+	b.linefit(2, "no batch", by("anna", "lead", "profiles", "notifications", "send", "--batch", "C", "--why", "x")...)
 	b.linefit(0, "2 profiles quarantined", by("anna", "lead", "profiles", "quarantine", "--why", "backup restored")...)
 	b.linefit(4, "takes role lead", by("olga", "operator", "profiles", "release", stocked.Profiles[0].Handle, "--why", "x")...)
 	b.linefit(0, "available", by("anna", "lead", "profiles", "release", "iccid:8949000000000000018", "--why", "compared")...)

@@ -13,19 +13,20 @@ import (
 )
 
 type profilesCmd struct {
-	Import     profilesImportCmd     `cmd:"" help:"Take a list of activation codes, or a batch of prepared packages, into the stock: all of it or nothing."`
-	List       profilesListCmd       `cmd:"" help:"What is in stock, and what is left of every kind."`
-	Release    profilesReleaseCmd    `cmd:"" help:"Put a quarantined profile back for any eUICC."`
-	Resolve    profilesResolveCmd    `cmd:"" help:"Say what was found out about a profile: installed, absent, unused or spent."`
-	Quarantine profilesQuarantineCmd `cmd:"" help:"Take everything available out of use until it was reconciled."`
-	Reconcile  profilesReconcileCmd  `cmd:"" help:"Compare ledger and log with the lists of SM-DP+ and MES."`
-	Alarms     profilesAlarmsCmd     `cmd:"" help:"Codes that somebody else has used, or that were handed out twice; ends 1 while one is open."`
-	Claim      profilesClaimCmd      `cmd:"" help:"Burnt, stuck and expired orders by provider, with the eUICCs' signed results."`
-	Request    profilesRequestCmd    `cmd:"" help:"Which eUICCs of a list have no profile yet: the list that a provider needs."`
-	Report     profilesReportCmd     `cmd:"" help:"The loading report of in-factory provisioning: what became of every prepared package (SGP.41)."`
-	Check      profilesCheckCmd      `cmd:"" help:"Hold a loading report against the eUICC maker's data: every result is signed by its eUICC."`
-	Split      profilesSplitCmd      `cmd:"" help:"Split a list into disjoint signed shares, one for each station."`
-	Erase      profilesEraseCmd      `cmd:"" help:"Erase the codes of profiles that were used up long enough ago."`
+	Import        profilesImportCmd        `cmd:"" help:"Take a list of activation codes, or a batch of prepared packages, into the stock: all of it or nothing."`
+	List          profilesListCmd          `cmd:"" help:"What is in stock, and what is left of every kind."`
+	Release       profilesReleaseCmd       `cmd:"" help:"Put a quarantined profile back for any eUICC."`
+	Resolve       profilesResolveCmd       `cmd:"" help:"Say what was found out about a profile: installed, absent, unused or spent."`
+	Quarantine    profilesQuarantineCmd    `cmd:"" help:"Take everything available out of use until it was reconciled."`
+	Notifications profilesNotificationsCmd `cmd:"" help:"Send, or keep back, the notifications of a batch's profiles from now on."`
+	Reconcile     profilesReconcileCmd     `cmd:"" help:"Compare ledger and log with the lists of SM-DP+ and MES."`
+	Alarms        profilesAlarmsCmd        `cmd:"" help:"Codes that somebody else has used, or that were handed out twice; ends 1 while one is open."`
+	Claim         profilesClaimCmd         `cmd:"" help:"Burnt, stuck and expired orders by provider, with the eUICCs' signed results."`
+	Request       profilesRequestCmd       `cmd:"" help:"Which eUICCs of a list have no profile yet: the list that a provider needs."`
+	Report        profilesReportCmd        `cmd:"" help:"The loading report of in-factory provisioning: what became of every prepared package (SGP.41)."`
+	Check         profilesCheckCmd         `cmd:"" help:"Hold a loading report against the eUICC maker's data: every result is signed by its eUICC."`
+	Split         profilesSplitCmd         `cmd:"" help:"Split a list into disjoint signed shares, one for each station."`
+	Erase         profilesEraseCmd         `cmd:"" help:"Erase the codes of profiles that were used up long enough ago."`
 }
 
 // terms are those of a batch, where the list does not state them.
@@ -254,6 +255,32 @@ func (c *profilesQuarantineCmd) Run(a *app) error {
 	return c.withStock(a, shares{}, func(ctx context.Context, r stockroom) error {
 		n, err := r.quarantine(ctx, by, c.Batch, c.Why)
 		return printCount(a, c.JSON, n, "profiles quarantined", err)
+	})
+}
+
+type profilesNotificationsCmd struct {
+	where
+	who
+	To    string `arg:"" enum:"send,hold" help:"send or hold."`
+	Batch string `required:"" help:"The batch."`
+	Why   string `required:"" help:"The reason; it stands in the log."`
+}
+
+// Run changes the batch's terms.
+func (c *profilesNotificationsCmd) Run(a *app) error {
+	by, err := c.person()
+	if err != nil {
+		return err
+	}
+	return c.withStock(a, shares{}, func(ctx context.Context, r stockroom) error {
+		if err := r.notifications(ctx, by, c.Batch, c.To, c.Why); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(a.stdout, map[string]string{"batch": c.Batch, "notifications": c.To})
+		}
+		fmt.Fprintf(a.stdout, "notifications of batch %s: %s\n", c.Batch, c.To)
+		return nil
 	})
 }
 

@@ -25,6 +25,7 @@ type stockroom interface {
 	release(ctx context.Context, d stock.Decision) (station.StockItem, error)
 	resolve(ctx context.Context, d stock.Decision, f stock.Finding) (station.StockItem, error)
 	quarantine(ctx context.Context, by station.Person, batch, why string) (int, error)
+	notifications(ctx context.Context, by station.Person, batch, to, why string) error
 	erase(ctx context.Context, by station.Person, keep time.Duration) (int, error)
 	claims(ctx context.Context, batch string) ([]stock.Claim, error)
 	needed(ctx context.Context, l list) ([]ident.EID, error)
@@ -123,6 +124,14 @@ func (r storeRoom) quarantine(ctx context.Context, by station.Person, batch, why
 	return r.Quarantine(ctx, by, stock.Filter{Batch: batch}, why)
 }
 
+func (r storeRoom) notifications(ctx context.Context, by station.Person, batch, to, why string) error {
+	by, err := r.o.as(ctx, by)
+	if err != nil {
+		return err
+	}
+	return r.Notifications(ctx, by, batch, to, why)
+}
+
 func (r storeRoom) erase(ctx context.Context, by station.Person, keep time.Duration) (int, error) {
 	by, err := r.o.as(ctx, by)
 	if err != nil {
@@ -213,6 +222,13 @@ func (r remoteRoom) resolve(ctx context.Context, d stock.Decision, f stock.Findi
 	err = r.c.Post(ctx, "/v1/stock/"+url.PathEscape(d.Handle)+"/resolve",
 		without(body{"operator": d.By.Actor, "role": d.By.Role, "why": d.Why, "finding": f, "iccid": string(d.ICCID)}), &out)
 	return out, err
+}
+
+func (r remoteRoom) notifications(ctx context.Context, by station.Person, batch, to, why string) error {
+	var out struct {
+		Profiles int `json:"profiles"`
+	}
+	return r.c.Post(ctx, "/v1/stock/notifications", without(body{"operator": by.Actor, "role": by.Role, "batch": batch, "to": to, "why": why}), &out)
 }
 
 func (r remoteRoom) quarantine(ctx context.Context, by station.Person, batch, why string) (int, error) {

@@ -66,6 +66,13 @@ type QuarantineBody struct {
 	Batch string `json:"batch,omitempty" maxLength:"64" doc:"This batch only"`
 }
 
+// NotificationsBody says what becomes of the notifications of a batch.
+type NotificationsBody struct {
+	DecisionBody
+	Batch string `json:"batch" maxLength:"64"`
+	To    string `json:"to" enum:"send,hold"`
+}
+
 // EraseBody erases the codes of used profiles.
 type EraseBody struct {
 	PersonBody
@@ -124,6 +131,11 @@ func (s *Server) stockRoutes(api huma.API) {
 	huma.Register(api, change("quarantine-stock", "/v1/stock/quarantine", "stock", "Take what is available out of use until it was reconciled"), func(ctx context.Context, in *struct{ Body QuarantineBody }) (*countOutput, error) {
 		return s.counted(ctx, in.Body.PersonBody, func(ctx context.Context, by station.Person) (int, error) {
 			return room.Quarantine(ctx, by, stock.Filter{Batch: in.Body.Batch}, in.Body.Why)
+		})
+	})
+	huma.Register(api, change("batch-notifications", "/v1/stock/notifications", "stock", "Send, or keep back, the notifications of a batch's profiles from now on"), func(ctx context.Context, in *struct{ Body NotificationsBody }) (*countOutput, error) {
+		return s.counted(ctx, in.Body.PersonBody, func(ctx context.Context, by station.Person) (int, error) {
+			return 0, room.Notifications(ctx, by, in.Body.Batch, in.Body.To, in.Body.Why)
 		})
 	})
 	huma.Register(api, change("erase-codes", "/v1/stock/erase", "stock", "Erase the codes of profiles that are used up"), func(ctx context.Context, in *struct{ Body EraseBody }) (*countOutput, error) {

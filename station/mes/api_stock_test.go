@@ -86,6 +86,9 @@ func TestStockOverTheAPI(t *testing.T) {
 	if !strings.Contains(got, `"profiles":2`) {
 		t.Errorf("quarantine: %s", got)
 	}
+	post("/v1/stock/notifications", http.StatusOK, map[string]any{"operator": "anna", "role": "lead", "batch": "B", "to": "hold", "why": "contract"})
+	post("/v1/stock/notifications", http.StatusForbidden, map[string]any{"operator": "olga", "batch": "B", "to": "send", "why": "please"})
+	post("/v1/stock/notifications", http.StatusUnprocessableEntity, map[string]any{"operator": "anna", "role": "lead", "batch": "B", "to": "lose", "why": "x"})
 	handle := stocked.Profiles[0].Handle
 	post("/v1/stock/"+handle+"/release", http.StatusForbidden, map[string]any{"operator": "olga", "why": "please"})
 	post("/v1/stock/"+handle+"/release", http.StatusOK, map[string]any{"operator": "anna", "role": "lead", "why": "compared by hand"})

@@ -14,7 +14,8 @@
 //	crash between Delivered and erasing it is erased when the outbox is opened
 //
 // Order is kept for each eUICC and recipient: the next one goes after the one
-// before was acknowledged. Nothing is ever dropped: one that its server refuses,
+// before was acknowledged. Those of a profile whose batch says so (notifications:
+// hold) wait until its terms say something else. Nothing is ever dropped: one that its server refuses,
 // or that the vault has lost, stays pending and is tried again.
 package notify
 
@@ -43,6 +44,9 @@ type Options struct {
 	Vault   *stock.Vault
 	Journal stock.Journal
 	Send    Send
+	// Held reports whether the terms under which a profile was bought keep its
+	// notifications back; nil: never.
+	Held func(station.NotificationKept) (bool, error)
 	// Timeout bounds one try.
 	Timeout time.Duration
 	// Backoff are the waits after the first, second and later failures for one
@@ -86,6 +90,7 @@ type queue struct {
 	failures int
 	due      time.Time
 	err      error // of the last try; nil: none has failed
+	held     bool  // the first one is kept back
 }
 
 type item struct {

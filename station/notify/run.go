@@ -68,8 +68,19 @@ func (o *Outbox) work(ctx context.Context, l lane) {
 		}
 		it := q.items[0]
 		o.mu.Unlock()
-		err := o.deliver(ctx, it)
+		held, err := o.heldBack(it.fact)
+		if !held && err == nil {
+			err = o.deliver(ctx, it)
+		}
 		o.mu.Lock()
+		if q.held = held; held { // looked at again: the terms may change
+			q.due, q.busy = time.Now().Add(o.opt.Backoff[len(o.opt.Backoff)-1]), false
+			q.failures, q.err = 0, nil
+			o.failed[l.eid]++ // nobody waits for it
+			o.signal()
+			o.mu.Unlock()
+			return
+		}
 		if err != nil {
 			q.due = time.Now().Add(o.opt.Backoff[min(q.failures, len(o.opt.Backoff)-1)])
 			q.failures++
@@ -96,6 +107,13 @@ func (o *Outbox) drop(l lane) {
 		}
 	}
 	delete(o.failed, l.eid)
+}
+
+func (o *Outbox) heldBack(n station.NotificationKept) (bool, error) {
+	if o.opt.Held == nil {
+		return false, nil
+	}
+	return o.opt.Held(n)
 }
 
 // deliver sends one notification, writes that it arrived, and erases it.

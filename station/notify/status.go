@@ -18,6 +18,10 @@ func (o *Outbox) Status() station.Notifications {
 		if len(q.items) == 0 {
 			continue
 		}
+		if q.held {
+			s.Held += len(q.items)
+			continue
+		}
 		r := by[l.address]
 		if r == nil {
 			r = &station.Recipient{Address: l.address}

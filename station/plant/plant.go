@@ -153,6 +153,23 @@ func New(ctx context.Context, p Plan, log Log) (*Plant, error) {
 	return pl, pl.install(archive)
 }
 
+// held reports whether the terms of a profile's batch keep its notifications back.
+func (pl *Plant) held(n station.NotificationKept) (held bool, err error) {
+	err = pl.Log.View(func(v audit.View) error {
+		items, err := stock.ByICCID(v, n.ICCID)
+		for _, i := range items {
+			if err != nil || i.EID != n.EID {
+				continue
+			}
+			var terms station.StockBatch
+			terms, _, err = stock.Terms(v, i.Batch)
+			held = held || terms.Notifications == stock.NotificationsHold
+		}
+		return err
+	})
+	return held, err
+}
+
 // connect makes what talks to MES and servers.
 func (pl *Plant) connect(vault *stock.Vault) error {
 	p := pl.Plan
@@ -169,7 +186,7 @@ func (pl *Plant) connect(vault *stock.Vault) error {
 		pl.Office.Codes = codes{pl}
 	}
 	pl.Notify, err = notify.New(notify.Options{
-		Views: pl.Log.View, Vault: vault, Journal: pl.Journal, Send: pl.send,
+		Views: pl.Log.View, Vault: vault, Journal: pl.Journal, Send: pl.send, Held: pl.held,
 		Timeout: p.Notify.Timeout, Backoff: p.Notify.Backoff, Parallel: p.Notify.Parallel,
 	})
 	return err

@@ -78,7 +78,7 @@ func (s *sheet) batchTerms(b station.StockBatch) station.StockBatch {
 	for name, allowed := range map[string][]string{
 		"billing":       {"release", "download", "notification", "attach", "data"},
 		"ship_state":    {"enabled", "disabled"},
-		"notifications": {"send", "hold"},
+		"notifications": {NotificationsSend, NotificationsHold},
 	} {
 		if text := r.text(name); text != "" && !slices.Contains(allowed, text) {
 			s.at(r, name, "%s is none of %s", quote(text), strings.Join(allowed, ", "))

@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -170,6 +171,46 @@ func (l *Ledger) Quarantine(ctx context.Context, by station.Person, f Filter, wh
 		return 0, err
 	}
 	return len(facts) - 1, writeFacts(ctx, station.Scope{Actor: by.Actor}, j, facts)
+}
+
+// What becomes of the notifications of a batch's profiles (StockBatch.Notifications).
+const (
+	NotificationsSend = "send"
+	NotificationsHold = "hold"
+)
+
+// Notifications changes what becomes of the notifications of a batch's profiles:
+// those that wait are sent, or kept back, from now on. It takes a lead.
+func (l *Ledger) Notifications(ctx context.Context, by station.Person, batch, to, why string, j Journal) error {
+	if err := by.Allow(station.RoleLead, "changing what becomes of notifications"); err != nil {
+		return err
+	}
+	if err := checkWhy(why); err != nil {
+		return err
+	}
+	if to != NotificationsSend && to != NotificationsHold {
+		return station.Refuse(station.ScanInvalid, "notifications are sent or held, not %q", to)
+	}
+	var terms station.StockBatch
+	err := l.views(func(v audit.View) (err error) {
+		if terms, _, err = Terms(v, batch); err != nil {
+			return err
+		}
+		known := terms.Batch != ""
+		if !known {
+			err = List(v, Filter{Batch: batch}, func(station.StockItem) error { known = true; return nil })
+		}
+		if err == nil && !known {
+			err = station.Refuse(station.ScanInvalid, "no batch %q is in the stock", batch)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	from := cmp.Or(terms.Notifications, NotificationsSend)
+	terms.Batch, terms.Notifications = batch, to
+	return writeFacts(ctx, station.Scope{Actor: by.Actor}, j, []station.Fact{station.Overridden{What: "notifications " + batch, From: from, To: to, Why: why}, terms})
 }
 
 // maxErased bounds the handles in one fact.

@@ -118,6 +118,11 @@ func (r *Room) Resolve(ctx context.Context, d Decision, found Finding) (station.
 	return r.Ledger.Resolve(ctx, d, found, r.Journal)
 }
 
+// Notifications is [Ledger.Notifications].
+func (r *Room) Notifications(ctx context.Context, by station.Person, batch, to, why string) error {
+	return r.Ledger.Notifications(ctx, by, batch, to, why, r.Journal)
+}
+
 // Quarantine is [Ledger.Quarantine].
 func (r *Room) Quarantine(ctx context.Context, by station.Person, f Filter, why string) (int, error) {
 	return r.Ledger.Quarantine(ctx, by, f, why, r.Journal)

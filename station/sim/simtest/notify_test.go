@@ -206,3 +206,49 @@ func TestLostOnTheCard(t *testing.T) {
 		l.Check()
 	})
 }
+
+// TestHeldNotifications: what a batch's terms keep back is sent to nobody, costs
+// no unit anything, and goes out once a lead says so.
+func TestHeldNotifications(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told atomic.Int64
+		l := simtest.New(t, simtest.Options{Units: 2, Server: func(p smdpsim.FaultPoint) smdpsim.Fault {
+			if p.Point == smdpsim.HandleNotification {
+				told.Add(1)
+			}
+			return smdpsim.Fault{}
+		}})
+		change := func(to string) {
+			t.Helper()
+			by := station.Person{Actor: "lead-1", Role: station.RoleLead}
+			if err := l.Station.Ledger.Notifications(t.Context(), by, "demo", to, "the contract says so", l.Station.Journal); err != nil {
+				t.Fatal(err)
+			}
+		}
+		change("hold")
+		begin := time.Now()
+		leave(t, l)
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("the unit waited %v", took)
+		}
+		l.Restart()
+		leave(t, l)
+		time.Sleep(time.Hour)
+		if n := l.Station.View().Notifications; told.Load() != 0 || n.Held < 4 || n.Pending != 0 {
+			t.Errorf("%d sent; the screen shows %+v", told.Load(), n)
+		}
+		change("send")
+		l.Drain()
+		if n := l.Station.View().Notifications; n.Held != 0 {
+			t.Errorf("the screen shows %+v", n)
+		}
+		l.Check()
+		err := l.Station.Ledger.Notifications(t.Context(), station.Person{Actor: "op", Role: station.RoleOperator}, "demo", "hold", "x", l.Station.Journal)
+		if err == nil {
+			t.Error("an operator may change it")
+		}
+		if err := l.Station.Ledger.Notifications(t.Context(), station.Person{Actor: "lead-1", Role: station.RoleLead}, "nobody's", "hold", "x", l.Station.Journal); err == nil {
+			t.Error("a batch that is not there")
+		}
+	})
+}
