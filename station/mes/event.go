@@ -32,6 +32,9 @@ const (
 	StockAlarm Kind = "StockAlarm"
 	// StockLow says that profiles of a kind run out, or that there are enough again.
 	StockLow Kind = "StockLow"
+	// LotHalted says that the same failure came up on several units and none is
+	// started, or that a person lets the lot go on.
+	LotHalted Kind = "LotHalted"
 )
 
 // Type is the event's CloudEvents type.
@@ -150,6 +153,16 @@ func eventBody(v audit.View, it Item) ([]byte, error) {
 			return nil, err
 		}
 		data, where, at = r, r.Equipment, r.Ended
+	case LotHalted:
+		l, err := lotEvent(v, it)
+		if err != nil {
+			return nil, err
+		}
+		e, err := v.Entry(it.Seq)
+		if err != nil {
+			return nil, fmt.Errorf("mes: %w", err)
+		}
+		data, where, at = l, l.Equipment, e.UTC
 	case ProfileSettled, StockAlarm, StockLow:
 		e, err := v.Entry(it.Seq)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // OutboxProjectionName is the name of the outbox's projection. Its number
 // changes whenever the same entries would give another state.
-const OutboxProjectionName = "outbox/1"
+const OutboxProjectionName = "outbox/2"
 
 // OutboxProjection derives from the log what the MES has still to be told. Its
 // keys:
@@ -113,6 +113,8 @@ func (OutboxProjection) Apply(txn audit.Txn, e audit.Entry) error {
 		if f.Disposition == station.Scrap && station.Actor(e.Actor) != station.ActorStation { // the policy's own choice is in the result
 			return b.ticket(e, f.Ticket, UnitsDisqualified)
 		}
+	case station.LotHalted, station.LotCleared:
+		return b.lot(e)
 	case station.OutboxDelivered:
 		return b.move(f.Event, func(it *Item) {
 			it.State, it.Status, it.Answer, it.Ref, it.Detail = ItemDelivered, f.Status, f.Answer, f.Ref, f.Detail
@@ -129,7 +131,7 @@ func (OutboxProjection) Apply(txn audit.Txn, e audit.Entry) error {
 
 var outboxTypes = typesOf(station.StationOpened{}, station.RunStarted{}, station.UnitIdentified{}, station.RunVerdict{},
 	station.UnitDisposed{}, station.UnitLeft{}, station.TicketRepaired{}, station.TicketClosed{},
-	station.OutboxDelivered{}, station.OutboxRejected{}, station.OutboxReplayed{},
+	station.OutboxDelivered{}, station.OutboxRejected{}, station.OutboxReplayed{}, station.LotHalted{}, station.LotCleared{},
 	station.StockImported{}, station.ProfileReserved{}, station.Intent{}, station.ProfileCommitted{}, station.ProfileReleased{}, station.ProfileQuarantined{},
 	station.ProfileSpent{}, station.StockRefused{}, station.StockAlarm{}, station.StockAlarmEnded{}, station.StockLow{}, station.StockEnough{})
 

@@ -1,8 +1,12 @@
 package simtest_test
 
 import (
+	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +15,7 @@ import (
 	"linefit/modem/ident"
 	"linefit/modem/smdpsim"
 	"linefit/station"
+	"linefit/station/mes"
 	"linefit/station/sim"
 	"linefit/station/sim/simtest"
 	"linefit/station/steps"
@@ -38,7 +43,16 @@ func TestLotStops(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				o := simtest.Options{Units: 6}
+				var mu sync.Mutex
+				told := map[string]string{} // the MES's events about the lot, by id
+				o := simtest.Options{Units: 6, Wire: func(path string, request, _ []byte) {
+					var e struct{ ID, Type string }
+					if path == "/v1/events" && json.Unmarshal(request, &e) == nil && e.Type == mes.LotHalted.Type() {
+						mu.Lock()
+						defer mu.Unlock()
+						told[e.ID] = string(request)
+					}
+				}}
 				c.options(&o)
 				l := simtest.New(t, o)
 				for n := 1; n <= c.units; n++ {
@@ -63,6 +77,12 @@ func TestLotStops(t *testing.T) {
 				}
 				l.Finish(1, standing(l))
 				l.Check()
+				mu.Lock()
+				defer mu.Unlock()
+				all := strings.Join(slices.Sorted(maps.Values(told)), "\n")
+				if len(told) != 2 || !strings.Contains(all, `"halted":{"cause":"`+string(c.cause)+`","units":["LF000001","LF000002"`) || !strings.Contains(all, `"cleared":{"why":"another reel"}`) || !strings.Contains(all, `"actor":"lead-1"`) {
+					t.Errorf("the MES has heard %s", all)
+				}
 			})
 		})
 	}
