@@ -99,6 +99,7 @@ func Kinds() []Kind {
 		{Name: KindPrecheck, Power: "on", Doc: "What can be known before money moves: EID, memory, trusted CI, leftovers.", Params: []Param{
 			{Name: "profile_nvm", Type: ParamInt, Doc: "Memory that a profile needs, bytes."},
 			{Name: "leftovers", Type: ParamText, Values: []string{"refuse", "allow"}, Doc: "Profiles that this station did not install: refuse holds the unit."},
+			{Name: "notifications", Type: ParamText, Values: []string{"keep", "refuse"}, Doc: "Notifications that wait on the eUICC, of profiles that this station did not install. keep (default): they are taken over and delivered; refuse: the unit is held."},
 			{Name: "ci", Type: ParamList, Doc: "Subject key identifiers of CIs of which the eUICC must trust one, hexadecimal."},
 			{Name: "test_profiles", Type: ParamText, Values: []string{"refuse", "allow"}, Doc: "A test profile that is enabled: refuse (default) holds the unit."},
 			{Name: "pprs", Type: ParamList, Doc: "Policy rules that the profile will have, 1 and 2: the eUICC's rules authorisation table must allow them to the owner."},

@@ -45,6 +45,7 @@ const (
 	EUICCM2M          Code = "euicc.m2m"           // SGP.02: profiles come from its SM-SR only
 	EUICCTestProfile  Code = "euicc.testprofile"   // a test profile is enabled
 	EUICCSession      Code = "euicc.session"       // somebody else's download was begun here
+	EUICCPending      Code = "euicc.pending"       // somebody else's notifications wait on the eUICC
 	EIMPresent        Code = "eim.present"         // delivered with an eIM
 	EIMMissing        Code = "eim.missing"         // the eIM is not there as it should be
 	EIMConfiguration  Code = "eim.configuration"   // eIM configuration data are missing, or the eUICC refuses them
@@ -108,7 +109,7 @@ var classOf = map[Code]Class{
 	EUICCInvalidEID: ClassUnit, EUICCMemory: ClassUnit, EUICCProtocol: ClassUnit, EUICCRefused: ClassUnit,
 	EUICCGeneration: ClassUnit, ProfileRefused: ClassUnit, ProfileReadback: ClassUnit, LimitExceeded: ClassUnit,
 	EUICCMaker: ClassUnit, EUICCM2M: ClassUnit, EIMMissing: ClassUnit, EnableRoute: ClassUnit, BootstrapAbsent: ClassUnit,
-	EUICCTestProfile: ClassMaterial, EUICCSession: ClassMaterial, EIMPresent: ClassMaterial, EIMConfiguration: ClassMaterial,
+	EUICCTestProfile: ClassMaterial, EUICCSession: ClassMaterial, EUICCPending: ClassMaterial, EIMPresent: ClassMaterial, EIMConfiguration: ClassMaterial,
 	IPAEUICC: ClassMaterial, IPAModule: ClassMaterial, EnableSession: ClassMaterial, ProfileDeleted: ClassMaterial, UnitReused: ClassOperator,
 	ProfilePolicy: ClassMaterial, ProfileMismatch: ClassMaterial, CodeRefused: ClassMaterial,
 	CodeSpent: ClassMaterial, StockEmpty: ClassMaterial, StockUnreconciled: ClassMaterial, StockForeign: ClassMaterial, MESProfile: ClassBackend, ProfileDuplicate: ClassMaterial, ProfileUnknown: ClassMaterial,

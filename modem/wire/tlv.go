@@ -50,6 +50,7 @@ var (
 	ErrDepth      = errors.New("nested too deeply")
 	ErrWrongTag   = errors.New("another tag was expected")
 	ErrMissing    = errors.New("an element is missing")
+	ErrDoubled    = errors.New("an element is there twice")
 	ErrOutOfRange = errors.New("a value is out of range")
 )
 
@@ -229,11 +230,33 @@ func (n Node) Find(path ...Tag) (Node, bool) {
 	return n, true
 }
 
-// Need is [Node.Find] with an error that names the path.
+// Need is [Node.Find] for elements that must be there, once each: what one reader
+// takes from the first of two, another takes from the last. Its error names the
+// path and is [ErrMissing] or [ErrDoubled]. Universal tags (a SEQUENCE, an OCTET
+// STRING) may be there again: their place tells them apart.
 func (n Node) Need(path ...Tag) (Node, error) {
 	found, ok := n.Find(path...)
 	if !ok {
 		return Node{}, fmt.Errorf("%v: %w: %v", n.Tag, ErrMissing, path)
+	}
+	for at := n; len(path) > 0; path = path[1:] {
+		times, one := 0, Node{}
+		for rest := at.Value; len(rest) > 0; {
+			child, tail, err := Next(rest)
+			if err != nil {
+				return Node{}, fmt.Errorf("%v: %w", n.Tag, err)
+			}
+			if child.Tag == path[0] {
+				if times++; times == 1 {
+					one = child
+				}
+			}
+			rest = tail
+		}
+		if times > 1 && path[0].first()&0xC0 != 0 {
+			return Node{}, fmt.Errorf("%v: %w: %v", n.Tag, ErrDoubled, path[0])
+		}
+		at = one
 	}
 	return found, nil
 }

@@ -194,6 +194,9 @@ func precheck(ctx context.Context, s *session, a *station.Attempt) station.StepR
 	if err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
+	if res := s.judgePending(a, pending); res.Outcome != station.OK {
+		return res
+	}
 	// What waits on the eUICC from before may be pushed out by what comes: it is
 	// taken over first.
 	unreported, err := s.unreported(a.Run, pending)

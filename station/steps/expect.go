@@ -98,6 +98,24 @@ func (s *session) judgeLeftovers(a *station.Attempt, profiles []euicc.Profile, p
 	return ok()
 }
 
+// judgePending refuses notifications of profiles that this station did not
+// install, where the recipe wants none of them.
+func (s *session) judgePending(a *station.Attempt, pending []euicc.Notification) station.StepResult {
+	if a.Step.Text("notifications") != "refuse" || len(pending) == 0 {
+		return ok()
+	}
+	ours, err := s.ours(a.Run)
+	if err != nil {
+		return failed(err, station.StationFault)
+	}
+	foreign := slices.DeleteFunc(slices.Clone(pending), func(n euicc.Notification) bool { return ours[n.ICCID] })
+	if len(foreign) == 0 {
+		return ok()
+	}
+	n := foreign[0]
+	return hold(station.EUICCPending, "%d notifications of profiles that this station did not install wait, the first is %d, %s of %s for %s", len(foreign), n.Sequence, n.Event, n.ICCID, n.Address)
+}
+
 // judgePlatform holds policy rules, IPA and eIMs against what the recipe says.
 func (s *session) judgePlatform(ctx context.Context, a *station.Attempt, c *card, info euicc.Info2) station.StepResult {
 	if res := s.judgeRules(ctx, a, c, info); res.Outcome != station.OK {

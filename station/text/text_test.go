@@ -92,7 +92,7 @@ func TestEveryCodeHasTitleAndAdvice(t *testing.T) {
 				t.Errorf("%s: the title of %s has %d columns, more than 36", l, code, n)
 			}
 			if n := columns(c.Advice(code)); n > 150 || n < 20 {
-				t.Errorf("%s: the advice of %s has %d columns, not 20 to 190", l, code, n)
+				t.Errorf("%s: the advice of %s has %d columns, not 20 to 150", l, code, n)
 			}
 		}
 	}
