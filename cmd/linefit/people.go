@@ -215,7 +215,7 @@ func personError(err error) error {
 		return err
 	case errors.As(err, &refusal):
 		return exit(refusalCode(refusal.Reason.Code), err)
-	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrBatch), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
+	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrLists), errors.Is(err, stock.ErrFromMES), errors.Is(err, stock.ErrBatch), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
 		return exit(exitUsage, err)
 	case errors.Is(err, rework.ErrNoTicket), errors.Is(err, rework.ErrNoUnit), errors.Is(err, rework.ErrManyUnits), errors.Is(err, stock.ErrNoProfile),
 		errors.Is(err, pairing.ErrNoUnit), errors.Is(err, pairing.ErrUnused), errors.Is(err, people.ErrNobody):

@@ -23,36 +23,69 @@ import (
 type profilesReconcileCmd struct {
 	where
 	who
-	SMDPList string `name:"smdp-list" type:"existingfile" placeholder:"FILE" help:"The SM-DP+'s list: CSV or JSON with iccid, state, eid and imsi."`
-	MESList  string `name:"mes-list" type:"existingfile" placeholder:"FILE" help:"The MES's list of finished units: serial, imei, eid, iccid, imsi."`
+	SMDPList string `name:"smdp-list" aliases:"provider" type:"existingfile" placeholder:"FILE" help:"The SM-DP+'s list (also --provider): CSV or JSON with iccid, state, eid and imsi."`
+	MESList  string `name:"mes-list" aliases:"mes" type:"existingfile" placeholder:"FILE" help:"The MES's list of finished units (also --mes): serial, imei, eid, iccid, imsi."`
+	NoMES    bool   `name:"no-mes" help:"There is no MES: the SM-DP+'s list alone decides what --apply puts back."`
 	Batch    string `help:"The SM-DP+'s list has this batch only."`
+	Apply    bool   `help:"Put back, all or nothing, what was kept back and what both lists and the log say nobody has used; it takes QA. Without it that is only shown."`
+	Why      string `help:"With --apply: the reason; it stands in the log."`
 }
 
 // Run compares and prints every disagreement; with one it ends 1.
 func (c *profilesReconcileCmd) Run(a *app) error {
-	var server, units *list
+	q := reconciling{batch: c.Batch, apply: c.Apply, noMES: c.NoMES, why: c.Why, by: station.Person{Actor: station.Actor(c.By), Role: station.Role(c.Role)}}
 	var err error
-	if server, err = optionalList(c.SMDPList); err != nil {
+	if q.server, err = optionalList(c.SMDPList); err != nil {
 		return err
 	}
-	if units, err = optionalList(c.MESList); err != nil {
+	if q.units, err = optionalList(c.MESList); err != nil {
 		return err
+	}
+	if c.Apply {
+		if q.by, err = c.person(); err != nil {
+			return err
+		}
+		if c.Why == "" {
+			return exit(exitUsage, errors.New("--why is missing: the reason stands in the log"))
+		}
+		if !q.applies() || q.server == nil || q.units == nil && !q.noMES {
+			return exit(exitUsage, stock.ErrLists)
+		}
 	}
 	return c.withStock(a, shares{}, func(ctx context.Context, r stockroom) error {
-		found, err := r.reconcile(ctx, c.By, server, units, c.Batch)
+		found, plan, err := r.reconcile(ctx, q)
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			err = printJSON(a.stdout, map[string]any{"disagreements": append([]stock.Disagreement{}, found...)})
-		} else {
-			err = printDisagreements(a.stdout, found)
+			out := map[string]any{"disagreements": append([]stock.Disagreement{}, found...)}
+			if plan != nil {
+				out["application"] = plan
+			}
+			err = printJSON(a.stdout, out)
+		} else if err = printDisagreements(a.stdout, found); err == nil && plan != nil {
+			printApplication(a.stdout, *plan)
 		}
 		if err == nil && len(found) > 0 {
 			return exit(exitVerdict, nil)
 		}
 		return err
 	})
+}
+
+// printApplication says what the lists let go of what is kept back.
+func printApplication(w io.Writer, p stock.Application) {
+	switch {
+	case len(p.Release)+len(p.Keep) == 0:
+		return // nothing is kept back
+	case p.Applied:
+		fmt.Fprintf(w, "\n%d profiles are back in stock; %d stay\n", len(p.Release), len(p.Keep))
+	default:
+		fmt.Fprintf(w, "\nall agree that %d profiles are unused; %d stay (nothing was changed: --apply puts them back)\n", len(p.Release), len(p.Keep))
+	}
+	for _, k := range p.Keep {
+		fmt.Fprintf(w, "  stays  %s  ICCID %s  %s\n", k.Handle, orDash(string(k.ICCID)), text.Printable(k.Why))
+	}
 }
 
 // list is a file that a person named.

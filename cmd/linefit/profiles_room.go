@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"net/url"
 	"strconv"
@@ -29,12 +28,23 @@ type stockroom interface {
 	erase(ctx context.Context, by station.Person, keep time.Duration) (int, error)
 	claims(ctx context.Context, batch string) ([]stock.Claim, error)
 	needed(ctx context.Context, l list) ([]ident.EID, error)
-	// reconcile compares; by is in whose name an alarm is raised.
-	reconcile(ctx context.Context, by string, server, units *list, batch string) ([]stock.Disagreement, error)
+	// reconcile compares, and says what the lists let go, or lets it go.
+	reconcile(ctx context.Context, q reconciling) ([]stock.Disagreement, *stock.Application, error)
 	alarms(ctx context.Context, all bool) ([]stock.Alarm, error)
 	endAlarm(ctx context.Context, by station.Person, id, why string) error
 	loadingReport(ctx context.Context, batch string) ([]byte, error)
 }
+
+// reconciling is a comparison with lists.
+type reconciling struct {
+	by            station.Person
+	server, units *list
+	batch, why    string
+	apply, noMES  bool
+}
+
+// applies reports whether it can be said what the lists let go.
+func (q reconciling) applies() bool { return q.apply || q.server != nil && (q.units != nil || q.noMES) }
 
 // withStock works with the stock of the station that was named.
 func (w where) withStock(a *app, s shares, fn func(context.Context, stockroom) error) error {
@@ -155,23 +165,45 @@ func (r storeRoom) needed(_ context.Context, l list) ([]ident.EID, error) {
 func (r storeRoom) alarms(_ context.Context, all bool) ([]stock.Alarm, error) { return r.Alarms(all) }
 
 func (r storeRoom) endAlarm(ctx context.Context, by station.Person, id, why string) error {
+	by, err := r.o.as(ctx, by)
+	if err != nil {
+		return err
+	}
 	return r.EndAlarm(ctx, by, id, why)
 }
 
-func (r storeRoom) reconcile(ctx context.Context, by string, server, units *list, batch string) ([]stock.Disagreement, error) {
-	lists := stock.Lists{Batch: batch}
-	var err error
-	if server != nil {
-		if lists.Server, err = stock.ReadServerList(server.name, server.data); err != nil {
-			return nil, err
+func (r storeRoom) reconcile(ctx context.Context, q reconciling) (found []stock.Disagreement, a *stock.Application, err error) {
+	lists := stock.Lists{Batch: q.batch}
+	for _, l := range []*list{q.server, q.units} {
+		if l != nil {
+			lists.Names = append(lists.Names, stock.ListName(l.name, l.data))
 		}
 	}
-	if units != nil {
-		if lists.Units, err = stock.ReadUnitList(units.name, units.data); err != nil {
-			return nil, err
+	if q.server != nil {
+		if lists.Server, err = stock.ReadServerList(q.server.name, q.server.data); err != nil {
+			return nil, nil, err
 		}
 	}
-	return r.Reconcile(ctx, station.Actor(cmp.Or(by, "operator")), lists)
+	if q.units != nil {
+		if lists.Units, err = stock.ReadUnitList(q.units.name, q.units.data); err != nil {
+			return nil, nil, err
+		}
+	}
+	by := q.by
+	if by.Actor == "" {
+		by.Actor = "operator"
+	} else if by, err = r.o.as(ctx, by); err != nil {
+		return nil, nil, err
+	}
+	if q.applies() {
+		plan, err := r.Apply(ctx, by, q.why, lists, q.noMES, !q.apply)
+		if err != nil {
+			return nil, nil, err
+		}
+		a = &plan
+	}
+	found, err = r.Reconcile(ctx, by.Actor, lists)
+	return found, a, err
 }
 
 // remoteRoom is the stock of a running station.
@@ -267,8 +299,21 @@ func (r remoteRoom) endAlarm(ctx context.Context, by station.Person, id, why str
 	return r.c.Post(ctx, "/v1/stock/alarms/"+url.PathEscape(id)+"/end", body{"operator": by.Actor, "role": by.Role, "why": why}, &out)
 }
 
-func (r remoteRoom) reconcile(ctx context.Context, by string, server, units *list, batch string) ([]stock.Disagreement, error) {
-	var out struct{ Disagreements []stock.Disagreement }
-	err := r.c.Post(ctx, "/v1/stock/reconcile", without(body{"operator": by, "server": listBody(server), "units": listBody(units), "batch": batch}), &out)
-	return out.Disagreements, err
+func (r remoteRoom) reconcile(ctx context.Context, q reconciling) ([]stock.Disagreement, *stock.Application, error) {
+	var out struct {
+		Disagreements []stock.Disagreement
+		Application   *stock.Application
+	}
+	b := without(body{"operator": string(q.by.Actor), "server": listBody(q.server), "units": listBody(q.units), "batch": q.batch, "why": q.why})
+	if q.by.Actor != "" {
+		b["role"] = q.by.Role
+	}
+	if q.apply {
+		b["apply"] = true
+	}
+	if q.noMES {
+		b["no_mes"] = true
+	}
+	err := r.c.Post(ctx, "/v1/stock/reconcile", b, &out)
+	return out.Disagreements, out.Application, err
 }

@@ -85,6 +85,9 @@ type ReconcileBody struct {
 	Server *ListBody `json:"server,omitempty" doc:"The SM-DP+'s list"`
 	Units  *ListBody `json:"units,omitempty" doc:"The MES's list of finished units"`
 	Batch  string    `json:"batch,omitempty" maxLength:"64" doc:"The SM-DP+'s list is of this batch only"`
+	Apply  bool      `json:"apply,omitempty" doc:"Put back what both lists and the log say nobody has used; it takes QA and why"`
+	NoMES  bool      `json:"no_mes,omitempty" doc:"There is no MES: its list is not needed"`
+	Why    string    `json:"why,omitempty" maxLength:"200"`
 }
 
 // Handle names a profile of the stock.
@@ -228,9 +231,10 @@ func (s *Server) stockLists(api huma.API, room *stock.Room) {
 	type reconcileOutput struct {
 		Body struct {
 			Disagreements []stock.Disagreement `json:"disagreements"`
+			Application   *stock.Application   `json:"application,omitempty"`
 		}
 	}
-	huma.Register(api, large(change("reconcile-stock", "/v1/stock/reconcile", "stock", "Compare ledger and log with the lists of SM-DP+ and MES; a code that somebody else has used raises an alarm, else nothing changes")), func(ctx context.Context, in *struct{ Body ReconcileBody }) (*reconcileOutput, error) {
+	huma.Register(api, large(change("reconcile-stock", "/v1/stock/reconcile", "stock", "Compare ledger and log with the lists of SM-DP+ and MES; a code that somebody else has used raises an alarm, apply puts back what all agree on, else nothing changes")), func(ctx context.Context, in *struct{ Body ReconcileBody }) (*reconcileOutput, error) {
 		lists, err := in.Body.lists()
 		if err != nil {
 			return nil, stockProblem(ctx, err)
@@ -241,8 +245,15 @@ func (s *Server) stockLists(api huma.API, room *stock.Room) {
 		if err != nil {
 			return nil, stockProblem(ctx, err)
 		}
-		found, err := room.Reconcile(ctx, by.Actor, lists)
 		out := &reconcileOutput{}
+		if lists.Server != nil && (lists.Units != nil || in.Body.NoMES) || in.Body.Apply {
+			a, err := room.Apply(ctx, by, in.Body.Why, lists, in.Body.NoMES, !in.Body.Apply)
+			if err != nil {
+				return nil, stockProblem(ctx, err)
+			}
+			out.Body.Application = &a
+		}
+		found, err := room.Reconcile(ctx, by.Actor, lists)
 		out.Body.Disagreements = append([]stock.Disagreement{}, found...)
 		return out, stockProblem(ctx, err)
 	})
@@ -269,9 +280,11 @@ func (b ReconcileBody) lists() (l stock.Lists, err error) {
 		if l.Server, err = stock.ReadServerList(b.Server.Name, []byte(b.Server.Data)); err != nil {
 			return l, err
 		}
+		l.Names = append(l.Names, stock.ListName(b.Server.Name, []byte(b.Server.Data)))
 	}
 	if b.Units != nil {
 		l.Units, err = stock.ReadUnitList(b.Units.Name, []byte(b.Units.Data))
+		l.Names = append(l.Names, stock.ListName(b.Units.Name, []byte(b.Units.Data)))
 	}
 	return l, err
 }
@@ -338,7 +351,7 @@ func stockProblem(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrBatch), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
+	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrLists), errors.Is(err, stock.ErrFromMES), errors.Is(err, stock.ErrBatch), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
 		status = http.StatusUnprocessableEntity
 	case errors.Is(err, stock.ErrNoProfile):
 		status = http.StatusNotFound

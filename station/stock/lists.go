@@ -1,7 +1,10 @@
 package stock
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"strings"
+	"unicode"
 
 	"linefit/modem/ident"
 )
@@ -42,6 +45,25 @@ type ServerRow struct {
 	State ServerState
 	EID   ident.EID
 	IMSI  ident.IMSI
+}
+
+// ListName names a list for the log: its file's last part and the first 16
+// hexadecimal digits of its SHA-256.
+func ListName(name string, data []byte) string {
+	sum := sha256.Sum256(data)
+	return fmt.Sprintf("%s (sha256 %x)", text40(name[strings.LastIndexAny(name, `/\\`)+1:]), sum[:8])
+}
+
+func text40(s string) string {
+	if len(s) > 40 {
+		s = s[:40]
+	}
+	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s), "?")
 }
 
 // ReadServerList reads the list that an SM-DP+'s operator exports: CSV or JSON

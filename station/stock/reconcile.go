@@ -39,6 +39,7 @@ type Disagreement struct {
 type Lists struct {
 	Server []ServerRow
 	Units  []UnitRow
+	Names  []string // of the files, with the beginning of their SHA-256
 	// Batch limits the comparison with Server to one batch: a provider's list
 	// has that provider's orders only.
 	Batch string

@@ -171,6 +171,11 @@ func (r *Room) Reconcile(ctx context.Context, by station.Actor, lists Lists) (ou
 	return out, err
 }
 
+// Apply is [Ledger.Apply].
+func (r *Room) Apply(ctx context.Context, by station.Person, why string, lists Lists, noMES, dry bool) (Application, error) {
+	return r.Ledger.Apply(ctx, by, why, lists, noMES, dry, r.Journal)
+}
+
 // Alarms is [Alarms].
 func (r *Room) Alarms(all bool) (out []Alarm, err error) {
 	err = r.Ledger.views(func(v audit.View) error {

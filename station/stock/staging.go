@@ -141,11 +141,12 @@ func (l *Ledger) missing(note staged) (facts []station.Fact, err error) {
 				return err
 			}
 			if handle, ok := station.StockHandle(f); ok {
-				_, known, err := ItemOf(v, handle)
+				item, known, err := ItemOf(v, handle)
 				if err != nil {
 					return err
 				}
-				if known {
+				_, releases := f.(station.ProfileReleased) // of [Ledger.Apply]
+				if known && !(releases && item.Unreconciled()) {
 					continue
 				}
 			}

@@ -1,8 +1,10 @@
 package simtest_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -81,7 +83,7 @@ func TestRestoredStoreUsesNothingTwice(t *testing.T) {
 		if n := counts(t, l); n.Available != 0 {
 			t.Fatalf("%+v", n)
 		}
-		reconcile(t, l)
+		reconcile(t, l, after+3)
 		if n := counts(t, l); n.Available != after+3 || n.Quarantined != since {
 			t.Fatalf("after the reconciliation %+v; %d were used since the backup", n, since)
 		}
@@ -95,22 +97,70 @@ func TestRestoredStoreUsesNothingTwice(t *testing.T) {
 	})
 }
 
-// reconcile puts back what the SM-DP+ says is as new.
-func reconcile(t *testing.T, l *simtest.Line) {
+// unitList is what the MES says of finished units.
+func unitList(t *testing.T, l *simtest.Line) []stock.UnitRow {
 	t.Helper()
-	room := l.Station.Room()
-	found, err := room.Reconcile(t.Context(), "qa-1", stock.Lists{Server: serverList(t, l)})
+	a, err := l.World.Account()
 	if err != nil {
 		t.Fatal(err)
 	}
+	var b strings.Builder
+	b.WriteString("serial,eid,iccid\n")
+	for _, u := range l.World.Units() {
+		for _, p := range a.Cards[u.EID] {
+			fmt.Fprintf(&b, "%s,%s,%s\n", u.Serial, u.EID, p.ICCID)
+		}
+	}
+	rows, err := stock.ReadUnitList("units.csv", []byte(b.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// reconcile puts back what SM-DP+, MES and log agree that nobody has used: first
+// shown, then refused to who may not, then done, with the station killed in the
+// middle of it.
+func reconcile(t *testing.T, l *simtest.Line, want int) {
+	t.Helper()
+	room := l.Station.Room()
+	lists := stock.Lists{Server: serverList(t, l), Units: unitList(t, l)}
 	qa := station.Person{Actor: "qa-1", Role: station.RoleQA}
-	for _, d := range found {
-		if d.Resolve != stock.FoundUnused {
-			continue
+	before := counts(t, l)
+	if _, err := room.Apply(t.Context(), qa, "restored", stock.Lists{Server: lists.Server}, false, false); !errors.Is(err, stock.ErrLists) {
+		t.Fatalf("one list alone: %v", err)
+	}
+	plan, err := room.Apply(t.Context(), station.Person{}, "", lists, false, true)
+	if err != nil || len(plan.Release) != want || plan.Applied || counts(t, l) != before {
+		t.Fatalf("dry: %d of %d, %v", len(plan.Release), want, err)
+	}
+	if _, err := room.Apply(t.Context(), station.Person{Actor: "anna", Role: station.RoleLead}, "restored", lists, false, false); err == nil {
+		t.Fatal("a lead may not")
+	}
+	// What the lists do not agree on stays.
+	less := stock.Lists{Server: lists.Server, Units: append(slices.Clone(lists.Units), stock.UnitRow{At: "units.csv:99", Serial: "X", ICCID: plan.Release[0].ICCID})}
+	if p, err := room.Apply(t.Context(), qa, "", less, false, true); err != nil || len(p.Release) != want-1 || !slices.ContainsFunc(p.Keep, func(k stock.Kept) bool { return strings.Contains(k.Why, "units.csv:99") }) {
+		t.Fatalf("%+v %v", p, err)
+	}
+	l.Fault(simtest.Fact("override/1"), simtest.KilledBefore)
+	if _, err := room.Apply(t.Context(), qa, "disk replaced", lists, false, false); err == nil {
+		t.Fatal("a killed station applied it")
+	}
+	l.Restart()
+	if n := counts(t, l); n.Available != want {
+		t.Fatalf("after the kill: %+v", n)
+	}
+	said := ""
+	for _, e := range l.Entries() {
+		if e.Type == (station.Overridden{}).FactType() && e.Actor == "qa-1" {
+			said = string(e.Data)
 		}
-		if _, err := room.Resolve(t.Context(), stock.Decision{By: qa, Handle: d.Handle, Why: "as new, says the provider"}, d.Resolve); err != nil {
-			t.Fatal(err)
-		}
+	}
+	if !strings.Contains(said, "disk replaced") || !strings.Contains(said, fmt.Sprintf("%d profiles", want)) {
+		t.Errorf("the log says %s", said)
+	}
+	if p, err := l.Station.Room().Apply(t.Context(), qa, "again", lists, false, false); err != nil || p.Applied || len(p.Release) != 0 {
+		t.Errorf("once more: %+v %v", p, err)
 	}
 }
 
