@@ -151,9 +151,12 @@ func unsealActivation(s Secret) (Activation, ident.EID, error) {
 	return a, ident.EID(c.EID), nil
 }
 
-// codeKey tells codes apart; it has the code in clear and stays in memory.
+// codeKey tells codes apart; it has the code in clear and stays in memory. The
+// same host with and without HTTPS's port is the same, and so are matching ids
+// that differ in the case of their letters: SGP.22 has none but capital ones
+// (section 4.1), and nobody sells two codes that a person cannot tell apart.
 func codeKey(a Activation, eid ident.EID) string {
-	key := a.SMDP + "\x00" + a.MatchingID.RevealText() + "\x00"
+	key := strings.TrimSuffix(a.SMDP, ":443") + "\x00" + strings.ToUpper(a.MatchingID.RevealText()) + "\x00"
 	if a.MatchingID.Empty() {
 		key += string(eid) // the order is found by the EID
 	}

@@ -106,6 +106,11 @@ func (s *sheet) profile(r row, batch station.StockBatch, at time.Time) profile {
 		SKU:      either(s.name(r, "sku"), batch.SKU),
 		Cap:      batch.Cap,
 	}
+	for name, pair := range map[string][2]string{"customer": {r.text("customer"), batch.Customer}, "sku": {r.text("sku"), batch.SKU}} {
+		if pair[0] != "" && pair[1] != "" && pair[0] != pair[1] && p.fact.Batch == batch.Batch {
+			s.at(r, name, "%s, and batch %s is for %s", quote(pair[0]), batch.Batch, quote(pair[1]))
+		}
+	}
 	if p.fact.Batch == "" {
 		s.at(r, "batch", "missing: a column batch is needed, or a batch for the whole file")
 	}

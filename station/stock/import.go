@@ -144,7 +144,11 @@ func (l *Ledger) terms(batch station.StockBatch, names []string, by string, alwa
 // codes that cannot be compared since they are damaged.
 func (l *Ledger) known(s *sheet, list []profile) (damaged []string, err error) {
 	err = l.views(func(v audit.View) error {
+		have := map[string]station.StockBatch{}
 		for _, p := range list {
+			if err := s.sameCustomer(v, p, have); err != nil {
+				return err
+			}
 			if p.fact.ICCID == "" {
 				continue
 			}
@@ -174,6 +178,23 @@ func (l *Ledger) known(s *sheet, list []profile) (damaged []string, err error) {
 		}
 	}
 	return damaged, nil
+}
+
+// sameCustomer notes a profile for another customer than the one whose batch it
+// would come into. have are the batches' terms so far.
+func (s *sheet) sameCustomer(v audit.View, p profile, have map[string]station.StockBatch) error {
+	b, ok := have[p.fact.Batch]
+	if !ok {
+		var err error
+		if b, _, err = Terms(v, p.fact.Batch); err != nil {
+			return err
+		}
+		have[p.fact.Batch] = b
+	}
+	if b.Customer != "" && p.fact.Customer != "" && p.fact.Customer != b.Customer {
+		s.at(p.row, "customer", "%s, and batch %s in the stock is for customer %s", quote(p.fact.Customer), p.fact.Batch, quote(b.Customer))
+	}
+	return nil
 }
 
 // fingerprints are those of all codes that are or were in the vault, with

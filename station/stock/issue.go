@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"linefit/audit"
@@ -112,9 +113,12 @@ func (in Issue) fact(o Ordered, at time.Time) (f station.StockImported, a Activa
 		Batch: either(in.Batch.Batch, "mes"), SMDP: a.SMDP, Operator: in.Operator, Region: in.Region, Customer: in.Batch.Customer, SKU: in.Batch.SKU,
 		Cap: either2(in.Cap, in.Batch.Cap), Expires: in.Expires, Issue: in.Ref, Unit: o.Unit, Run: o.Run,
 	}
-	for name, text := range map[string]string{"batch": f.Batch, "operator": f.Operator, "region": f.Region, "customer": f.Customer, "sku": f.SKU} {
-		if what := badText(text); what != "" {
+	for name, text := range in.texts() {
+		switch what := badText(text); {
+		case what != "":
 			return bad("%s: %s", name, what)
+		case a.shownBy(text):
+			return bad("%s shows the code", name)
 		}
 	}
 	if in.ICCID != "" {
@@ -142,6 +146,27 @@ func (in Issue) fact(o Ordered, at time.Time) (f station.StockImported, a Activa
 		return bad("batch %s is for another customer, SKU or work order", f.Batch)
 	}
 	return f, a, nil
+}
+
+// texts are what goes into the log, by name.
+func (in Issue) texts() map[string]string {
+	b := in.Batch
+	return map[string]string{
+		"ref": in.Ref, "operator": in.Operator, "region": in.Region, "batch.name": b.Batch, "batch.owner": b.Owner, "batch.customer": b.Customer,
+		"batch.sku": b.SKU, "batch.work_order": b.WorkOrder, "batch.provider": b.Provider, "batch.purchase": b.Purchase, "batch.contract": b.Contract,
+		"batch.contact": b.Contact, "batch.countries": strings.Join(b.Countries, " "), "batch.billing": b.Billing, "batch.ship_state": b.ShipState,
+		"batch.notifications": b.Notifications,
+	}
+}
+
+// shownBy reports whether a text has a part of the code that is secret.
+func (a Activation) shownBy(text string) bool {
+	for _, s := range []Secret{a.MatchingID, a.Confirmation} {
+		if s.Len() >= 4 && strings.Contains(strings.ToUpper(text), strings.ToUpper(s.RevealText())) {
+			return true
+		}
+	}
+	return false
 }
 
 func either2(a, b int) int {
@@ -256,7 +281,7 @@ func (l *Ledger) refuse(ctx context.Context, ref string, o Ordered, cause error,
 	if !errors.As(cause, &refusal) || refusal.Reason.Code == station.MESUnreachable { // the latter passes by itself
 		return cause
 	}
-	if badText(ref) != "" {
+	if badText(ref) != "" || strings.Contains(refusal.Reason.Detail, "ref shows") {
 		ref = ""
 	}
 	facts := []station.Fact{station.StockRefused{Issue: ref, Run: o.Run, Reason: *refusal.Reason}}

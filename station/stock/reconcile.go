@@ -3,6 +3,7 @@ package stock
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"linefit/audit"
@@ -211,6 +212,7 @@ func (c *comparison) ledgerAndLog() {
 			c.add(c.about(Double, between, i, "profile "+items[0].Handle, "ICCID %s is in the stock twice", iccid))
 		}
 	}
+	c.unitsTwice()
 	for _, i := range c.items {
 		if i.State != station.StockInstalled {
 			continue
@@ -218,5 +220,27 @@ func (c *comparison) ledgerAndLog() {
 		if m, ok := c.h.units[i.Unit]; ok && m.eid == i.EID && !slices.Contains(m.iccids, i.ICCID) {
 			c.add(c.about(Mismatched, between, i, entry(m.seq), "installed on unit %s, whose passing run shows other profiles", i.Unit))
 		}
+	}
+}
+
+// unitsTwice finds units that passed here with the same identity: one of them was
+// taken apart, or its label is wrong.
+func (c *comparison) unitsTwice() {
+	imeis, eids := map[ident.IMEI]station.Serial{}, map[ident.EID]station.Serial{}
+	for _, serial := range slices.Sorted(maps.Keys(c.h.units)) {
+		m := c.h.units[serial]
+		twice := func(what string, first station.Serial) {
+			c.add(Disagreement{
+				Kind: Double, Between: "log", Unit: serial, IMEI: m.imei, EID: m.eid,
+				Text: fmt.Sprintf("unit %s passed with the same %s", first, what), Evidence: []string{entry(c.h.units[first].seq), entry(m.seq)},
+			})
+		}
+		if first, double := imeis[m.imei]; double && m.imei != "" {
+			twice("IMEI", first)
+		}
+		if first, double := eids[m.eid]; double && m.eid != "" {
+			twice("EID", first)
+		}
+		imeis[m.imei], eids[m.eid] = serial, serial
 	}
 }

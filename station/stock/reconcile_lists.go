@@ -106,6 +106,7 @@ func (c *comparison) since() string {
 func (c *comparison) units() {
 	const between = "log, mes"
 	serials, iccids := map[station.Serial]UnitRow{}, map[ident.ICCID]UnitRow{}
+	imeis, eids := map[ident.IMEI]UnitRow{}, map[ident.EID]UnitRow{}
 	for _, r := range c.lists.Units {
 		serial := station.Serial(r.Serial)
 		at := func(kind, text string, evidence ...string) Disagreement {
@@ -119,7 +120,13 @@ func (c *comparison) units() {
 		if first, double := iccids[r.ICCID]; double && r.ICCID != "" {
 			c.add(at(Double, "the list has this ICCID for another unit too", first.At))
 		}
-		iccids[r.ICCID] = r
+		if first, double := imeis[r.IMEI]; double && r.IMEI != "" {
+			c.add(at(Double, "the list has this IMEI for another unit too", first.At))
+		}
+		if first, double := eids[r.EID]; double && r.EID != "" {
+			c.add(at(Double, "the list has this EID for another unit too", first.At))
+		}
+		iccids[r.ICCID], imeis[r.IMEI], eids[r.EID] = r, r, r
 		m, ok := c.h.units[serial]
 		if !ok {
 			c.add(at(Missing, "the list has a unit that did not pass here"+c.since()))

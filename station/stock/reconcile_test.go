@@ -37,10 +37,6 @@ func TestReconcileWithAServerList(t *testing.T) {
 		text += fmt.Sprintf("B,LPA:1$s.example$C%d,%s\n", n, iccid(n))
 	}
 	w.importCSV(text)
-	imei, err := ident.IMEIWithCheck("49015420323751")
-	if err != nil {
-		t.Fatal(err)
-	}
 	take := func(n int, facts ...func(handle string) station.Fact) {
 		run := fmt.Sprint("r", n)
 		item := w.mustReserve(want(run, eid(t, n)))
@@ -50,7 +46,7 @@ func TestReconcileWithAServerList(t *testing.T) {
 		for _, f := range facts {
 			w.write(run, f(item.Handle))
 		}
-		w.passed(run, eid(t, n), imei, iccid(n))
+		w.passed(run, eid(t, n), imeiOf(t, n), iccid(n))
 	}
 	installed := func(n int) func(string) station.Fact {
 		return func(h string) station.Fact {
@@ -117,17 +113,11 @@ func TestReconcileWithAServerList(t *testing.T) {
 
 func TestReconcileWithAUnitList(t *testing.T) {
 	w := newWorld(t)
-	imei, err := ident.IMEIWithCheck("49015420323751")
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := ident.IMEIWithCheck("49015420323752")
-	if err != nil {
-		t.Fatal(err)
-	}
+	imei, other := imeiOf(t, 0), imeiOf(t, 9)
 	for n := range 5 {
-		w.passed(fmt.Sprint("r", n), eid(t, n), imei, iccid(n))
+		w.passed(fmt.Sprint("r", n), eid(t, n), imeiOf(t, n), iccid(n))
 	}
+	w.passed("r7", eid(t, 1), imeiOf(t, 0), iccid(7)) // of two units
 	w.write("r5", station.RunVerdict{Verdict: station.Failed})
 	list := fmt.Sprintf(`[
  {"serial":"SN-r0","imei":"%s","eid":"%s","iccid":"%s"},
@@ -135,8 +125,9 @@ func TestReconcileWithAUnitList(t *testing.T) {
  {"serial":"SN-r2","eid":"%s","iccid":"%s"},
  {"serial":"SN-r2"},
  {"serial":"SN-r3","iccid":"%s"},
- {"serial":"SN-r5"}
-]`, imei, eid(t, 0), iccid(0), other, eid(t, 77), iccid(2), iccid(2))
+ {"serial":"SN-r5"},
+ {"serial":"SN-r7","imei":"%s","eid":"%s"}
+]`, imei, eid(t, 0), iccid(0), other, eid(t, 77), iccid(2), iccid(2), imei, eid(t, 77))
 	rows, err := stock.ReadUnitList("mes.json", []byte(list))
 	if err != nil {
 		t.Fatal(err)
@@ -155,6 +146,7 @@ func TestReconcileWithAUnitList(t *testing.T) {
 	want := []string{
 		"double SN-r2 mes.json:5,mes.json:4", "double SN-r3 mes.json:6,mes.json:4", "mismatched SN-r1 mes.json:3,entry 4",
 		"mismatched SN-r2 mes.json:4,entry 6", "mismatched SN-r3 mes.json:6,entry 8", "missing SN-r4 entry 10", "missing SN-r5 mes.json:7",
+		"double SN-r7 mes.json:8,mes.json:2", "double SN-r7 mes.json:8,mes.json:4", "mismatched SN-r7 mes.json:8,entry 12", "double SN-r7 entry 4,entry 12", "double SN-r7 entry 2,entry 12",
 	}
 	for _, line := range want {
 		if !contains(lines, line) {
@@ -164,6 +156,16 @@ func TestReconcileWithAUnitList(t *testing.T) {
 	if len(lines) != len(want) {
 		t.Errorf("%d disagreements:\n%s", len(lines), strings.Join(lines, "\n"))
 	}
+}
+
+// imeiOf is a number of its own for each n, 0 to 99.
+func imeiOf(t *testing.T, n int) ident.IMEI {
+	t.Helper()
+	imei, err := ident.IMEIWithCheck(fmt.Sprintf("490154203237%02d", n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return imei
 }
 
 func contains(list []string, s string) bool {
