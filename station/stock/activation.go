@@ -94,7 +94,7 @@ func checkHost(s string) error {
 	host, port, found := strings.Cut(s, ":")
 	if found {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return fmt.Errorf("the SM-DP+ address %q has no valid port", s)
+			return fmt.Errorf("the SM-DP+ address %q has no valid port", hostLike(s))
 		}
 	}
 	if host == "" || len(host) > 253 {
@@ -107,10 +107,22 @@ func checkHost(s string) error {
 			ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-')
 		}
 		if !ok {
-			return fmt.Errorf("the SM-DP+ address %q is no host name", s)
+			return fmt.Errorf("the SM-DP+ address %q is no host name", hostLike(s))
 		}
 	}
 	return nil
+}
+
+// hostLike is the beginning of a text that may be a host name. Behind a sign that
+// is none a person may have put the matching id.
+func hostLike(s string) string {
+	end := strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-')
+	})
+	if end < 0 {
+		return s
+	}
+	return s[:end] + "…"
 }
 
 // sealedCode is an activation in the vault.
