@@ -140,17 +140,25 @@ func readClaims(ctx context.Context, name string) (list []portClaim) {
 	return list
 }
 
-// samePort: both names lead to the same device.
+// samePort: both names lead to the same device, now or when it is there again.
 func samePort(a, b string) bool {
-	if filepath.Clean(a) == filepath.Clean(b) {
+	if same, err := filepath.Abs(b); filepath.Clean(a) == filepath.Clean(b) || err == nil && filepath.Clean(a) == same {
 		return true
 	}
-	infoA, errA := modem.Root("/").Find(a)
-	infoB, errB := modem.Root("/").Find(b)
-	if errA != nil || errB != nil {
-		return false
-	}
-	one, err1 := os.Stat(infoA.Path)
-	two, err2 := os.Stat(infoB.Path)
+	one, err1 := device(a)
+	two, err2 := device(b)
 	return err1 == nil && err2 == nil && os.SameFile(one, two)
+}
+
+// device is what a port's name leads to: a path, from wherever one is, or a name
+// that stays with a USB module.
+func device(name string) (os.FileInfo, error) {
+	if info, err := os.Stat(name); err == nil {
+		return info, nil
+	}
+	port, err := modem.Root("/").Find(name)
+	if err != nil {
+		return nil, err
+	}
+	return os.Stat(port.Path)
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,7 +18,15 @@ func TestChangesByHandOnAStationsPort(t *testing.T) {
 	b := newVirtualBench(t, "mes: none")
 	s := b.serve()
 	record := filepath.Join(b.dir, "record")
-	for _, port := range []string{b.units[1].PTY, filepath.Join(b.dir, "mods/slot2")} {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(here, filepath.Join(b.dir, "mods/slot2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []string{b.units[1].PTY, filepath.Join(b.dir, "mods/slot2"), relative} {
 		for _, verb := range [][]string{{"enable", "89"}, {"disable", "89"}, {"delete", "89"}, {"nickname", "89", "x"}, {"reset", "--test"}, {"notifications", "remove", "1"}} {
 			args := append([]string{"euicc", "--port", port, "--record", record, "--json"}, verb...)
 			stdout, stderr := b.linefit(exitRefused, nil, args...)

@@ -11,6 +11,7 @@ import (
 	"linefit/station"
 	"linefit/station/engine"
 	"linefit/station/mes"
+	"linefit/ui/client"
 )
 
 // throughStation has a running station do the work where the port is one of its
@@ -47,15 +48,19 @@ func (c *euiccCmd) ask(a *app, claim portClaim, body mes.HandBody) error {
 	if address == "" {
 		address = claim.API
 	}
-	station, err := where{Address: address, TokenFile: c.TokenFile}.client()
+	daemon, err := where{Address: address, TokenFile: c.TokenFile}.client()
 	if err != nil {
 		return err
 	}
-	defer station.Close()
+	defer daemon.Close()
 	ctx, cancel := context.WithTimeout(a.ctx, engine.HandLimit)
 	defer cancel()
 	var reply mes.HandReply
-	if err := station.Post(ctx, fmt.Sprintf("/v1/slots/%d/euicc", claim.Slot), body, &reply); err != nil {
+	if err := daemon.Post(ctx, fmt.Sprintf("/v1/slots/%d/euicc", claim.Slot), body, &reply); err != nil {
+		var lost *client.Error
+		if errors.As(err, &lost) && lost.Kind == client.Unreachable && body.Changes() {
+			err = fmt.Errorf("%w; what was begun stands in the station's log: when it runs again, list the profiles and reconcile", err)
+		}
 		return personError(err)
 	}
 	fmt.Fprint(a.stderr, reply.Messages)
