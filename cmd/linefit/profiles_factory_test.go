@@ -13,6 +13,7 @@ import (
 	"linefit/audit/store"
 	"linefit/modem/rsp"
 	"linefit/modem/smdpsim"
+	"linefit/modem/testpki"
 	"linefit/station/ifpp"
 )
 
@@ -134,7 +135,51 @@ func (f *factoryFiles) refusals(batch string, trusted func(...string) []string) 
 	} {
 		f.bench.linefit(2, want, trusted("profiles", "import", file)...)
 	}
+	// Cut off; a package twice; signed under another CI.
+	f.bench.linefit(2, "cut.json:", trusted("profiles", "import", f.bench.file("cut.json", string(text[:len(text)*2/3])))...)
+	b = smdpsim.Batch{}
+	if err := json.Unmarshal(text, &b); err != nil {
+		f.t.Fatal(err)
+	}
+	b.Packages = append(b.Packages, b.Packages[0])
+	doubled, err := json.Marshal(b)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, want := range []string{"the signature does not verify", "packages[4].iccid", "is that of package 0 too", "packages[4].one_time_key: is the key of package 0 too"} {
+		f.bench.linefit(2, want, trusted("profiles", "import", f.bench.file("doubled.json", string(doubled)))...)
+	}
+	f.foreign(b, trusted)
 	f.bench.linefit(0, "0 profiles: 0 available", append([]string{"profiles", "list"}, trusted()[:2]...)...)
+}
+
+// foreign are batches under certificates that do not count here.
+func (f *factoryFiles) foreign(b smdpsim.Batch, trusted func(...string) []string) {
+	f.t.Helper()
+	ca, err := simAuthority()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	other, err := testpki.New([]byte("another CI"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	strange, err := other.Server()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	expired, err := ca.ServerWith(testpki.RoleDPPB, testpki.DefectExpired)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for want, cert := range map[string][]byte{"none of the issuers": strange.PB.Cert.Raw, "it is valid from 1999-01-01 to 1999-06-01": expired.PB.Cert.Raw} {
+		b.Certificate = cert
+		text, err := json.Marshal(b)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.bench.linefit(2, want, trusted("profiles", "import", f.bench.file("foreign.json", string(text)))...)
+	}
 }
 
 // forged is a report that says what no eUICC signed.

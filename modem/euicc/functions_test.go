@@ -165,3 +165,18 @@ func (c closing) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	}
 	return c.scripted.Transmit(ctx, command)
 }
+
+// TestRollbackResult: the result has a universal tag by the rules of ASN.1, and a
+// context tag where somebody reads these otherwise.
+func TestRollbackResult(t *testing.T) {
+	for answer, want := range map[string]string{
+		"BF5803020100": "", "BF5803800100": "", "BF5803020101": "rollbackNotAllowed", "BF5803800101": "rollbackNotAllowed", "BF5803020105": "catBusy",
+		"BF5806020100800101": "twice", "BF5806020100020101": "twice", "BF5800": "missing", "BF5803810100": "missing",
+	} {
+		c, _ := card(answer + "9000")
+		err := c.ProfileRollback(t.Context(), true)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", answer, err, want)
+		}
+	}
+}

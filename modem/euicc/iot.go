@@ -159,9 +159,30 @@ func (c *Card) ImmediateEnable(ctx context.Context, refresh bool) error {
 	return c.simple(ctx, "ImmediateEnable", immediateEnableCodes, wire.TLV(0xBF5A, boolean(0x80, refresh)), 0x80)
 }
 
-// ProfileRollback goes back to the profile before the last enable (ES10b).
+// ProfileRollback goes back to the profile before the last enable (ES10b, SGP.32
+// section 5.9.16). The result is an INTEGER beside a component that has a tag of
+// its own, so that automatic tagging does not reach it (X.680 section 25.7): it is
+// universal. Some implementations tag it all the same; both are read.
 func (c *Card) ProfileRollback(ctx context.Context, refresh bool) error {
-	return c.simple(ctx, "ProfileRollback", rollbackCodes, wire.TLV(0xBF58, boolean(0x80, refresh)), 0x80)
+	const function = "ProfileRollback"
+	n, err := c.call(ctx, function, 0xBF58, wire.TLV(0xBF58, boolean(0x80, refresh)))
+	if err != nil {
+		return err
+	}
+	parts, err := n.Children()
+	if err != nil {
+		return &ResponseError{Function: function, Err: err}
+	}
+	tag, results := wire.Tag(0x80), 0
+	for _, p := range parts {
+		if p.Tag == 0x02 || p.Tag == 0x80 {
+			tag, results = p.Tag, results+1
+		}
+	}
+	if results > 1 {
+		return &ResponseError{Function: function, Err: fmt.Errorf("%w: the result", wire.ErrDoubled)}
+	}
+	return result(function, rollbackCodes, n, tag)
 }
 
 // EnableEmergency and DisableEmergency switch the emergency profile.
