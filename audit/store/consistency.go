@@ -58,3 +58,39 @@ func (c *covered) consistent(ctx context.Context, in int, kept audit.Checkpoint)
 	}
 	return p, err
 }
+
+// Since proves that the newest shard only grew since it had so many entries, as a
+// C2SP tlog-witness asks for it: the witness has the older head. More entries than
+// the log has are a *audit.FindingError.
+func (l *Log) Since(ctx context.Context, size uint64) (audit.Consistency, error) {
+	c, err := l.good(ctx)
+	if err != nil {
+		return audit.Consistency{}, err
+	}
+	in := len(c.shards) - 1
+	signed := c.shards[in].signed
+	p := audit.Consistency{Old: audit.Checkpoint{Origin: signed.Origin, Head: audit.Head{Size: size}}, New: signed}
+	if size > signed.Size {
+		return p, &audit.FindingError{Finding: audit.Finding{
+			Code: audit.FindRollback, Seq: c.shards[in].head.Base + signed.Size,
+			Detail: fmt.Sprintf("the witness has seen %d entries, the log has %d", size, signed.Size),
+		}}
+	}
+	if size == 0 || size == signed.Size {
+		return p, nil
+	}
+	collect := audit.NewCollector()
+	if err := collect.WantTree(signed.Size, size); err != nil {
+		return p, err
+	}
+	err = c.hashed(ctx, func(shard int, _ uint64, raw []byte) error {
+		if shard == in {
+			collect.Add(raw)
+		}
+		return nil
+	})
+	if err == nil {
+		p.Path, err = collect.Tree(signed.Size, size)
+	}
+	return p, err
+}

@@ -26,6 +26,7 @@ type auditCmd struct {
 	Find    auditFindCmd    `cmd:"" help:"Which units share something: containment."`
 	Export  auditExportCmd  `cmd:"" help:"Write entries out: as evidence (tiles, bundle) or for spreadsheets and scripts (csv, jsonl)."`
 	Prove   auditProveCmd   `cmd:"" help:"A proof that an entry is in the log, or that the log only grew."`
+	Witness auditWitnessCmd `cmd:"" help:"Have a witness elsewhere cosign the newest checkpoint (C2SP tlog-witness)."`
 	Check   auditCheckCmd   `cmd:"" help:"Check an export, bundle, proof or checkpoint offline, without a store."`
 	Accept  auditAcceptCmd  `cmd:"" help:"Go on with a log that is not what it must be: two people decide."`
 	Archive auditArchiveCmd `cmd:"" help:"Move closed shards out of the store: exported, verified, copied."`

@@ -75,6 +75,9 @@ func (d checkDocument) print(a *app) {
 		fmt.Fprintf(a.stdout, ", from %d", d.OldSize)
 	}
 	fmt.Fprintf(a.stdout, ", under a checkpoint of %d\n", d.Size)
+	if d.Kind == "bundle" && d.OK {
+		fmt.Fprintln(a.stdout, "      (no entry was left out between them; whether there are later ones only the whole log can show)")
+	}
 	if d.OwnKey {
 		fmt.Fprintln(a.stdout, "      (by its own key: it fits together; say --key to see whose it is)")
 	}

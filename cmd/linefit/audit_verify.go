@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"linefit/audit"
 	"linefit/audit/store"
 	"linefit/station/text"
@@ -15,7 +17,9 @@ import (
 type auditVerifyCmd struct {
 	storeFlags
 	keyFlag
-	Checkpoint string `placeholder:"FILE" help:"A checkpoint that someone kept, as a signed note or its base64; - for stdin. A log that lost or changed anything it covers is found."`
+	Checkpoint string   `placeholder:"FILE" help:"A checkpoint that someone kept, as a signed note or its base64; - for stdin. A log that lost or changed anything it covers is found."`
+	Witness    []string `placeholder:"VKEY" help:"Verifier key of a witness that must have cosigned that checkpoint, or a file with it; may be said again."`
+	Quorum     int      `placeholder:"N" help:"So many of these witnesses must have; all where nothing is said."`
 }
 
 // Run verifies a log.
@@ -30,12 +34,20 @@ func (c *auditVerifyCmd) Run(a *app) error {
 			return err
 		}
 	}
+	witnesses, err := c.witnesses()
+	if err != nil {
+		return err
+	}
 	if err := isFolder(c.Store); err != nil {
 		return err
 	}
 	r, err := store.Verify(a.ctx, c.Store, store.VerifyOptions{Key: vkey, Checkpoint: kept})
 	if err != nil {
 		return logExit(err)
+	}
+	if have := audit.Cosigners(audit.PlainNote(kept), witnesses); len(have) < c.Quorum {
+		r.OK = false
+		r.Findings = append(r.Findings, audit.Finding{Code: audit.FindCheckpoint, Detail: fmt.Sprintf("given checkpoint: %d of its witnesses have cosigned it %q, %d are wanted", len(have), have, c.Quorum)})
 	}
 	if c.JSON {
 		err = a.json(r)
@@ -46,6 +58,32 @@ func (c *auditVerifyCmd) Run(a *app) error {
 		err = exit(exitVerdict, nil)
 	}
 	return err
+}
+
+// witnesses are those of whom Quorum must have cosigned the given checkpoint.
+func (c *auditVerifyCmd) witnesses() (list []note.Verifier, err error) {
+	names := map[string]bool{}
+	for _, given := range c.Witness {
+		v, err := witnessKey(given)
+		if err != nil {
+			return nil, err
+		}
+		if names[v.Name()] {
+			return nil, exit(exitUsage, fmt.Errorf("--witness: %s is named twice", v.Name()))
+		}
+		names[v.Name()] = true
+		list = append(list, v)
+	}
+	if c.Quorum == 0 {
+		c.Quorum = len(list)
+	}
+	switch {
+	case len(list) > 0 && c.Checkpoint == "":
+		return nil, exit(exitUsage, errors.New("--witness: say --checkpoint, which they have cosigned"))
+	case c.Quorum < 0 || c.Quorum > len(list):
+		return nil, exit(exitUsage, fmt.Errorf("--quorum %d: %d witnesses are named", c.Quorum, len(list)))
+	}
+	return list, nil
 }
 
 // readInput reads a file that was named on the command line, or stdin.

@@ -4,4 +4,5 @@ package main
 type simCmd struct {
 	Modules simModulesCmd `cmd:"" help:"Virtual cellular modules with eUICCs on pseudo terminals."`
 	Smdp    simSmdpCmd    `cmd:"" help:"A test SM-DP+ with order states over TLS."`
+	Witness simWitnessCmd `cmd:"" help:"A test witness of audit logs (C2SP tlog-witness)."`
 }

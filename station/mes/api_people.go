@@ -36,6 +36,9 @@ type (
 	operatorOutput struct{ Body OperatorBody }
 )
 
+// namePath answers with names.
+const namePath = "/v1/operators/name"
+
 // peopleRoutes serve who is who. Names are in requests, and in one answer.
 func (s *Server) peopleRoutes(api huma.API) {
 	book := s.opt.People
@@ -60,7 +63,7 @@ func (s *Server) peopleRoutes(api huma.API) {
 			actor, err := book.SignOn(ctx, string(in.Body.Operator.Operator), role)
 			return s.operator(ctx, actor, nil, err)
 		})
-	huma.Register(api, change("name-operator", "/v1/operators/name", "operators", "Who a pseudonym is; that it was told stands in the log"),
+	huma.Register(api, change("name-operator", namePath, "operators", "Who a pseudonym is; that it was told stands in the log"),
 		func(ctx context.Context, in *struct{ Body WhoBody }) (*operatorOutput, error) {
 			return s.about(ctx, in.Body.PersonBody, func(ctx context.Context, by station.Person) (station.Actor, []string, error) {
 				return book.Name(ctx, by, in.Body.Who, in.Body.Why)

@@ -95,7 +95,7 @@ func (s *Server) outer(next http.Handler) http.Handler {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, c caller) {
 	c.lang = acceptLanguage(r.Header.Get("Accept-Language"))
 	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
-	if r.Method == http.MethodPost {
+	if r.Method == http.MethodPost && r.URL.Path != namePath { // a name is kept nowhere
 		s.keys.serve(w, r, string(c.actor), s.mux)
 		return
 	}

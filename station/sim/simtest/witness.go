@@ -131,7 +131,10 @@ func (w *witness) writing(unit station.Serial, run string, r station.Result, vau
 			w.problem("run %s: what became of the package of load %d was not known, and it was not in the vault: %v", run, r.Number, err)
 		}
 	}
-	w.result(unit, run, r)
+	// The station knows now. Where the append fails the intent stays open.
+	if u := w.units[unit]; u != nil && u.runs[run][r.Number] != nil {
+		u.runs[run][r.Number].known = true
+	}
 }
 
 // command looks at a command that goes to a unit's card.
@@ -161,7 +164,7 @@ func (w *witness) effect(u *watched, name Point, what station.EffectName, vault 
 		if e.Effect == what && !e.closed && (mine == nil || e.Number > mine.Number) {
 			mine = e
 		}
-		if what == station.EffectCancel && e.Effect == station.EffectLoad && !e.closed && e.begun > 0 {
+		if what == station.EffectCancel && e.Effect == station.EffectLoad && !e.known && e.begun > 0 {
 			w.problem("run %s: the session was cancelled while nobody knew what became of load %d", u.run, e.Number)
 		}
 	}
