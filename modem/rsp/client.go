@@ -250,6 +250,9 @@ func (s *Server) decode(f Function, status int, answer []byte) (*reply, error) {
 	if err := json.Unmarshal(answer, &r); err != nil {
 		return nil, &ReplyError{f, errors.New("it is not the JSON of this function")}
 	}
+	if err := doubled(answer); err != nil {
+		return nil, &ReplyError{f, err}
+	}
 	switch x := r.Header.Execution; {
 	case x.Status == "Executed-Success" || x.Status == "Executed-WithWarning":
 		return &r, nil
