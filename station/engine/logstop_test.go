@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"linefit/audit/store/storetest"
 	"linefit/station"
@@ -87,9 +88,7 @@ func TestLogStopsWhileNobodyWorks(t *testing.T) {
 				if err := l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label}); err != nil {
 					t.Fatal(err)
 				}
-				if err := l.World.Take(l.Wait(1, func(v station.SlotView) bool { return v.Waiting == station.WaitRemoval })); err != nil {
-					t.Fatal(err)
-				}
+				l.TakeOut(1)
 				l.Wait(1, func(v station.SlotView) bool { return v.State == station.SlotEmpty })
 				synctest.Wait()
 				l.Mend()
@@ -97,6 +96,10 @@ func TestLogStopsWhileNobodyWorks(t *testing.T) {
 				l.Drain()
 				if l.Struck() < 1 {
 					t.Error("the disk has not failed")
+				}
+				// The MES may have been told before the log goes on.
+				for end := time.Now().Add(time.Minute); l.Station.View().Health != station.HealthOK && time.Now().Before(end); {
+					l.Pause()
 				}
 				if h := l.Station.View().Health; h != station.HealthOK {
 					t.Errorf("health %s", h)

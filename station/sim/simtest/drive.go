@@ -238,6 +238,15 @@ func (l *Line) Wait(slot int, want func(station.SlotView) bool) station.SlotView
 	}
 }
 
+// TakeOut waits until the unit in a slot may be taken out, and takes it: a slot
+// may ask for that a moment before its clamp is open.
+func (l *Line) TakeOut(slot int) {
+	l.t.Helper()
+	l.must(l.World.Take(l.Wait(slot, func(v station.SlotView) bool {
+		return v.Waiting == station.WaitRemoval && !l.World.Jig(slot).Look().Clamped
+	})))
+}
+
 // Entries are the log's entries.
 func (l *Line) Entries() []audit.Entry {
 	l.t.Helper()

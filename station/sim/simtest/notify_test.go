@@ -31,9 +31,7 @@ func TestNotificationsAfterTheUnits(t *testing.T) {
 			if v.Verdict != station.Pass {
 				t.Fatalf("%+v %v", v, v.Reason)
 			}
-			if err := l.World.Take(v); err != nil {
-				t.Fatal(err)
-			}
+			l.TakeOut(1)
 			l.Wait(1, func(v station.SlotView) bool { return v.State == station.SlotEmpty })
 		}
 		waiting := l.Station.Notify.Pending()
@@ -104,9 +102,7 @@ func leave(t *testing.T, l *simtest.Line) sim.UnitState {
 	if v.Verdict != station.Pass {
 		t.Fatalf("%+v %v", v, v.Reason)
 	}
-	if err := l.World.Take(v); err != nil {
-		t.Fatal(err)
-	}
+	l.TakeOut(1)
 	l.Wait(1, func(v station.SlotView) bool { return v.State == station.SlotEmpty })
 	return u
 }
