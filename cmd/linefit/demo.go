@@ -15,6 +15,7 @@ import (
 	"linefit/modem/modemsim"
 	"linefit/rework"
 	"linefit/station"
+	"linefit/station/config"
 	"linefit/station/plant"
 	"linefit/station/recipe"
 	"linefit/station/sim"
@@ -34,6 +35,7 @@ type demoCmd struct {
 	Recipe   string   `type:"path" placeholder:"FILE" help:"Another recipe than the shipped one."`
 	Mode     string   `default:"online" enum:"online,factory" help:"online: each profile is downloaded from the SM-DP+; factory: prepared packages are loaded, with no network at all (SGP.41)."`
 	Fleet    []string `enum:"sgp22,sgp32,sgp02,sgp41" placeholder:"GENERATION" help:"What eUICCs the units have, in turn: sgp22, sgp32, sgp02, or sgp41 for those with in-factory one-time keys beside others; those that the recipe accepts where nothing is said."`
+	Codes    string   `default:"ledger" enum:"ledger,mes" help:"Where activation codes come from: ledger (a list that is imported) or mes (one with each route check)."`
 	Baud     int      `default:"115200" help:"Line rate of the virtual modules; 0: no pacing."`
 	Dir      string   `type:"path" placeholder:"DIR" help:"Keep the store there, and go on with what is there."`
 	JSON     bool     `name:"json" help:"Print the summary as one JSON document."`
@@ -91,6 +93,9 @@ func (c *demoCmd) check() error {
 	if c.Baud != 0 && (c.Baud < 1200 || c.Baud > 4_000_000) {
 		errs = append(errs, fmt.Errorf("--baud %d: 0, or 1200 to 4000000", c.Baud))
 	}
+	if c.Codes == config.SourceMES && c.Mode == modeFactory {
+		errs = append(errs, errors.New("--codes mes: with --mode factory there are packages, and they come in batches"))
+	}
 	if _, ok := text.ParseLang(c.Lang); !ok {
 		errs = append(errs, fmt.Errorf("--lang %q: one of %v", c.Lang, text.Langs()))
 	}
@@ -137,7 +142,7 @@ func (c *demoCmd) open(a *app, dir string) (_ *demo, err error) {
 	d.world, err = sim.Open(sim.Options{
 		Dir: filepath.Join(dir, "sim"), Units: *c.Units, Slots: c.Slots, Seed: c.Seed, Faults: c.Faults, Baud: c.Baud,
 		Personas: personas, Mix: sim.Mixes, Fleet: sim.FleetOf(fleet), Spare: *c.Units/4 + 8, Cap: 5, ProfileSize: 12_288,
-		Factory: c.demoFactory(r),
+		Factory: c.demoFactory(r), MESCodes: c.Codes == config.SourceMES,
 	})
 	if err != nil {
 		return nil, exit(exitMissing, err)
@@ -247,7 +252,7 @@ func (d *demo) drained(ctx context.Context) bool {
 // stockUp brings the codes or packages that the line bought into the ledger,
 // once.
 func (d *demo) stockUp(ctx context.Context) error {
-	if d.cmd.Mode != modeFactory {
+	if d.cmd.Mode != modeFactory && !d.plant.Plan.FromMES {
 		if err := d.buyCodes(ctx); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"linefit/modem"
 	"linefit/modem/rsp"
 	"linefit/station"
+	"linefit/station/config"
 	"linefit/station/engine"
 	"linefit/station/mes"
 	"linefit/station/plant"
@@ -43,8 +44,9 @@ func (d *demo) plan(r *station.Recipe) (plant.Plan, error) {
 		Dir:   d.dir, Key: key, ShardKey: shardKeys(keyFile), Vault: stock.KeyFile{Path: filepath.Join(d.dir, "sim", "vault.key"), Make: true},
 		Recipe: r, Policy: policy, Slots: map[int]plant.Slot{}, Quirks: quirks,
 		Trust: steps.Trust{CIs: []string{d.world.CI()}}, Late: mes.LateDeferred, Answer: 5 * time.Second,
-		Low:    stock.LowRule{Low: stock.Twentieth, Repeat: 24 * time.Hour},
-		Assign: engine.AssignScan, Within: 10 * time.Second,
+		FromMES: d.cmd.Codes == config.SourceMES,
+		Low:     stock.LowRule{Low: stock.Twentieth, Repeat: 24 * time.Hour},
+		Assign:  engine.AssignScan, Within: 10 * time.Second,
 		Notify: plant.Notify{Timeout: 15 * time.Second, Backoff: demoBackoff, Parallel: 16},
 	}
 	keepAnchors(&p, filepath.Join(d.dir, "sim", "anchor"))
