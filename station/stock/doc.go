@@ -63,6 +63,20 @@
 // [Ledger.ImportBatch] does the same with a batch of prepared packages (SGP.41),
 // which are signed by an SM-DP+ that counts here, each for one eUICC and one try.
 //
+// # Codes from the MES
+//
+// [Ledger.Issue] takes a code that the MES hands out with a route check: sealed
+// together with the fact that the log gets about it, then that fact, which
+// reserves it for the run. What a run did not use goes back ([Ledger.Withdraw],
+// station.Settle, [Ledger.Tidy]) and is then no profile of this station any more;
+// the same code may come again under another ref.
+//
+// # Alarms and levels
+//
+// [Ledger.Raise] writes what shows that somebody else has a code, once for each
+// finding, and takes the code out of use. [Ledger.Announce] writes once per
+// crossing that a kind of profile runs out or is there again.
+//
 // A profile that names a customer or SKU, itself or by its batch, is offered to
 // such orders only, one whose batch names a work order to that work order only.
 package stock
