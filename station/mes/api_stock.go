@@ -79,17 +79,6 @@ type EraseBody struct {
 	KeepHours int `json:"keep_hours" minimum:"0" maximum:"876000" doc:"Codes of profiles that were used up longer ago than this"`
 }
 
-// ReconcileBody compares the stock with lists.
-type ReconcileBody struct {
-	PersonBody
-	Server *ListBody `json:"server,omitempty" doc:"The SM-DP+'s list"`
-	Units  *ListBody `json:"units,omitempty" doc:"The MES's list of finished units"`
-	Batch  string    `json:"batch,omitempty" maxLength:"64" doc:"The SM-DP+'s list is of this batch only"`
-	Apply  bool      `json:"apply,omitempty" doc:"Put back what both lists and the log say nobody has used; it takes QA and why"`
-	NoMES  bool      `json:"no_mes,omitempty" doc:"There is no MES: its list is not needed"`
-	Why    string    `json:"why,omitempty" maxLength:"200"`
-}
-
 // Handle names a profile of the stock.
 type Handle struct {
 	Handle string `path:"handle" maxLength:"64"`
@@ -272,21 +261,6 @@ func (s *Server) stockLists(api huma.API, room *stock.Room) {
 		out.Body.EIDs = append([]ident.EID{}, needed...)
 		return out, stockProblem(ctx, err)
 	})
-}
-
-func (b ReconcileBody) lists() (l stock.Lists, err error) {
-	l.Batch = b.Batch
-	if b.Server != nil {
-		if l.Server, err = stock.ReadServerList(b.Server.Name, []byte(b.Server.Data)); err != nil {
-			return l, err
-		}
-		l.Names = append(l.Names, stock.ListName(b.Server.Name, []byte(b.Server.Data)))
-	}
-	if b.Units != nil {
-		l.Units, err = stock.ReadUnitList(b.Units.Name, []byte(b.Units.Data))
-		l.Names = append(l.Names, stock.ListName(b.Units.Name, []byte(b.Units.Data)))
-	}
-	return l, err
 }
 
 // person is who acts: over TCP the token, or whom it names, in the token's role;
