@@ -21,6 +21,9 @@ func (pl *Plant) View() station.View {
 		v.Health, v.Detail = station.HealthReadOnly, h.Reason
 		return v
 	}
+	if v.Health == station.HealthStopped && h.State != store.OK { // the log knows why, and whether that has changed
+		v.Detail = h.Reason
+	}
 	if v.Health != station.HealthOK {
 		return v
 	}
