@@ -119,25 +119,30 @@ func claimOf(v audit.View, byBatch map[string]*Claim, batch string) (*Claim, err
 	return c, err
 }
 
-// evidence finds the signed results of the run that had the profile last.
+// evidence finds the signed results of the runs of its unit that had the profile.
 func (l *Ledger) evidence(v audit.View, i station.StockItem) ([]SignedResult, error) {
 	out := []SignedResult{}
 	if i.Unit == "" {
 		return out, nil
 	}
+	had := map[string]string{} // profile that a run had when it said so, by run
 	for e, err := range v.Unit(string(i.Unit)) {
 		if err != nil {
 			return nil, err
 		}
-		if e.Type != resultType || station.RunID(e.Run) != i.Run {
+		if e.Type != resultType && e.Type != reservedType {
 			continue
 		}
 		f, err := station.Decode(e.Type, e.Data)
 		if err != nil {
 			return nil, fmt.Errorf("stock: entry %d: %w", e.Seq, err)
 		}
+		if r, reserves := f.(station.ProfileReserved); reserves {
+			had[e.Run] = r.Handle
+			continue
+		}
 		res := f.(station.Result)
-		if res.Effect != station.EffectLoad || res.Evidence == "" {
+		if res.Effect != station.EffectLoad || res.Evidence == "" || cmp.Or(res.Profile, had[e.Run]) != i.Handle {
 			continue
 		}
 		signed := SignedResult{Seq: e.Seq, State: res.State, Code: res.Code}
@@ -151,7 +156,10 @@ func (l *Ledger) evidence(v audit.View, i station.StockItem) ([]SignedResult, er
 	return out, nil
 }
 
-var resultType = station.Result{}.FactType()
+var (
+	resultType   = station.Result{}.FactType()
+	reservedType = station.ProfileReserved{}.FactType()
+)
 
 // signedResult reads a result, or the notification that carries it.
 func (l *Ledger) signedResult(handle string) ([]byte, error) {
