@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"time"
 
 	"linefit/station"
@@ -62,4 +63,39 @@ func (h *held) facts() []station.Fact {
 		all.Steps = append(all.Steps, station.PastStep{StepEnded: s, Ago: time.Since(h.ended[i]).Milliseconds()})
 	}
 	return []station.Fact{all}
+}
+
+// record appends facts of this slot and evolves after the acknowledgement.
+// Attempts that ended well are held back first: they go with what comes next.
+func (r *runner) record(ctx context.Context, facts ...station.Fact) error {
+	if len(facts) == 0 {
+		return nil
+	}
+	var err error
+	switch {
+	case !r.held.take(facts):
+		err = r.append(ctx, facts...)
+	case r.held.asked():
+		err = r.append(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range facts {
+		r.slot.Evolve(r.env, f)
+	}
+	r.publish()
+	return nil
+}
+
+// append appends what is held back, and facts behind it.
+func (r *runner) append(ctx context.Context, facts ...station.Fact) error {
+	if facts = append(r.held.facts(), facts...); len(facts) == 0 {
+		return nil
+	}
+	if err := r.e.append(ctx, r, facts...); err != nil {
+		return err
+	}
+	r.held = held{}
+	return nil
 }

@@ -218,41 +218,6 @@ func (r *runner) decide(ctx context.Context, ev station.Event) ([]station.Effect
 	return effects, r.record(ctx, facts...)
 }
 
-// record appends facts of this slot and evolves after the acknowledgement.
-// Attempts that ended well are held back first: they go with what comes next.
-func (r *runner) record(ctx context.Context, facts ...station.Fact) error {
-	if len(facts) == 0 {
-		return nil
-	}
-	var err error
-	switch {
-	case !r.held.take(facts):
-		err = r.append(ctx, facts...)
-	case r.held.asked():
-		err = r.append(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	for _, f := range facts {
-		r.slot.Evolve(r.env, f)
-	}
-	r.publish()
-	return nil
-}
-
-// append appends what is held back, and facts behind it.
-func (r *runner) append(ctx context.Context, facts ...station.Fact) error {
-	if facts = append(r.held.facts(), facts...); len(facts) == 0 {
-		return nil
-	}
-	if err := r.e.append(ctx, r, facts...); err != nil {
-		return err
-	}
-	r.held = held{}
-	return nil
-}
-
 // fault takes the slot out of work; a run that is open goes to its end first.
 func (r *runner) fault(ctx context.Context, reason *station.Reason) error {
 	if r.slot.Fault != nil {
