@@ -57,24 +57,13 @@ type register interface {
 
 // withPeople works with the people of the station that was named.
 func (w where) withPeople(a *app, fn func(context.Context, register) error) error {
-	if err := w.check(); err != nil {
-		return err
-	}
-	if w.Store == "" {
-		c, err := w.client()
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		return personError(fn(a.ctx, remotePeople{c}))
-	}
-	return personError(w.withStore(a, func(ctx context.Context, o *offline) error {
+	return w.station(a, func(ctx context.Context, c *client.Client) error { return fn(ctx, remotePeople{c}) }, func(ctx context.Context, o *offline) error {
 		book, err := o.book(ctx)
 		if err != nil {
 			return err
 		}
 		return fn(ctx, storePeople{book, o})
-	}))
+	})
 }
 
 // storePeople is who is who at a store.

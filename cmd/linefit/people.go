@@ -92,6 +92,23 @@ func (w where) client() (*client.Client, error) {
 	return c, nil
 }
 
+// station works with the station that was named: through its API, or where it
+// does not run with its store.
+func (w where) station(a *app, remote func(context.Context, *client.Client) error, local func(context.Context, *offline) error) error {
+	if err := w.check(); err != nil {
+		return err
+	}
+	if w.Store != "" {
+		return personError(w.withStore(a, local))
+	}
+	c, err := w.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return personError(remote(a.ctx, c))
+}
+
 // offline is the store of a station that does not run, held by this process.
 type offline struct {
 	store   *store.Store

@@ -48,22 +48,11 @@ func (q reconciling) applies() bool { return q.apply || q.server != nil && (q.un
 
 // withStock works with the stock of the station that was named.
 func (w where) withStock(a *app, s shares, fn func(context.Context, stockroom) error) error {
-	if err := w.check(); err != nil {
-		return err
-	}
 	rule, err := s.rule()
 	if err != nil {
 		return err
 	}
-	if w.Store == "" {
-		c, err := w.client()
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		return personError(fn(a.ctx, remoteRoom{c}))
-	}
-	return personError(w.withStore(a, func(ctx context.Context, o *offline) error {
+	return w.station(a, func(ctx context.Context, c *client.Client) error { return fn(ctx, remoteRoom{c}) }, func(ctx context.Context, o *offline) error {
 		vault, err := w.vault(ctx)
 		if err != nil {
 			return err
@@ -77,7 +66,7 @@ func (w where) withStock(a *app, s shares, fn func(context.Context, stockroom) e
 			return err
 		}
 		return fn(ctx, storeRoom{room, o.store, o})
-	}))
+	})
 }
 
 // storeRoom is the stock of a store.

@@ -28,20 +28,9 @@ type pairingBook interface {
 
 // withPairing works with the lists of the station that was named.
 func (w where) withPairing(a *app, fn func(context.Context, pairingBook) error) error {
-	if err := w.check(); err != nil {
-		return err
-	}
-	if w.Store == "" {
-		c, err := w.client()
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		return personError(fn(a.ctx, remoteBook{c}))
-	}
-	return personError(w.withStore(a, func(ctx context.Context, o *offline) error {
+	return w.station(a, func(ctx context.Context, c *client.Client) error { return fn(ctx, remoteBook{c}) }, func(ctx context.Context, o *offline) error {
 		return fn(ctx, storeBook{pairing.NewBook(o.store.View, o.journal), o})
-	}))
+	})
 }
 
 // storeBook is the lists of a store.

@@ -120,7 +120,7 @@ func (b *Bench) Execute(ctx context.Context, a *station.Attempt) station.StepRes
 		return fault(station.NewReason(station.StationFault, "no step kind %q on slot %d", a.Step.Kind, a.Slot))
 	}
 	s.trace.reset()
-	res := asksAgain(a.Run, run(ctx, s, a))
+	res := run(ctx, s, a)
 	if res.Outcome != station.OK && res.Outcome != station.Skipped {
 		res.Trace = s.trace.text()
 		s.suspect = true // the next step that needs the card opens a new channel

@@ -34,17 +34,6 @@ func failed(err error, or station.Code) station.StepResult {
 	return station.StepResult{Outcome: o, Reason: r, Final: final}
 }
 
-// asksAgain lets a step be tried again after a failure that is the
-// unit's, such as a SIM that the module does not see, as long as what became of a
-// load is not known: after a cold start the eUICC may answer, and a unit that is
-// given up leaves a profile of which nobody knows where it is.
-func asksAgain(run *station.Run, res station.StepResult) station.StepResult {
-	if res.Outcome == station.Fail && !res.Final && openIntent(run, station.EffectLoad) != 0 {
-		res.Outcome = station.Error
-	}
-	return res
-}
-
 func number(name string, n int64) station.Measurement {
 	return station.Measure(name, strconv.FormatInt(n, 10))
 }
