@@ -85,8 +85,7 @@ type openRun struct {
 	kinds     map[string]string // of the steps, by id
 	unclosed  map[int]bool
 	downloads []int64
-	loading   bool // it has begun to load a profile
-	installed bool // and was counted
+	loading   map[string]bool // profiles that it has begun to load, by handle; false: counted
 }
 
 // Add takes the next entry.
@@ -116,7 +115,9 @@ func (b *Builder) Add(e audit.Entry) {
 			x := b.extra(ev.run)
 			b.effects.Intents[f.Effect]++
 			x.unclosed[f.Number] = true
-			x.loading = x.loading || f.Effect == station.EffectLoad
+			if _, again := x.loading[f.Profile]; f.Effect == station.EffectLoad && !again {
+				x.loading[f.Profile] = true
+			}
 		}
 	case station.Result:
 		if in && ev.run.Sample == "" {
@@ -124,7 +125,7 @@ func (b *Builder) Add(e audit.Entry) {
 		}
 	case station.ProfileCommitted:
 		if in && ev.run.Sample == "" {
-			b.installed(b.extra(ev.run))
+			b.installed(b.extra(ev.run), f.Handle)
 		}
 	case station.SlotFaulted:
 		if b.in(e.UTC) {
@@ -162,17 +163,17 @@ func (b *Builder) begin(r *Run) {
 func (b *Builder) extra(r *Run) *openRun {
 	x := b.open[r.ID]
 	if x == nil {
-		x = &openRun{kinds: map[string]string{}, unclosed: map[int]bool{}}
+		x = &openRun{kinds: map[string]string{}, unclosed: map[int]bool{}, loading: map[string]bool{}}
 		b.open[r.ID] = x
 	}
 	return x
 }
 
-// installed counts the profile that a run has loaded; a retry, or a later run,
-// only finds it again.
-func (b *Builder) installed(x *openRun) {
-	if x.loading && !x.installed {
-		x.installed = true
+// installed counts a profile that a run has loaded; a retry, or a later run, only
+// finds it again.
+func (b *Builder) installed(x *openRun, handle string) {
+	if x.loading[handle] {
+		x.loading[handle] = false
 		b.effects.Downloads++
 	}
 }

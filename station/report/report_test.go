@@ -106,19 +106,22 @@ func TestRunsCutShort(t *testing.T) {
 	}
 }
 
-// TestInstallsAreCountedOnce: a retry or a later run finds the profile again.
+// TestInstallsAreCountedOnce: a run may load several profiles; a retry or a later
+// run finds them again.
 func TestInstallsAreCountedOnce(t *testing.T) {
 	l := newLine(t)
 	at := l.run(run{unit: "A", slot: 1, fw: "F", handle: "h", open: true})
 	l.add(at, station.Intent{Effect: station.EffectGetBPP, Number: 1}, station.Result{Effect: station.EffectGetBPP, Number: 1, Outcome: station.OK},
-		station.Intent{Effect: station.EffectLoad, Number: 2}, station.Result{Effect: station.EffectLoad, Number: 2, Outcome: station.OK},
+		station.Intent{Effect: station.EffectLoad, Number: 2, Profile: "h"}, station.Result{Effect: station.EffectLoad, Number: 2, Outcome: station.OK},
 		station.ProfileCommitted{Handle: "h", ICCID: "89880000001000000023"}, station.ProfileCommitted{Handle: "h", ICCID: "89880000001000000023"},
-		station.Intent{Effect: station.EffectEnable, Number: 3}, station.RunVerdict{Verdict: station.Pass}, station.UnitLeft{})
+		station.Intent{Effect: station.EffectLoad, Number: 3, Profile: "i"}, station.Result{Effect: station.EffectLoad, Number: 3, Outcome: station.OK},
+		station.ProfileCommitted{Handle: "i", ICCID: "89880000001000000031"},
+		station.Intent{Effect: station.EffectEnable, Number: 4}, station.RunVerdict{Verdict: station.Pass}, station.UnitLeft{})
 	at = l.run(run{unit: "A", slot: 2, fw: "F", handle: "h", open: true})
 	l.add(at, station.Result{Effect: station.EffectLoad, Outcome: station.OK, By: "reconcile"}, station.ProfileCommitted{Handle: "h", ICCID: "89880000001000000023"},
 		station.RunVerdict{Verdict: station.Pass}, station.UnitLeft{})
 	e := build(l, time.Time{}, time.Time{}).Effects
-	if e.Downloads != 1 || e.Unanswered != 1 || e.Intents[station.EffectLoad] != 1 {
+	if e.Downloads != 2 || e.Unanswered != 1 || e.Intents[station.EffectLoad] != 2 {
 		t.Errorf("%+v", e)
 	}
 }
