@@ -345,6 +345,9 @@ func TestScanToRelease(t *testing.T) {
 func TestNobodyTakesTheNextUnitOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLine(t, 1)
+		l.start()
+		defer func() { l.stop() }()
+		synctest.Wait() // the lamp of an empty slot has been set
 		dark := 0
 		l.jigs[1].onLamp = func(lamp station.Lamp) {
 			if v := l.view(1); lamp == station.LampOff && v.Last != nil {
@@ -353,8 +356,6 @@ func TestNobodyTakesTheNextUnitOut(t *testing.T) {
 				}
 			}
 		}
-		l.start()
-		defer func() { l.stop() }()
 		l.jigs[1].put(true)
 		if err := l.do(station.Command{Kind: station.CmdScan, Slot: 1, Text: "SN1"}); err != nil {
 			t.Fatal(err)
