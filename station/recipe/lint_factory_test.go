@@ -9,6 +9,16 @@ import (
 	"linefit/station/recipe"
 )
 
+// untilPrecheck are the steps before anything is done to an eUICC.
+const untilPrecheck = `  - {id: on, kind: fixture.power, with: {state: "on"}, timeout: 1s}
+  - {id: boot, kind: module.boot, timeout: 1s}
+  - {id: quiet, kind: module.radio_off, timeout: 1s}
+  - {id: identify, kind: module.identify, timeout: 1s}
+  - {id: euicc, kind: euicc.identify, timeout: 1s}
+  - {id: bind, kind: unit.bind, with: {require: scan}, timeout: 1s}
+  - {id: precheck, kind: euicc.precheck, timeout: 1s}
+`
+
 // closing is a closing recipe of in-factory provisioning, as short as it gets.
 const closing = `
 recipe: short
@@ -17,14 +27,7 @@ accepts: [sgp22]
 restart: on
 factory: closing
 steps:
-  - {id: on, kind: fixture.power, with: {state: "on"}, timeout: 1s}
-  - {id: boot, kind: module.boot, timeout: 1s}
-  - {id: quiet, kind: module.radio_off, timeout: 1s}
-  - {id: identify, kind: module.identify, timeout: 1s}
-  - {id: euicc, kind: euicc.identify, timeout: 1s}
-  - {id: bind, kind: unit.bind, with: {require: scan}, timeout: 1s}
-  - {id: precheck, kind: euicc.precheck, timeout: 1s}
-  - {id: load, kind: profile.load, with: {profiles: 2, spares: 1}, timeout: 1s}
+` + untilPrecheck + `  - {id: load, kind: profile.load, with: {profiles: 2, spares: 1}, timeout: 1s}
   - {id: close, kind: factory.close, final: true, timeout: 1s}
   - {id: enable, kind: profile.enable, timeout: 1s}
   - {id: restart, kind: unit.restart, timeout: 1s}
@@ -97,14 +100,7 @@ accepts: [sgp22, sgp41]
 restart: on
 factory: closing
 steps:
-  - {id: on, kind: fixture.power, with: {state: "on"}, timeout: 1s}
-  - {id: boot, kind: module.boot, timeout: 1s}
-  - {id: quiet, kind: module.radio_off, timeout: 1s}
-  - {id: identify, kind: module.identify, timeout: 1s}
-  - {id: euicc, kind: euicc.identify, timeout: 1s}
-  - {id: bind, kind: unit.bind, with: {require: scan}, timeout: 1s}
-  - {id: precheck, kind: euicc.precheck, timeout: 1s}
-  - {id: reserve, kind: profile.reserve, only: [sgp22], timeout: 1s}
+` + untilPrecheck + `  - {id: reserve, kind: profile.reserve, only: [sgp22], timeout: 1s}
   - {id: download, kind: profile.download, only: [sgp22], timeout: 1s}
   - {id: load, kind: profile.load, only: [sgp41], timeout: 1s}
   - {id: close, kind: factory.close, only: [sgp41], final: true, timeout: 1s}

@@ -23,16 +23,7 @@ func TestNotificationsAfterTheUnits(t *testing.T) {
 		l := simtest.New(t, simtest.Options{Units: 3})
 		l.FaultAlways(simtest.Server(smdpsim.HandleNotification), simtest.Failed)
 		for range 3 {
-			u := l.Next(1)
-			if err := l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label}); err != nil {
-				t.Fatal(err)
-			}
-			v := l.Wait(1, func(v station.SlotView) bool { return v.Waiting == station.WaitRemoval || v.Waiting == station.WaitBin })
-			if v.Verdict != station.Pass {
-				t.Fatalf("%+v %v", v, v.Reason)
-			}
-			l.TakeOut(1)
-			l.Wait(1, func(v station.SlotView) bool { return v.State == station.SlotEmpty })
+			leave(t, l)
 		}
 		waiting := l.Station.Notify.Pending()
 		if waiting < 6 {
