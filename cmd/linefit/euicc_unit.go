@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"linefit/atcmd"
+	"linefit/internal/pause"
 	"linefit/modem"
 	"linefit/modem/apdu"
 	"linefit/modem/euicc"
@@ -161,17 +162,6 @@ const (
 	busyPoll  = 300 * time.Millisecond
 )
 
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // card opens the ISD-R and runs work on it. The channel is closed in any case.
 func (u *unit) card(ctx context.Context, work func(*euicc.Card) error) error {
 	ch, err := u.channel(ctx, wire.AIDISDR)
@@ -206,7 +196,7 @@ func (u *unit) again(ctx context.Context, try func() (retry bool, err error)) er
 		if !retry || !time.Now().Before(deadline) {
 			return err
 		}
-		if perr := pause(ctx, busyPoll); perr != nil {
+		if perr := pause.For(ctx, busyPoll); perr != nil {
 			return errors.Join(err, perr)
 		}
 		if serr := u.settle(ctx); serr != nil {

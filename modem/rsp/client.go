@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"linefit/internal/pause"
 )
 
 // Timeouts are the deadlines of the ES9+ calls, each for one try. Zero fields
@@ -183,20 +185,9 @@ func (s *Server) call(ctx context.Context, f Function, timeout time.Duration, re
 		if err == nil || !repeatable || try >= len(s.client.cfg.Retries) || !errors.Is(err, ErrNetwork) || untrusted(err) || ctx.Err() != nil {
 			return r, err
 		}
-		if wait(ctx, s.client.cfg.Retries[try]) != nil {
+		if pause.For(ctx, s.client.cfg.Retries[try]) != nil {
 			return nil, err
 		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"linefit/audit"
+	"linefit/internal/pause"
 	"linefit/rework"
 	"linefit/station"
 	"linefit/station/ifpp"
@@ -98,7 +99,7 @@ func (pl *Plant) watchStock(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			pl.Plan.Logger.Warn().Err(err).Msg("the level of the stock could not be announced")
 		}
-		if !pause(ctx, watchEvery) {
+		if pause.For(ctx, watchEvery) != nil {
 			return nil
 		}
 		repeat := time.NewTimer(max(time.Until(next), 0))
@@ -114,18 +115,6 @@ func (pl *Plant) watchStock(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-	}
-}
-
-// pause waits; false means that ctx is done.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

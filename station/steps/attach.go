@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"linefit/atcmd"
+	"linefit/internal/pause"
 	"linefit/station"
 )
 
@@ -37,7 +38,7 @@ func attach(ctx context.Context, s *session, _ *station.Attempt) station.StepRes
 		if registered[state] {
 			return ok(number("attach_ms", time.Since(begin).Milliseconds()), number("registration", int64(state)))
 		}
-		if err := pause(ctx, attachPoll); err != nil {
+		if err := pause.For(ctx, attachPoll); err != nil {
 			return failed(err, station.ModuleRadio)
 		}
 	}

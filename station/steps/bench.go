@@ -18,6 +18,7 @@ import (
 	"io"
 	"time"
 
+	"linefit/internal/pause"
 	"linefit/modem"
 	"linefit/modem/apdu"
 	"linefit/modem/euicc"
@@ -214,25 +215,10 @@ func (s *session) coldStart(ctx context.Context, off time.Duration) error {
 			return err
 		}
 	}
-	if err := pause(ctx, off-time.Since(s.since)); err != nil {
+	if err := pause.For(ctx, off-time.Since(s.since)); err != nil {
 		return err
 	}
 	return s.setSupply(ctx, true)
-}
-
-// pause lets a time pass that hardware needs.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // openPort opens the port, waiting until it is there.
@@ -242,7 +228,7 @@ func (s *session) openPort(ctx context.Context) (io.ReadWriteCloser, error) {
 		if err == nil || !errors.Is(err, modem.ErrMissing) {
 			return rwc, err
 		}
-		if perr := pause(ctx, s.bench.opt.PortPoll); perr != nil {
+		if perr := pause.For(ctx, s.bench.opt.PortPoll); perr != nil {
 			return nil, fmt.Errorf("%w: %w", err, perr)
 		}
 	}
