@@ -295,4 +295,5 @@ func (RunStarted) gate()   {}
 func (Intent) gate()       {}
 func (RunVerdict) gate()   {}
 func (UnitDisposed) gate() {}
+func (UnitLeft) gate()     {} // or a slot would speak of this unit while the next one stands in it
 func (Overridden) gate()   {}

@@ -280,6 +280,13 @@ func (r *Run) factory() string {
 	return FactoryOpen
 }
 
+// ReadsAgain reports whether the run, if it goes on after an interruption, reads
+// the unit's identity again before its verdict.
+func (r *Run) ReadsAgain() bool {
+	_, running := r.step()
+	return r.Phase == PhaseSteps && running && !r.Closing
+}
+
 // shipGate lets no unit pass a recipe of in-factory provisioning with a result
 // open, nor the closing one with one-time keys left: its LPA would stay shut.
 func (r *Run) shipGate() *Failure {

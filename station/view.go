@@ -17,21 +17,24 @@ const (
 
 // SlotView is what a client sees of a slot.
 type SlotView struct {
-	ID        int         `json:"id"`
-	State     SlotState   `json:"state"`
-	Lamp      Lamp        `json:"lamp"`
-	Unit      Serial      `json:"unit,omitempty"`
-	Run       RunID       `json:"run,omitempty"`
-	Recipe    string      `json:"recipe,omitempty"`
-	Step      string      `json:"step,omitempty"`
-	Kind      string      `json:"kind,omitempty"`
-	Index     int         `json:"index"` // of the step, from 0
-	Steps     int         `json:"steps"`
-	Attempt   int         `json:"attempt,omitempty"`
-	StartedAt string      `json:"started_at,omitempty"` // UTC, RFC 3339
-	ElapsedMS int64       `json:"elapsed_ms,omitempty"`
-	Progress  int         `json:"progress"` // percent, 0 to 100
-	Waiting   Waiting     `json:"waiting,omitempty"`
+	ID        int       `json:"id"`
+	State     SlotState `json:"state"`
+	Lamp      Lamp      `json:"lamp"`
+	Unit      Serial    `json:"unit,omitempty"`
+	Run       RunID     `json:"run,omitempty"`
+	Recipe    string    `json:"recipe,omitempty"`
+	Step      string    `json:"step,omitempty"`
+	Kind      string    `json:"kind,omitempty"`
+	Index     int       `json:"index"` // of the step, from 0
+	Steps     int       `json:"steps"`
+	Attempt   int       `json:"attempt,omitempty"`
+	StartedAt string    `json:"started_at,omitempty"` // UTC, RFC 3339
+	ElapsedMS int64     `json:"elapsed_ms,omitempty"`
+	Progress  int       `json:"progress"` // percent, 0 to 100
+	Waiting   Waiting   `json:"waiting,omitempty"`
+	// Unwatched: the station was not there all the time since this unit's verdict,
+	// so the unit in the slot may be another one. Its label says which.
+	Unwatched bool        `json:"unwatched,omitempty"`
 	IMEI      ident.IMEI  `json:"imei,omitempty"`
 	EID       ident.EID   `json:"eid,omitempty"`
 	ICCID     ident.ICCID `json:"iccid,omitempty"`

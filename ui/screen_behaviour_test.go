@@ -181,6 +181,8 @@ func TestOnlyLitLampsCount(t *testing.T) {
 	gone := station.SlotView{ID: 1, State: station.SlotEmpty, Lamp: station.LampOff, Last: last}
 	stopped := lit
 	stopped.Lamp, stopped.Waiting = station.LampOff, station.WaitLog
+	unwatched := lit
+	unwatched.Lamp, unwatched.Unwatched = station.LampOff, true
 	held := lit
 	held.Lamp, held.Waiting, held.Disposal = station.LampHold, station.WaitBin, station.Hold
 	for _, c := range []struct {
@@ -191,6 +193,7 @@ func TestOnlyLitLampsCount(t *testing.T) {
 	}{
 		{"waits for the MES", waiting, station.HealthOK, false}, {"lamp on", lit, station.HealthOK, true}, {"unit has left", gone, station.HealthOK, true},
 		{"log stopped", stopped, station.HealthStopped, false}, {"held by the MES", held, station.HealthOK, false},
+		{"may be another unit", unwatched, station.HealthOK, false},
 	} {
 		for _, n := range []int{1, 30} {
 			d := drive(t, Options{})
@@ -206,6 +209,10 @@ func TestOnlyLitLampsCount(t *testing.T) {
 		}
 	}
 	d := drive(t, Options{})
+	d.view(station.View{Health: station.HealthOK, Slots: []station.SlotView{unwatched}})
+	if f := d.screen(); !strings.Contains(f, "check the label") || !strings.Contains(f, "only if its label says so") {
+		t.Errorf("may be another unit:\n%s", f)
+	}
 	d.view(station.View{Health: station.HealthOK, Slots: []station.SlotView{lit}})
 	d.send(snapshotMsg{Err: errLost, At: d.now})
 	if f := d.screen(); strings.Contains(f, "PASS") {

@@ -126,6 +126,8 @@ func (m *Model) doing(s station.SlotView) string {
 	switch {
 	case s.State == station.SlotFault && s.Fault != nil:
 		return m.words.Reason(s.Fault.Code)
+	case s.Unwatched && (s.Waiting == station.WaitBin || s.Waiting == station.WaitRemoval):
+		return m.words.T("ui.unwatched")
 	case s.Waiting != station.WaitNothing:
 		return m.words.Word("waiting", string(s.Waiting))
 	case s.State == station.SlotRunning && s.Kind != "":

@@ -228,7 +228,11 @@ func (m *Model) slotMessage() message {
 	if s.Unit == "" {
 		return message{title: m.words.T("ui.ready")}
 	}
-	return message{title: m.words.T("ui.slot_unit", "slot", s.ID, "unit", s.Unit) + "  " + m.doing(s), advice: identities(s)}
+	title := m.words.T("ui.slot_unit", "slot", s.ID, "unit", s.Unit) + "  " + m.doing(s)
+	if s.Unwatched {
+		return message{title: title, advice: m.words.T("ui.unwatched_more", "unit", s.Unit)}
+	}
+	return message{title: title, advice: identities(s)}
 }
 
 // troubleOf says what is wrong with a slot or its unit, and what to do now.
@@ -243,6 +247,9 @@ func (m *Model) troubleOf(s station.SlotView) (message, bool) {
 	advice := m.words.Advice(reason.Code)
 	if s.Fault == nil && s.Disposal != "" { // where it goes is the policy's choice, not the reason's
 		advice = m.words.Word("todo", string(s.Disposal)) + " " + advice
+	}
+	if s.Unwatched {
+		advice = m.words.T("ui.unwatched_more", "unit", s.Unit) + " " + advice
 	}
 	return message{title: m.words.T("ui.slot_unit", "slot", s.ID, "unit", s.Unit) + "  " + m.reason(reason), advice: advice}, true
 }

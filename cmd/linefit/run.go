@@ -122,8 +122,9 @@ func (c *runCmd) one(a *app, s commander) error {
 	return c.print(a, result)
 }
 
-// decided reports whether a run has its result for good: the lamp shows it, or
-// the unit has left. Before that the MES may still have a word in it.
+// decided reports whether a run has its result for good: the lamp shows it (or
+// would, had the station not been away meanwhile), or the unit has left. Before
+// that the MES may still have a word in it.
 func decided(slot station.SlotView, run station.RunID) bool {
 	if slot.Last == nil || slot.Last.Run != run {
 		return false
@@ -132,7 +133,7 @@ func decided(slot station.SlotView, run station.RunID) bool {
 	case station.LampPass, station.LampFail, station.LampHold:
 		return true
 	}
-	return slot.Run != run || slot.Fault != nil
+	return slot.Run != run || slot.Fault != nil || slot.Unwatched && slot.Waiting == station.WaitRemoval
 }
 
 func (c *runCmd) print(a *app, r runResult) error {

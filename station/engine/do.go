@@ -97,6 +97,8 @@ func (r *runner) send(ctx context.Context, req request) error {
 	req.reply = make(chan error, 1)
 	select {
 	case r.inbox <- req:
+	case <-r.gone: // the session ended after the caller had found the slot
+		return station.Refuse(station.LogStopped, "slot %d is not worked on", r.id)
 	case <-ctx.Done():
 		return station.Refuse(station.SlotNotReady, "slot %d is busy", r.id)
 	}

@@ -168,8 +168,8 @@ var errLog = errors.New("engine: the log stopped")
 // Run works until ctx is done. Fixtures are halted when it returns; open runs
 // stay open and go on at the next start.
 func (e *Engine) Run(ctx context.Context) error {
-	for {
-		err := e.session(ctx)
+	for first := true; ; first = false {
+		err := e.session(ctx, first)
 		switch {
 		case ctx.Err() != nil:
 			e.close(ctx)
@@ -189,7 +189,7 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // session replays every slot and runs them until ctx is done or the log stops.
-func (e *Engine) session(ctx context.Context) error {
+func (e *Engine) session(ctx context.Context, first bool) error {
 	if err := e.open(ctx); err != nil {
 		return err
 	}
@@ -203,6 +203,7 @@ func (e *Engine) session(ctx context.Context) error {
 	g, sctx := errgroup.WithContext(ctx)
 	for _, id := range e.ids {
 		r := newRunner(e, id, e.opt.Fixtures[id], slots[id])
+		r.first = first
 		e.mu.Lock()
 		e.runners[id] = r
 		e.mu.Unlock()

@@ -130,9 +130,13 @@ type office struct {
 	recipe *station.Recipe
 	refuse error
 	answer string
+	asked  chan struct{} // where it is not nil: an admission is answered when it is closed
 }
 
 func (o *office) Admit(_ context.Context, _ station.RunID, ask engine.Ask) (engine.Grant, error) {
+	if o.asked != nil {
+		<-o.asked
+	}
 	return engine.Grant{Recipe: o.recipe, Started: station.RunStarted{Route: "none", Number: 1, Expect: ask.Expect}}, o.refuse
 }
 

@@ -36,6 +36,11 @@ type runner struct {
 	open    bool // the clamp was opened for the unit to leave
 	held    held
 	started time.Time
+	gone    chan struct{} // closed when run has returned
+	first   bool          // of this process's sessions
+	// unwatched says that the unit may have been exchanged for another one since
+	// its verdict, or since its identity was read.
+	unwatched bool
 
 	mu       sync.Mutex // guards what follows
 	cancel   context.CancelCauseFunc
@@ -51,7 +56,7 @@ type stepView struct {
 }
 
 func newRunner(e *Engine, id int, fx fixture.Fixture, s *replayed) *runner {
-	r := &runner{e: e, id: id, fx: fx, slot: s.Slot, actor: station.ActorStation, inbox: make(chan request), lamp: station.LampOff, started: time.Now()}
+	r := &runner{e: e, id: id, fx: fx, slot: s.Slot, actor: station.ActorStation, inbox: make(chan request), gone: make(chan struct{}), lamp: station.LampOff, started: time.Now()}
 	if !s.started.IsZero() {
 		r.started = s.started
 	}
@@ -63,6 +68,7 @@ func newRunner(e *Engine, id int, fx fixture.Fixture, s *replayed) *runner {
 
 // run works on the slot until ctx is done or the log stops.
 func (r *runner) run(ctx context.Context) error {
+	defer close(r.gone)
 	if err := r.begin(ctx); err != nil {
 		return r.end(ctx, err)
 	}
@@ -137,7 +143,24 @@ func (r *runner) begin(ctx context.Context) error {
 	if r.slot.Run == nil {
 		return r.do(ctx, station.ShowLamp{Lamp: restingLamp(r.slot.State)})
 	}
+	r.unwatched = !r.slot.Run.ReadsAgain() && r.mayHaveMoved(ctx)
 	return r.handle(ctx, station.Resume{})
+}
+
+// mayHaveMoved reports whether the unit can have been lifted while nobody
+// watched the slot: before this process was started, where there is no sensor,
+// or where the sensor has changed since the last session looked.
+func (r *runner) mayHaveMoved(ctx context.Context) bool {
+	if r.first || r.fx.Edges() == nil {
+		return true
+	}
+	select {
+	case <-r.fx.Edges():
+		return true
+	default:
+	}
+	present, err := r.fx.Present(ctx)
+	return err != nil || !present
 }
 
 // ready lets the fixture work, or keeps it safe while an emergency stop is in
@@ -188,7 +211,7 @@ func (r *runner) serve(ctx context.Context, req request) error {
 			req.reply <- err
 			return err
 		}
-		r.env, r.started = req.env, time.Now()
+		r.env, r.started, r.unwatched = req.env, time.Now(), false
 	}
 	r.actor = req.actor
 	effects, err := r.decide(ctx, req.event)
@@ -283,7 +306,14 @@ func (r *runner) accept(ctx context.Context) ([]station.Effect, error) {
 	return r.decide(ctx, ev)
 }
 
+// show switches the lamps. The pass lamp speaks for the unit in the slot, so it
+// stays dark where that may be another one than the one that has passed: a
+// person compares the label then (SlotView.Unwatched).
 func (r *runner) show(ctx context.Context, lamp station.Lamp) error {
+	good := lamp == station.LampPass
+	if good && r.unwatched {
+		lamp = station.LampOff
+	}
 	if err := r.fx.Lamp(ctx, lamp); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -295,7 +325,7 @@ func (r *runner) show(ctx context.Context, lamp station.Lamp) error {
 	switch {
 	case r.slot.Run == nil || r.slot.State != station.SlotDone:
 		r.wait(station.WaitNothing)
-	case lamp == station.LampPass || r.slot.Run.Phase == station.PhaseAcknowledged:
+	case good || r.slot.Run.Phase == station.PhaseAcknowledged:
 		r.wait(station.WaitRemoval)
 	default:
 		r.wait(station.WaitBin)

@@ -29,6 +29,7 @@ func (r *runner) publish() {
 
 func (r *runner) viewRun(v *station.SlotView, run *station.Run) {
 	v.Unit, v.Run, v.IMEI, v.EID = run.Unit, run.ID, run.Identity.IMEI, run.Identity.EID
+	v.Unwatched = r.unwatched
 	v.StartedAt, v.ElapsedMS = r.started.UTC().Format(time.RFC3339), time.Since(r.started).Milliseconds()
 	if run.Recipe != nil {
 		v.Recipe, v.Steps = run.Recipe.Name, len(run.Recipe.Steps)

@@ -249,9 +249,13 @@ func (w *World) Put(slot int, serial station.Serial) error {
 	return w.stand(w.jigs[slot], serial, func(_ *state, u *UnitState) { u.Place, u.Slot, u.Attempt = PlaceSlot, slot, u.Attempt+1 })
 }
 
-// Take carries a unit to where its disposition says. It does nothing while the
-// clamp is shut.
+// Take carries a unit to where its disposition says; one whose label is not the
+// one on the screen goes back to the queue. It does nothing while the clamp is
+// shut.
 func (w *World) Take(v station.SlotView) error {
+	if u := w.jigs[v.ID].present(); u != nil && u.st.Serial != v.Unit {
+		return w.move(v.ID, PlaceQueue, u.st.Last)
+	}
 	to := map[station.Disposition]Place{
 		station.Release: PlaceOut, station.Next: PlaceShelf, station.Retest: PlaceQueue, station.Rework: PlaceRepair,
 		station.Hold: PlaceHold, station.Scrap: PlaceScrap,

@@ -179,9 +179,9 @@ func (l *Line) killAt(seq uint64) { l.killAfter.Store(seq) }
 
 // said is what the log says of a slot's run.
 type said struct {
-	run      string
-	verdict  station.Verdict
-	disposed station.Disposition
+	run, unit string
+	verdict   station.Verdict
+	disposed  station.Disposition
 }
 
 // durable takes note of an entry. The caller holds l.mu.
@@ -198,7 +198,7 @@ func (l *Line) durable(e audit.Entry) {
 	s := l.said[e.Slot]
 	switch f := f.(type) {
 	case station.RunStarted:
-		s = said{run: e.Run}
+		s = said{run: e.Run, unit: e.Unit}
 		if l.started[e.Unit] == nil {
 			l.started[e.Unit] = map[string]bool{}
 		}
@@ -227,12 +227,17 @@ func (l *Line) remember() {
 	}))
 }
 
-// passShown holds a pass lamp against what is durable.
+// passShown holds a pass lamp against what is durable, and against the unit that
+// stands there.
 func (l *Line) passShown(slot int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.passes++
-	if s := l.said[slot]; s.verdict != station.Pass || !s.disposed.Good() {
+	s := l.said[slot]
+	if there := l.World.Jig(slot).Look().Unit; string(there) != s.unit {
+		l.t.Errorf("slot %d shows PASS for unit %s, and %q stands there", slot, s.unit, there)
+	}
+	if s.verdict != station.Pass || !s.disposed.Good() {
 		l.t.Errorf("slot %d shows PASS; durable are verdict %q and disposition %q of run %s", slot, s.verdict, s.disposed, s.run)
 	}
 }

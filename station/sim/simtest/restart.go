@@ -26,9 +26,13 @@ func (l *Line) begin() {
 
 // Restart goes on after a kill: everything that lives in memory is dropped, the
 // station's and the world's.
-func (l *Line) Restart() {
+func (l *Line) Restart() { l.RestartAfter(func() {}) }
+
+// RestartAfter does so, and people do something while the station is dead.
+func (l *Line) RestartAfter(people func()) {
 	l.t.Helper()
 	l.kill()
+	people()
 	l.Station.end()
 	l.restarts++
 	l.closeWorld()

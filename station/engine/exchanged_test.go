@@ -1,0 +1,124 @@
+package engine_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"linefit/audit/store/storetest"
+	"linefit/station"
+	"linefit/station/sim"
+	"linefit/station/sim/simtest"
+)
+
+// passed brings a unit to its pass: it may be taken out, and has not been.
+func passed(l *simtest.Line) {
+	u := l.Next(1)
+	_ = l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label})
+	l.Wait(1, func(v station.SlotView) bool {
+		return v.Waiting == station.WaitRemoval && !l.World.Jig(1).Look().Clamped
+	})
+}
+
+// carried expects that the unit in the slot is no more than carried away: it is
+// not the one that has passed there, and it passes in a run of its own.
+func carried(t *testing.T, l *simtest.Line, lit int, u sim.UnitState) {
+	t.Helper()
+	if n := l.Passes(); n != lit {
+		t.Errorf("the pass lamp was lit %d times more", n-lit)
+	}
+	if v := l.View(1); v.State == station.SlotDone {
+		if !v.Unwatched || v.Lamp == station.LampPass || v.Unit == u.Serial {
+			t.Errorf("%+v", v)
+		}
+		l.TakeOut(1)
+		l.Wait(1, func(v station.SlotView) bool { return v.State == station.SlotEmpty })
+		l.Next(1)
+	}
+	_ = l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label})
+	if r := l.Finish(1, u); r.Verdict.Verdict != station.Pass {
+		t.Errorf("%+v", r.Verdict)
+	}
+	l.Check()
+}
+
+// TestTheNextUnitIsThereBeforeTheLastHasLeft: the log stops at the entry that
+// says that a unit has left, and the next one is put into the slot meanwhile.
+func TestTheNextUnitIsThereBeforeTheLastHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Units: 2})
+		passed(l)
+		l.Drain()
+		lit := l.Passes()
+		l.FailAt(l.Head()+1, storetest.Full)
+		l.TakeOut(1)
+		synctest.Wait() // the station sees it leave
+		if h := l.Station.View().Health; h != station.HealthStopped {
+			t.Fatalf("health %s", h)
+		}
+		next := l.Next(1)
+		l.MakeSpace()
+		l.Wait(1, func(v station.SlotView) bool {
+			return l.Station.View().Health == station.HealthOK && v.Waiting != station.WaitLog
+		})
+		synctest.Wait()
+		carried(t, l, lit, next)
+	})
+}
+
+// TestExchangedWhileTheStationIsDead: the unit that has passed is taken and
+// another one put into its slot while nobody watches.
+func TestExchangedWhileTheStationIsDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Units: 2})
+		passed(l)
+		lit, v := l.Passes(), l.View(1)
+		var next sim.UnitState
+		l.RestartAfter(func() {
+			if err := l.World.Take(v); err != nil {
+				t.Fatal(err)
+			}
+			next = l.Next(1)
+		})
+		synctest.Wait()
+		carried(t, l, lit, next)
+	})
+}
+
+// TestNotMovedWhileTheLogStood: the sensor has seen no change while the log
+// stood, so the unit is the one that has passed, and its lamp says so again.
+func TestNotMovedWhileTheLogStood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Units: 2, Slots: 2})
+		passed(l)
+		lit := l.Passes()
+		l.Fault(simtest.Fact(station.RunStarted{}.FactType()), simtest.Failed)
+		u := l.Next(2)
+		_ = l.Do(station.Command{Kind: station.CmdScan, Slot: 2, Text: u.Label})
+		l.Wait(1, func(station.SlotView) bool { return l.Struck() == 1 && l.Passes() > lit })
+		synctest.Wait()
+		if v := l.View(1); v.Unwatched || v.Lamp != station.LampPass {
+			t.Errorf("%+v", v)
+		}
+	})
+}
+
+// TestAdmittedIntoASessionThatIsOver: while the MES is asked about a unit the
+// engine ends; the command is answered.
+func TestAdmittedIntoASessionThatIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t, 1)
+		l.office.asked = make(chan struct{})
+		l.start()
+		l.jigs[1].put(true)
+		answer := make(chan error, 1)
+		go func() { answer <- l.do(station.Command{Kind: station.CmdStart, Slot: 1, Unit: "SN1"}) }()
+		synctest.Wait()
+		l.stop()
+		close(l.office.asked)
+		var refusal *station.Refusal
+		if err := <-answer; !errors.As(err, &refusal) || refusal.Reason.Code != station.LogStopped {
+			t.Error(err)
+		}
+	})
+}
