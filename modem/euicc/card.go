@@ -170,6 +170,20 @@ func (c *Card) call(ctx context.Context, function string, want wire.Tag, request
 	return n, nil
 }
 
+// readAs is call for a function whose whole response is one value.
+func readAs[T any](ctx context.Context, c *Card, function string, want wire.Tag, request []byte, parse func(wire.Node) (T, error)) (T, error) {
+	var none T
+	n, err := c.call(ctx, function, want, request)
+	if err != nil {
+		return none, err
+	}
+	v, err := parse(n)
+	if err != nil {
+		return none, &ResponseError{Function: function, Err: err}
+	}
+	return v, nil
+}
+
 // simple runs a function whose response is a result code under resultTag.
 func (c *Card) simple(ctx context.Context, function string, names codes, request []byte, resultTag wire.Tag) error {
 	tag, _, _, err := wire.ReadHeader(request)

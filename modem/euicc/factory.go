@@ -63,16 +63,7 @@ func (k OneTimeKeys) Verify() (*x509.Certificate, error) {
 
 // OneTimeKeys reads the list.
 func (c *Card) OneTimeKeys(ctx context.Context, coding FactoryCoding) (OneTimeKeys, error) {
-	const function = "GetOneTimeKeys"
-	n, err := c.call(ctx, function, coding.Keys, wire.TLV(coding.Keys))
-	if err != nil {
-		return OneTimeKeys{}, err
-	}
-	keys, err := parseOneTimeKeys(n)
-	if err != nil {
-		return OneTimeKeys{}, &ResponseError{Function: function, Err: err}
-	}
-	return keys, nil
+	return readAs(ctx, c, "GetOneTimeKeys", coding.Keys, wire.TLV(coding.Keys), parseOneTimeKeys)
 }
 
 func parseOneTimeKeys(n wire.Node) (OneTimeKeys, error) {

@@ -29,15 +29,7 @@ type Info1 struct {
 
 // Info1 reads EUICCInfo1.
 func (c *Card) Info1(ctx context.Context) (Info1, error) {
-	n, err := c.call(ctx, "GetEUICCInfo1", 0xBF20, []byte{0xBF, 0x20, 0})
-	if err != nil {
-		return Info1{}, err
-	}
-	info, err := parseInfo1(n)
-	if err != nil {
-		return Info1{}, &ResponseError{Function: "GetEUICCInfo1", Err: err}
-	}
-	return info, nil
+	return readAs(ctx, c, "GetEUICCInfo1", 0xBF20, wire.TLV(0xBF20), parseInfo1)
 }
 
 // ParseInfo1 decodes a BF20.
@@ -130,15 +122,7 @@ const (
 
 // Info2 reads EUICCInfo2.
 func (c *Card) Info2(ctx context.Context) (Info2, error) {
-	n, err := c.call(ctx, "GetEUICCInfo2", 0xBF22, []byte{0xBF, 0x22, 0})
-	if err != nil {
-		return Info2{}, err
-	}
-	info, err := parseInfo2(n)
-	if err != nil {
-		return Info2{}, &ResponseError{Function: "GetEUICCInfo2", Err: err}
-	}
-	return info, nil
+	return readAs(ctx, c, "GetEUICCInfo2", 0xBF22, wire.TLV(0xBF22), parseInfo2)
 }
 
 // ParseInfo2 decodes a BF22.
@@ -302,15 +286,7 @@ type Rule struct {
 
 // RAT reads the rules authorisation table.
 func (c *Card) RAT(ctx context.Context) ([]Rule, error) {
-	n, err := c.call(ctx, "GetRAT", 0xBF43, []byte{0xBF, 0x43, 0})
-	if err != nil {
-		return nil, err
-	}
-	rules, err := parseRAT(n)
-	if err != nil {
-		return nil, &ResponseError{Function: "GetRAT", Err: err}
-	}
-	return rules, nil
+	return readAs(ctx, c, "GetRAT", 0xBF43, wire.TLV(0xBF43), parseRAT)
 }
 
 func parseRAT(n wire.Node) ([]Rule, error) {

@@ -147,21 +147,6 @@ func (r *runner) body(ctx context.Context, a *station.Attempt) (res station.Step
 	return r.e.opt.Bench.Execute(ctx, a)
 }
 
-// watchPresence aborts the run when the unit is lifted.
-func (r *runner) watchPresence(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.fx.Edges():
-			if present, err := r.fx.Present(ctx); err == nil && !present {
-				r.abort(station.NewReason(station.UnitRemoved, "the presence sensor released during the run"))
-				return
-			}
-		}
-	}
-}
-
 // judge turns what a body returned and how its context ended into a result.
 func judge(ctx context.Context, res station.StepResult, aborted *station.Reason, step station.Step) station.StepResult {
 	switch {

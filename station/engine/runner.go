@@ -92,25 +92,6 @@ func (r *runner) run(ctx context.Context) error {
 	}
 }
 
-// arrived passes a unit that was put into an empty slot on to the binding. A
-// fixture that cannot say whether there is one is not to be worked with.
-func (r *runner) arrived(ctx context.Context) error {
-	if r.slot.State != station.SlotEmpty {
-		return nil
-	}
-	present, err := r.fx.Present(ctx)
-	if err != nil {
-		return r.fault(ctx, station.NewReason(station.FixtureFault, "%v", err))
-	}
-	if present {
-		select {
-		case r.e.arrivals <- r.id:
-		default: // one hand puts in one unit at a time; more are a mistake that no scan answers
-		}
-	}
-	return nil
-}
-
 // end turns a failure of the slot's own goroutine into the session's.
 func (r *runner) end(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -147,22 +128,6 @@ func (r *runner) begin(ctx context.Context) error {
 	return r.handle(ctx, station.Resume{})
 }
 
-// mayHaveMoved reports whether the unit can have been lifted while nobody
-// watched the slot: before this process was started, where there is no sensor,
-// or where the sensor has changed since the last session looked.
-func (r *runner) mayHaveMoved(ctx context.Context) bool {
-	if r.first || r.fx.Edges() == nil {
-		return true
-	}
-	select {
-	case <-r.fx.Edges():
-		return true
-	default:
-	}
-	present, err := r.fx.Present(ctx)
-	return err != nil || !present
-}
-
 // ready lets the fixture work, or keeps it safe while an emergency stop is in
 // force: an open run then ends as it would have.
 func (r *runner) ready() error {
@@ -180,24 +145,6 @@ func restingLamp(s station.SlotState) station.Lamp {
 		return station.LampFail
 	}
 	return station.LampOff
-}
-
-// settle looks whether the unit that may leave has left.
-func (r *runner) settle(ctx context.Context) error {
-	if !r.open {
-		return nil
-	}
-	if r.fx.Edges() != nil {
-		present, err := r.fx.Present(ctx)
-		if err != nil {
-			return r.fault(ctx, station.NewReason(station.FixtureFault, "%v", err))
-		}
-		if present {
-			return nil
-		}
-	}
-	r.open = false
-	return r.handle(ctx, station.Left{})
 }
 
 // serve answers one request.

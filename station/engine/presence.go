@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+
+	"linefit/station"
+)
+
+// watchPresence aborts the run when the unit is lifted.
+func (r *runner) watchPresence(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.fx.Edges():
+			if present, err := r.fx.Present(ctx); err == nil && !present {
+				r.abort(station.NewReason(station.UnitRemoved, "the presence sensor released during the run"))
+				return
+			}
+		}
+	}
+}
+
+// arrived passes a unit that was put into an empty slot on to the binding. A
+// fixture that cannot say whether there is one is not to be worked with.
+func (r *runner) arrived(ctx context.Context) error {
+	if r.slot.State != station.SlotEmpty {
+		return nil
+	}
+	present, err := r.fx.Present(ctx)
+	if err != nil {
+		return r.fault(ctx, station.NewReason(station.FixtureFault, "%v", err))
+	}
+	if present {
+		select {
+		case r.e.arrivals <- r.id:
+		default: // one hand puts in one unit at a time; more are a mistake that no scan answers
+		}
+	}
+	return nil
+}
+
+// mayHaveMoved reports whether the unit can have been lifted while nobody
+// watched the slot: before this process was started, where there is no sensor,
+// or where the sensor has changed since the last session looked.
+func (r *runner) mayHaveMoved(ctx context.Context) bool {
+	if r.first || r.fx.Edges() == nil {
+		return true
+	}
+	select {
+	case <-r.fx.Edges():
+		return true
+	default:
+	}
+	present, err := r.fx.Present(ctx)
+	return err != nil || !present
+}
+
+// settle looks whether the unit that may leave has left.
+func (r *runner) settle(ctx context.Context) error {
+	if !r.open {
+		return nil
+	}
+	if r.fx.Edges() != nil {
+		present, err := r.fx.Present(ctx)
+		if err != nil {
+			return r.fault(ctx, station.NewReason(station.FixtureFault, "%v", err))
+		}
+		if present {
+			return nil
+		}
+	}
+	r.open = false
+	return r.handle(ctx, station.Left{})
+}
