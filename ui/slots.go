@@ -121,12 +121,18 @@ func busy(s station.SlotView) bool {
 	return s.State == station.SlotRunning || s.State == station.SlotArmed
 }
 
+// unwatched reports whether a person is to take a unit out of the slot that may
+// be another one than the station speaks of.
+func unwatched(s station.SlotView) bool {
+	return s.Unwatched && (s.Waiting == station.WaitBin || s.Waiting == station.WaitRemoval)
+}
+
 // doing says what a slot does, or what it needs.
 func (m *Model) doing(s station.SlotView) string {
 	switch {
 	case s.State == station.SlotFault && s.Fault != nil:
 		return m.words.Reason(s.Fault.Code)
-	case s.Unwatched && (s.Waiting == station.WaitBin || s.Waiting == station.WaitRemoval):
+	case unwatched(s):
 		return m.words.T("ui.unwatched")
 	case s.Waiting != station.WaitNothing:
 		return m.words.Word("waiting", string(s.Waiting))

@@ -225,14 +225,19 @@ func (m *Model) slotMessage() message {
 			return msg
 		}
 	}
+	for _, slot := range append([]station.SlotView{s}, m.station.Slots...) {
+		if unwatched(slot) {
+			return message{title: m.titleOf(slot), advice: m.words.T("ui.unwatched_more", "unit", slot.Unit)}
+		}
+	}
 	if s.Unit == "" {
 		return message{title: m.words.T("ui.ready")}
 	}
-	title := m.words.T("ui.slot_unit", "slot", s.ID, "unit", s.Unit) + "  " + m.doing(s)
-	if s.Unwatched {
-		return message{title: title, advice: m.words.T("ui.unwatched_more", "unit", s.Unit)}
-	}
-	return message{title: title, advice: identities(s)}
+	return message{title: m.titleOf(s), advice: identities(s)}
+}
+
+func (m *Model) titleOf(s station.SlotView) string {
+	return m.words.T("ui.slot_unit", "slot", s.ID, "unit", s.Unit) + "  " + m.doing(s)
 }
 
 // troubleOf says what is wrong with a slot or its unit, and what to do now.
@@ -248,7 +253,7 @@ func (m *Model) troubleOf(s station.SlotView) (message, bool) {
 	if s.Fault == nil && s.Disposal != "" { // where it goes is the policy's choice, not the reason's
 		advice = m.words.Word("todo", string(s.Disposal)) + " " + advice
 	}
-	if s.Unwatched {
+	if unwatched(s) {
 		advice = m.words.T("ui.unwatched_more", "unit", s.Unit) + " " + advice
 	}
 	return message{title: m.words.T("ui.slot_unit", "slot", s.ID, "unit", s.Unit) + "  " + m.reason(reason), advice: advice}, true
