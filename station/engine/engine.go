@@ -178,13 +178,27 @@ func (e *Engine) Run(ctx context.Context) error {
 			return err
 		}
 		e.setHealth(station.HealthStopped, err.Error())
-		if err := e.opt.Log.Await(ctx); err != nil {
+		if err := e.settled(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return fmt.Errorf("engine: the log does not come back: %w", err)
 		}
 		e.setHealth(station.HealthOK, "")
+	}
+}
+
+// settled waits until the log can be appended to again and everything that it
+// had taken is recorded or lost: an append that was given up after
+// [logDeadline] may still be under way, and a replay must not miss it.
+func (e *Engine) settled(ctx context.Context) error {
+	for {
+		if err := e.opt.Log.Await(ctx); err != nil {
+			return err
+		}
+		if _, err := e.opt.Log.Gate(ctx); err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 }
 

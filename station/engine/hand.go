@@ -64,6 +64,7 @@ func (e *Engine) lend(ctx context.Context, slot int, by station.Person, verb str
 
 // hand carries out a request to work by hand.
 func (r *runner) hand(ctx context.Context, req request) error {
+	r.disarm() // what came too late for the last run is not about this work
 	r.env, r.actor = station.Envelope{}, req.actor
 	defer func() { r.env, r.actor = station.Envelope{}, station.ActorStation }()
 	err := r.handle(ctx, req.event)

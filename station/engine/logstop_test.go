@@ -109,3 +109,84 @@ func TestLogStopsWhileNobodyWorks(t *testing.T) {
 		})
 	}
 }
+
+// TestLogHangs: a flush takes longer than the engine waits for one. The slot
+// stands until it is known what the log has, and then goes on from there: no
+// fact comes twice, none is decided upon that is not seen.
+func TestLogHangs(t *testing.T) {
+	first, last := measure(t, consumerRuns[0])
+	for n := first; n <= last; n += 3 {
+		for _, d := range []time.Duration{70 * time.Second, 5 * time.Minute} {
+			t.Run(fmt.Sprintf("%d/%v", n, d), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					l := simtest.New(t, simtest.Options{Pace: simtest.Eager})
+					l.SlowAt(n, d)
+					r := l.RunUnit(1)
+					if r.Refused != nil || r.Verdict == nil || r.Disposition == nil {
+						t.Fatalf("%+v, the log has %v", r, types(l))
+					}
+					if r.Verdict.Verdict != station.Pass || r.Disposition.Disposition != station.Release {
+						t.Errorf("%+v %+v", r.Verdict, r.Disposition)
+					}
+					seen := map[string]int{}
+					for _, e := range l.Entries() {
+						if seen[e.Type]++; seen[e.Type] > 1 && (e.Type == (station.RunStarted{}).FactType() || e.Type == (station.RunVerdict{}).FactType() || e.Type == (station.UnitDisposed{}).FactType() || e.Type == (station.UnitLeft{}).FactType()) {
+							t.Errorf("%s for the %d. time", e.Type, seen[e.Type])
+						}
+					}
+					l.Check()
+				})
+			})
+		}
+	}
+}
+
+// types are the log's entries by type, those of slots with the slot's number.
+func types(l *simtest.Line) (out []string) {
+	for _, e := range l.Entries() {
+		out = append(out, fmt.Sprintf("%d:%s", e.Slot, e.Type))
+	}
+	return out
+}
+
+// TestAbortThatComesTooLate: an operator aborts when the last step has ended and
+// the disk takes its time over the verdict. It is about that run and no other.
+func TestAbortThatComesTooLate(t *testing.T) {
+	var verdict uint64
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Pace: simtest.Eager})
+		l.RunUnit(1)
+		for _, e := range l.Entries() {
+			if e.Type == (station.RunVerdict{}).FactType() {
+				verdict = e.Seq
+			}
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Units: 2, Pace: simtest.Eager})
+		l.SlowAt(verdict, 10*time.Second)
+		u := l.Next(1)
+		if err := l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label}); err != nil {
+			t.Fatal(err)
+		}
+		for l.Head() < verdict-1 {
+			l.Pause()
+		}
+		for range 3 {
+			l.Pause()
+		}
+		if v := l.View(1); v.State != station.SlotRunning || v.Step != "" {
+			t.Fatalf("the verdict is not on its way: %+v", v)
+		}
+		if err := l.Do(station.Command{Kind: station.CmdAbort, Slot: 1}); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []simtest.Run{l.Finish(1, u), l.RunUnit(1)} {
+			if r.Verdict.Verdict != station.Pass {
+				t.Errorf("%s: %s", r.Unit, r.Code())
+			}
+		}
+		l.Check()
+	})
+}

@@ -158,6 +158,7 @@ func (r *runner) serve(ctx context.Context, req request) error {
 			req.reply <- err
 			return err
 		}
+		r.disarm() // what came too late for the last run is not about this one
 		r.env, r.started, r.unwatched = req.env, time.Now(), false
 	}
 	r.actor = req.actor
@@ -166,6 +167,9 @@ func (r *runner) serve(ctx context.Context, req request) error {
 	req.reply <- err
 	if err != nil {
 		return err
+	}
+	if req.env.Run != "" && r.e.inStop() { // it came while the run was recorded, and found no run
+		r.abort(station.NewReason(station.EmergencyStop, "in force since the run began"))
 	}
 	return r.do(ctx, effects...)
 }

@@ -117,6 +117,7 @@ type Line struct {
 	killBefore atomic.Uint64
 	failAt     atomic.Uint64
 	failHow    atomic.Int32
+	failDelay  atomic.Int64
 	restarts   int
 	again      []uint64
 	radio      int64 // registration attempts in worlds that were closed

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"linefit/audit"
 	"linefit/audit/store"
@@ -59,6 +60,9 @@ func (g *log) Gate(ctx context.Context, drafts ...audit.Draft) ([]audit.Entry, e
 	if err := l.written(g.p, entries); err != nil {
 		return nil, err
 	}
+	if len(drafts) == 0 { // whoever asks wants to know what there is
+		g.lookBack()
+	}
 	return entries[len(entries)-len(drafts):], nil
 }
 
@@ -93,15 +97,16 @@ func (g *log) Await(ctx context.Context) error {
 	if g.p.dead.Load() {
 		return errDead
 	}
-	if err := plant.Await(ctx, g); err != nil {
-		return err
-	}
+	return plant.Await(ctx, g)
+}
+
+// lookBack reads what was recorded although its append failed.
+func (g *log) lookBack() {
 	g.back.Lock()
 	defer g.back.Unlock()
 	if g.failed.Swap(false) {
 		g.p.line.remember()
 	}
-	return nil
 }
 
 // AwaitStop implements engine.Log.
@@ -135,7 +140,7 @@ func (l *Line) writing(g *log, drafts []audit.Draft) error {
 	}
 	if n := l.failAt.Load(); n != 0 && g.Last()+uint64(len(drafts)) >= n {
 		l.failAt.Store(0)
-		l.disk.Add(storetest.Rule{Nth: 1, Fault: storetest.Fault(l.failHow.Load())})
+		l.disk.Add(storetest.Rule{Nth: 1, Fault: storetest.Fault(l.failHow.Load()), Delay: time.Duration(l.failDelay.Load())})
 	}
 	if n := l.killBefore.Load(); n != 0 && g.Last()+uint64(len(drafts)) >= n {
 		l.killBefore.Store(0)

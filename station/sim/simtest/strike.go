@@ -1,6 +1,8 @@
 package simtest
 
 import (
+	"time"
+
 	"linefit/audit/store/storetest"
 )
 
@@ -37,6 +39,12 @@ func (l *Line) KillBefore(seq uint64) { l.killBefore.Store(seq) }
 func (l *Line) FailAt(seq uint64, f storetest.Fault) {
 	l.failHow.Store(int32(f))
 	l.failAt.Store(seq)
+}
+
+// SlowAt lets the disk take so long to flush the batch with an entry.
+func (l *Line) SlowAt(seq uint64, d time.Duration) {
+	l.failDelay.Store(int64(d))
+	l.FailAt(seq, storetest.Slow)
 }
 
 // MakeSpace ends a full disk.
