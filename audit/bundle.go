@@ -179,10 +179,11 @@ func (s BundleShard) before(prev BundleShard) (note.Verifier, error) {
 	if err != nil || e.Type != TypeShardOpened || e.Seq != s.First {
 		return bad("its first entry does not name the shard before")
 	}
-	if opened.Origin != prev.Origin || opened.VKey != prev.VKey || opened.Last() != prev.Checkpoint {
+	vkey := opened.LastVKey() // its name is the shard's
+	if vkey == opened.VKey && opened.Origin != prev.Origin || vkey != prev.VKey || opened.Last() != prev.Checkpoint {
 		return bad("its first entry names another shard before it")
 	}
-	return ParseVKey(opened.VKey)
+	return ParseVKey(vkey)
 }
 
 // verify checks one shard's part with the key v, or with its own.

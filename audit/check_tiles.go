@@ -41,7 +41,7 @@ func CheckTiles(fsys fs.FS, v note.Verifier, fn func(Entry)) TilesReport {
 	for i := range slices.Backward(shards) {
 		c := &tilesCheck{fsys: fsys, dir: shards[i], v: v}
 		if link := links[i+1]; link != nil {
-			if c.v, err = ParseVKey(link.VKey); err != nil {
+			if c.v, err = ParseVKey(link.LastVKey()); err != nil {
 				r.Finding = append(r.Finding, Finding{Code: FindKey, File: shards[i+1], Detail: err.Error()})
 				return r
 			}
@@ -58,7 +58,7 @@ func CheckTiles(fsys fs.FS, v note.Verifier, fn func(Entry)) TilesReport {
 	for i, dir := range shards {
 		c := &tilesCheck{fsys: fsys, dir: dir, v: v, fn: fn}
 		if link := links[i+1]; link != nil {
-			c.v, _ = ParseVKey(link.VKey) // parsed above
+			c.v, _ = ParseVKey(link.LastVKey()) // parsed above
 			c.end = link.Last()
 		}
 		c.run()

@@ -40,6 +40,9 @@ type ShardOpened struct {
 	// Known is, with Accepted, the newest checkpoint that the entries at hand of
 	// the shard before reach: what is left of it can be proved under this one.
 	Known string `json:"known,omitempty"`
+	// KnownVKey verifies Known where the shard at hand is not the one in Origin,
+	// of which only a checkpoint is left.
+	KnownVKey string `json:"known_vkey,omitempty"`
 }
 
 // Last is the checkpoint with which what is at hand of the shard before ends.
@@ -48,6 +51,14 @@ func (s *ShardOpened) Last() string {
 		return s.Known
 	}
 	return s.Checkpoint
+}
+
+// LastVKey is the verifier key of Last.
+func (s *ShardOpened) LastVKey() string {
+	if s.Accepted != nil && s.Known != "" && s.KnownVKey != "" {
+		return s.KnownVKey
+	}
+	return s.VKey
 }
 
 // An Acceptance is the decision of two people to go on although the log is

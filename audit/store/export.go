@@ -73,7 +73,10 @@ func (l *Log) covers() ([]shardCover, error) {
 		}
 		sc := shardCover{head: s.head, signed: published}
 		if s.head.Origin != published.Origin {
-			next := l.segs[firstOf(l.segs, s.head.Shard+1)].head.Link
+			next, err := l.after(s.head.Shard)
+			if err != nil {
+				return nil, err
+			}
 			if next.Accepted != nil && next.Known == "" {
 				continue
 			}
@@ -84,6 +87,22 @@ func (l *Log) covers() ([]shardCover, error) {
 		shards = append(shards, sc)
 	}
 	return shards, nil
+}
+
+// after is what the shard at hand behind a closed one says of what was before it.
+// Numbers are skipped where two people went on without what was lost.
+func (l *Log) after(shard uint32) (*audit.ShardOpened, error) {
+	for _, s := range l.segs {
+		link := s.head.Link
+		if s.head.Shard <= shard {
+			continue
+		}
+		if link != nil && (link.Accepted != nil || s.head.Shard == shard+1) {
+			return link, nil
+		}
+		break
+	}
+	return nil, &audit.FindingError{Finding: audit.Finding{Code: audit.FindMissing, Detail: fmt.Sprintf("no segment says how shard %d ends", shard)}}
 }
 
 // newest is the shard that the published checkpoint is of.

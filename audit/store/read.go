@@ -21,11 +21,9 @@ type reading struct {
 // everything that is wrong. e.Data and raw are valid during the call.
 func (l *Log) Read(ctx context.Context, fn func(e audit.Entry, raw []byte) error) (Exported, error) {
 	r := &reading{fn: fn}
+	var uncovered error // what is damaged says verify
 	if l.published != nil {
-		var err error
-		if r.covers, err = l.covers(); err != nil {
-			return Exported{}, err
-		}
+		r.covers, uncovered = l.covers()
 	}
 	report, err := l.verify(ctx, nil, r)
 	switch {
@@ -35,6 +33,8 @@ func (l *Log) Read(ctx context.Context, fn func(e audit.Entry, raw []byte) error
 		return Exported{}, l.errMoved()
 	case !report.OK:
 		return Exported{}, &DamagedError{report}
+	case uncovered != nil:
+		return Exported{}, uncovered
 	case r.err != nil:
 		return Exported{}, r.err
 	}

@@ -150,7 +150,11 @@ func (c *core) elsewhere(p *prior, text []byte) {
 			continue
 		}
 		p.shard = shard
-		p.link = audit.ShardOpened{Origin: signed.Origin, VKey: vkey, Checkpoint: string(signed.Note)}
+		link := audit.ShardOpened{Origin: signed.Origin, VKey: vkey, Checkpoint: string(signed.Note), Known: p.link.Known, KnownVKey: p.link.KnownVKey}
+		if link.Known != "" && link.KnownVKey == "" {
+			link.KnownVKey = p.link.VKey
+		}
+		p.link = link
 		// Where a shard began is not in its checkpoint: this is behind it anyway.
 		p.next = max(p.next, uint64(shard-1)*2*DefaultShardEntries+signed.Size+1)
 	}

@@ -62,6 +62,9 @@ func openScanner(r io.ReaderAt, size int64) (*scanner, header, error) {
 	}
 	s.off = int64(len(magic))
 	kind, payload, err := s.frame()
+	if err == io.EOF {
+		return nil, header{}, &damage{offset: s.off, what: "nothing behind the file's magic", torn: true}
+	}
 	if err != nil {
 		return nil, header{}, err
 	}

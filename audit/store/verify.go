@@ -309,7 +309,7 @@ func (v *verification) endShard() {
 		}
 		f := audit.Finding{Code: e.shorter, File: e.file, Seq: v.check.Next(), Detail: fmt.Sprintf("%s has %d entries, the log has %d", e.name(), e.signed.Size, head.Size)}
 		if v.torn != nil {
-			f.File, f.Offset, f.Seq = v.tornIn.rel(), v.torn.offset, v.torn.seq
+			f.File, f.Offset = v.tornIn.rel(), v.torn.offset
 			f.Detail += "; it breaks off here: " + v.torn.what
 			v.report.Tail = nil
 		}
