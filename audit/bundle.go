@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/mod/sumdb/note"
@@ -28,12 +29,16 @@ const BundleFormat = "linefit-unit-bundle/1"
 
 // A BundleShard is the part of a bundle from one shard of the log.
 type BundleShard struct {
-	Origin     string        `json:"origin"`
-	VKey       string        `json:"vkey"`
-	First      uint64        `json:"first"` // seq of the shard's first entry
-	Sim        bool          `json:"sim"`
-	Checkpoint string        `json:"checkpoint"` // signed note
-	Entries    []BundleEntry `json:"entries"`
+	Origin     string `json:"origin"`
+	VKey       string `json:"vkey"`
+	First      uint64 `json:"first"` // seq of the shard's first entry
+	Sim        bool   `json:"sim"`
+	Checkpoint string `json:"checkpoint"` // signed note
+	// Counts says how many entries of each unit are under the checkpoint: that
+	// the last ones were cut off shows. It is the exporter's word: only the whole
+	// log proves that there are no more.
+	Counts  map[string]uint64 `json:"counts"`
+	Entries []BundleEntry     `json:"entries"`
 	// Link is the shard's first entry, a ShardOpened: it vouches for the key
 	// and the last checkpoint of the shard before, if that is in the bundle.
 	Link *BundleEntry `json:"link,omitempty"`
@@ -152,7 +157,23 @@ func (s BundleShard) complete(units map[string]bool, entries []Entry) (findings 
 			counters[e.Unit] = e.UnitSeq
 		}
 	}
+	if !maps.Equal(counters, s.Counts) {
+		findings = append(findings, Finding{Code: FindIncomplete, Seq: s.First, Detail: fmt.Sprintf("log %q has entries %v of each unit here, the bundle was made with %v: entries were cut off or added", s.Origin, counters, s.Counts)})
+	}
 	return findings
+}
+
+// Count sets Counts from the entries.
+func (s *BundleShard) Count() error {
+	s.Counts = map[string]uint64{}
+	for _, be := range s.Entries {
+		e, err := Decode([]byte(be.Entry))
+		if err != nil {
+			return err
+		}
+		s.Counts[e.Unit]++
+	}
+	return nil
 }
 
 // before checks that this shard vouches for the bundle's part before it, and

@@ -35,6 +35,9 @@ func bundleOf(t testing.TB, unit string) (audit.Bundle, audit.Key) {
 		t.Fatal(err)
 	}
 	shard.Checkpoint = string(signed)
+	if err := shard.Count(); err != nil {
+		t.Fatal(err)
+	}
 	return audit.Bundle{Format: audit.BundleFormat, ID: unit, Units: []string{unit}, Shards: []audit.BundleShard{shard}}, k
 }
 
@@ -81,6 +84,9 @@ func TestBundleFindsEveryEdit(t *testing.T) {
 	}
 	check("entry left out", audit.FindIncomplete, func(s *audit.BundleShard) { s.Entries = append(s.Entries[:5], s.Entries[6:]...) })
 	check("first left out", audit.FindIncomplete, func(s *audit.BundleShard) { s.Entries = s.Entries[1:] })
+	check("last left out", audit.FindIncomplete, func(s *audit.BundleShard) { s.Entries = s.Entries[:len(s.Entries)-1] })
+	check("last two left out", audit.FindIncomplete, func(s *audit.BundleShard) { s.Entries = s.Entries[:len(s.Entries)-2] })
+	check("counts edited", audit.FindIncomplete, func(s *audit.BundleShard) { s.Counts["SN3"]++ })
 	check("entries swapped", audit.FindProof, func(s *audit.BundleShard) { s.Entries[2], s.Entries[3] = s.Entries[3], s.Entries[2] })
 	check("no entries", audit.FindIncomplete, func(s *audit.BundleShard) { s.Entries = nil })
 	other, otherKey := bundleOf(t, "SN3")

@@ -201,6 +201,9 @@ func bundleShards(shards []shardView, entries []audit.Entry, units *audit.Resolv
 			}
 			b.Entries = append(b.Entries, be)
 		}
+		if err := b.Count(); err != nil {
+			return nil, err
+		}
 		switch {
 		case len(out) == 0 && len(b.Entries) == 0:
 			continue // nothing before it either

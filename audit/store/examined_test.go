@@ -146,3 +146,27 @@ func TestGivesOutBehindALostShard(t *testing.T) {
 		t.Fatalf("%+v, %v", rebuilt, err)
 	}
 }
+
+// A sector of a header that the disk does not give, or a folder where a segment
+// should be: named, as all other damage.
+func TestHeaderThatCannotBeRead(t *testing.T) {
+	o := threeShards(t)
+	write(t, filepath.Join(o.Dir, "segments", "0003-000000009999.seg"), nil)
+	for what, err := range giveOut(t, o.Dir) {
+		if err != nil { // a segment that was about to be begun
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	remove(t, filepath.Join(o.Dir, "segments", "0003-000000009999.seg"))
+	if err := os.Mkdir(filepath.Join(o.Dir, "segments", "0003-000000009999.seg"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, o.Dir, store.VerifyOptions{}); !hasCode(r, audit.FindUnreadable) {
+		t.Fatalf("%+v", r.Findings)
+	}
+	s, stop := start(t, o)
+	if h := s.State(); h.State != store.ReadOnly || h.Findings[0].Code != audit.FindUnreadable {
+		t.Fatalf("%+v", h)
+	}
+	stop()
+}

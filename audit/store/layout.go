@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"linefit/audit"
 )
 
@@ -69,6 +71,9 @@ func listSegments(fsys FS, dir string) (segs []segment, torn string, findings []
 			continue
 		case errors.As(err, &d):
 			findings = append(findings, audit.Finding{Code: audit.FindHeader, File: rel, Offset: d.offset, Seq: first, Detail: d.what})
+			continue
+		case errors.Is(err, unix.EIO), errors.Is(err, unix.EISDIR):
+			findings = append(findings, audit.Finding{Code: audit.FindUnreadable, File: rel, Seq: first, Detail: err.Error()})
 			continue
 		case err != nil:
 			return nil, "", nil, fmt.Errorf("audit/store: %w", err)

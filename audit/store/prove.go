@@ -42,6 +42,9 @@ func (l *Log) Bundle(ctx context.Context, id string) (audit.Bundle, error) {
 		if err == nil && shards[i].Link != nil {
 			shards[i].Link.Proof, err = collectors[i].Record(size, 0)
 		}
+		if err == nil {
+			err = shards[i].Count()
+		}
 	}
 	for len(shards) > 1 && len(shards[0].Entries) == 0 {
 		shards = shards[1:]

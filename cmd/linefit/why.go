@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"linefit/audit"
@@ -27,6 +28,9 @@ type whyDocument struct {
 
 // Run tells a unit's story, from the evidence.
 func (c *whyCmd) Run(a *app) error {
+	if c.ID == "" {
+		return exit(exitUsage, errors.New("which unit? a serial, imei:, eid:, iccid: or carrier:position"))
+	}
 	cat, err := c.catalogue()
 	if err != nil {
 		return err
