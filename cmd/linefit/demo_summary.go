@@ -75,6 +75,7 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 		return s, err
 	}
 	var books sim.Books
+	var misplaced []string
 	err = d.plant.Store.View(func(v audit.View) error {
 		n, err := rework.Count(v)
 		if err != nil {
@@ -82,6 +83,9 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 		}
 		s.Passed, s.Failed, s.Held, s.Scrapped, s.Runs = n.Passed, n.Failed, n.Held, n.Scrapped, n.Runs
 		s.Rework = reworkSummary{Open: n.Tickets, Closed: n.Closed}
+		if misplaced, err = d.misplaced(v); err != nil {
+			return err
+		}
 		books, err = readBooks(v)
 		return err
 	})
@@ -91,6 +95,7 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 	s.Unaccounted = s.Units - s.Passed - s.Failed - s.Held - s.Scrapped
 	s.Retests = s.Runs - s.Units
 	s.Profiles, s.Problems = books.Compare(account)
+	s.Problems = append(s.Problems, misplaced...)
 	s.Radio = account.Registrations
 	if d.prepares() {
 		if err := d.summarizeFactory(&s); err != nil {
@@ -107,6 +112,26 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 	s.MES = mesSummary{Delivered: status.Delivered, Pending: status.Pending, Rejected: status.Rejected}
 	s.rates(account, d.cmd.Baud)
 	return s, nil
+}
+
+// misplaced are the units that people have carried away as good ones although the
+// log does not say so of them.
+func (d *demo) misplaced(v audit.View) (problems []string, err error) {
+	good := map[sim.Place]station.Disposition{sim.PlaceOut: station.Release, sim.PlaceShelf: station.Next}
+	for _, u := range d.world.Units() {
+		want, out := good[u.Place]
+		if !out {
+			continue
+		}
+		said, err := rework.UnitOf(v, u.Serial)
+		if err != nil {
+			return nil, err
+		}
+		if said.Disposition != want {
+			problems = append(problems, fmt.Sprintf("unit %s was carried away (%s); the log's last word after %d runs is %q", u.Serial, u.Place, said.Runs, said.Disposition))
+		}
+	}
+	return problems, nil
 }
 
 func (d *demo) summarizeLog(ctx context.Context, s *summary) error {
