@@ -55,7 +55,7 @@ func keepAnchors(p *plant.Plan, file string) {
 const anchorMark = "\n---\n"
 
 func readAnchors(file string) [][]byte {
-	b, err := os.ReadFile(file)
+	b, err := readFile(file)
 	if err != nil {
 		return nil // there was none yet
 	}
@@ -82,7 +82,7 @@ func anchorsIn(dir string) ([][]byte, error) {
 		if !f.Type().IsRegular() {
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		b, err := readFile(filepath.Join(dir, f.Name()))
 		if err != nil {
 			return nil, err
 		}

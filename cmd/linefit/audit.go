@@ -53,7 +53,7 @@ func (k keyFlag) vkey() (string, error) {
 	if err == nil {
 		return k.Key, nil
 	}
-	data, fileErr := os.ReadFile(k.Key)
+	data, fileErr := readFile(k.Key)
 	if fileErr != nil {
 		return "", exit(exitUsage, fmt.Errorf("--key: %w, and it is no file", err))
 	}

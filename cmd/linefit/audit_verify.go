@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"linefit/audit"
 	"linefit/audit/store"
+	"linefit/internal/strictyaml"
 	"linefit/station/text"
 )
 
@@ -95,11 +95,7 @@ func readInput(a *app, path string) ([]byte, error) {
 		}
 		return data, nil
 	}
-	st, err := os.Stat(path)
-	if err == nil && st.Size() > maxInput {
-		return nil, exit(exitUsage, fmt.Errorf("%s has %d bytes, more than %d", path, st.Size(), maxInput))
-	}
-	data, err := os.ReadFile(path)
+	data, err := strictyaml.ReadFile(path, maxInput)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, exit(exitRefused, err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -77,7 +76,7 @@ func (c *auditWitnessCmd) Run(a *app) error {
 
 // witnessKey reads a witness's key, or the file with it.
 func witnessKey(given string) (note.Verifier, error) {
-	if b, err := os.ReadFile(given); err == nil {
+	if b, err := readFile(given); err == nil {
 		given = string(b)
 	}
 	v, err := audit.ParseWitnessKey(given)
@@ -90,7 +89,7 @@ func witnessKey(given string) (note.Verifier, error) {
 // kept is the size with which the witness cosigned last, 0 where that is not
 // known for this log.
 func (c *auditWitnessCmd) kept(origin string) uint64 {
-	b, err := os.ReadFile(c.Out)
+	b, err := readFile(c.Out)
 	if err != nil {
 		return 0
 	}

@@ -74,7 +74,7 @@ type stationFile struct {
 // inspectStation reads a station file and the files that it names. The error is
 // about the file itself, not about what is in it.
 func inspectStation(path string) (*stationFile, error) {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
 		return nil, fileExit(err)
 	}

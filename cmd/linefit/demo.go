@@ -174,7 +174,7 @@ func loadRecipe(path, shipped string) (*station.Recipe, error) {
 }
 
 func loadPolicy(path string) (*rework.Policy, error) {
-	name, read := path, os.ReadFile
+	name, read := path, readFile
 	if path == "" {
 		name, read = "policies/default.yaml", configs.FS.ReadFile
 	}

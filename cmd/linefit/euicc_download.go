@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -28,7 +27,7 @@ type smdpFlags struct {
 func (f smdpFlags) client(ctx context.Context, trace func() io.Writer, early string) (*rsp.Client, func(), error) {
 	var certs []*x509.Certificate
 	for _, path := range f.CA {
-		b, err := os.ReadFile(path)
+		b, err := readFile(path)
 		if err != nil {
 			return nil, nil, exit(exitMissing, fmt.Errorf("--ca: %w", err))
 		}

@@ -79,7 +79,7 @@ func (w where) client() (*client.Client, error) {
 		opt.Address = "unix:" + socketOf(cfg)
 	}
 	if w.TokenFile != "" {
-		b, err := os.ReadFile(w.TokenFile)
+		b, err := readFile(w.TokenFile)
 		if err != nil {
 			return nil, exit(exitMissing, err)
 		}
@@ -197,7 +197,7 @@ func readKey(path, dir string) (audit.Key, error) {
 	if path == "" {
 		return nil, fmt.Errorf("the log's signing key is missing: there is no %s.audit.key; say --audit-key", dir)
 	}
-	b, err := os.ReadFile(path)
+	b, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}

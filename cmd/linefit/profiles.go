@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"linefit/modem/ident"
@@ -85,6 +84,9 @@ func (c *profilesImportCmd) Run(a *app) error {
 			return err
 		}
 		out, err := r.importList(ctx, by, stock.Source{Name: c.File, Data: data, Batch: c.batch()}, eids)
+		if err != nil && !nothingTaken(err) {
+			return fmt.Errorf("%w; it is not known whether this station has the list: %s.taken stays, no other station may get it", err, c.File)
+		}
 		if err != nil {
 			return errors.Join(err, give())
 		}
@@ -115,9 +117,9 @@ func (c *profilesImportCmd) Run(a *app) error {
 
 // readList reads a list that a person named.
 func readList(file string) ([]byte, error) {
-	data, err := os.ReadFile(file)
+	data, err := readListFile(file)
 	if err != nil {
-		return nil, exit(exitMissing, err)
+		return nil, exit(fileCode(err), err)
 	}
 	return data, nil
 }

@@ -121,7 +121,7 @@ func packagesOf(ctx context.Context, r stockroom) func(ident.EID) ([]station.Sto
 // readMakerData reads an eUICC maker's data file, under issuers where some are
 // named.
 func readMakerData(file string, ci []string) (*ifpp.Data, error) {
-	text, err := os.ReadFile(file)
+	text, err := readListFile(file)
 	if err != nil {
 		return nil, exit(fileCode(err), err)
 	}
@@ -139,7 +139,7 @@ func readMakerData(file string, ci []string) (*ifpp.Data, error) {
 // readIssuers reads certificates from files.
 func readIssuers(files []string) (issuers []*x509.Certificate, err error) {
 	for _, file := range files {
-		b, err := os.ReadFile(file)
+		b, err := readFile(file)
 		if err != nil {
 			return nil, exit(exitMissing, err)
 		}
@@ -207,7 +207,7 @@ type profilesCheckCmd struct {
 
 // Run checks a loading report that somebody else may have written.
 func (c *profilesCheckCmd) Run(a *app) error {
-	text, err := os.ReadFile(c.File)
+	text, err := readListFile(c.File)
 	if err != nil {
 		return exit(fileCode(err), err)
 	}

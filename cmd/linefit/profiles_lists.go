@@ -192,7 +192,7 @@ type shares struct {
 func (s shares) trust() (func(*x509.Certificate) error, error) {
 	var issuers []*x509.Certificate
 	for _, file := range s.CI {
-		b, err := os.ReadFile(file)
+		b, err := readFile(file)
 		if err != nil {
 			return nil, exit(exitMissing, err)
 		}
@@ -267,7 +267,7 @@ func (c *profilesSplitCmd) Run(a *app) error {
 // shareKey reads the key that signs shares, or makes it. The verifier key
 // stands beside it in FILE.vkey.
 func shareKey(file, name string) (note.Signer, string, error) {
-	skey, err := os.ReadFile(file)
+	skey, err := readFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		made, vkey, err := note.GenerateKey(rand.Reader, name)
 		if err != nil {
@@ -287,7 +287,7 @@ func shareKey(file, name string) (note.Signer, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", file, err)
 	}
-	vkey, err := os.ReadFile(file + ".vkey")
+	vkey, err := readFile(file + ".vkey")
 	return signer, strings.TrimSpace(string(vkey)), err
 }
 

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"strings"
 
+	"linefit/station"
 	"linefit/station/stock"
+	"linefit/ui/client"
 )
 
 // A list of codes that does not say for which station it is belongs to the one
@@ -17,6 +20,23 @@ import (
 // folder, to another station is refused. A copy of the file is not recognised:
 // that is what shares, a column station and a claim at the MES are for.
 const takenMagic = "linefit taken/1\n"
+
+// nothingTaken reports whether an import that ended with this error is certain to
+// have taken nothing: this process or the station said no, or was not reached.
+func nothingTaken(err error) bool {
+	var refusal *station.Refusal
+	var remote *client.Error
+	var dial *net.OpError
+	switch {
+	case errors.Is(err, stock.ErrUnfinished):
+		return false
+	case errors.As(err, &refusal):
+		return true
+	case errors.As(err, &remote):
+		return remote.Status >= 400 && remote.Status < 500 || errors.As(err, &dial) && dial.Op == "dial"
+	}
+	return true
+}
 
 // take marks the file as this station's. give undoes that, where it was done
 // now.
@@ -33,7 +53,7 @@ func (c *profilesImportCmd) take(ctx context.Context, a *app, r stockroom, data 
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		old, err := os.ReadFile(file)
+		old, err := readFile(file)
 		if err != nil {
 			return nil, exit(exitMissing, err)
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"linefit/internal/strictyaml"
 	"linefit/station"
@@ -89,7 +88,7 @@ func (c recipeFiles) read() (docs []recipeDocument, err error) {
 
 // readRecipe reads a recipe; what is wrong with it goes to mistakes.
 func readRecipe(file string, mistakes *strictyaml.Problems) (*station.Recipe, error) {
-	data, err := os.ReadFile(file)
+	data, err := readFile(file)
 	if err != nil {
 		return nil, fileExit(err)
 	}

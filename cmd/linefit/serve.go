@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -105,7 +104,7 @@ func serveAPI(ctx context.Context, pl *plant.Plant, cfg *config.Config) (func(co
 		if t.file == "" {
 			continue
 		}
-		b, err := os.ReadFile(t.file)
+		b, err := readFile(t.file)
 		if err != nil {
 			return nil, exit(exitMissing, err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/hex"
@@ -148,12 +149,11 @@ func loadUnits(path string) (admission.Units, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, err := os.Open(path)
+	data, err := readListFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("units: %w", err)
 	}
-	defer f.Close()
-	return admission.ParseUnits(path, f)
+	return admission.ParseUnits(path, bytes.NewReader(data))
 }
 
 // eims takes what eIMs' operators gave the station.
@@ -181,7 +181,7 @@ func (p *plan) servers(cfg *config.Config) error {
 		wrong := func(format string, args ...any) {
 			found = append(found, cfg.Problem(strictyaml.Path("smdp", "ci", i), format, args...))
 		}
-		b, err := os.ReadFile(file)
+		b, err := readFile(file)
 		if err != nil {
 			wrong("%v", err)
 			continue
@@ -219,13 +219,13 @@ func (p *plan) office(c *config.MES) error {
 		if file == "" {
 			return stock.Secret{}
 		}
-		b, err := os.ReadFile(file)
+		b, err := readFile(file)
 		errs = append(errs, err)
 		return stock.NewSecret([]byte(strings.TrimSpace(string(b))))
 	}
 	var ca []byte
 	if c.CA != "" {
-		b, err := os.ReadFile(c.CA)
+		b, err := readFile(c.CA)
 		errs = append(errs, err)
 		ca = b
 	}

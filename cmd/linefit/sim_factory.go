@@ -46,7 +46,7 @@ type simSmdpReportCmd struct {
 // Run takes one report in. It ends 1 where a row is refused or a package is
 // missing.
 func (c *simSmdpReportCmd) Run(a *app) error {
-	text, err := os.ReadFile(c.File)
+	text, err := readListFile(c.File)
 	if err != nil {
 		return exit(missingOrRefused(err), err)
 	}

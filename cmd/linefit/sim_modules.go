@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"linefit/configs"
+	"linefit/internal/strictyaml"
 	"linefit/modem/modemsim"
 	"linefit/modem/testpki"
 	"linefit/station/fixture"
@@ -186,7 +187,7 @@ func (c *simModulesCmd) plan() (modemsim.Plan, error) {
 	if filepath.Ext(c.Faults) == "" {
 		return modemsim.BuiltinPlan(c.Faults)
 	}
-	data, err := os.ReadFile(c.Faults)
+	data, err := readFile(c.Faults)
 	if err != nil {
 		return modemsim.Plan{}, err
 	}
@@ -226,8 +227,11 @@ func (c *simModulesCmd) folders() (unlock func(), err error) {
 
 // fileCode is the exit code for a file that cannot be had.
 func fileCode(err error) int {
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		return exitRefused
+	case errors.Is(err, strictyaml.ErrNoFile), errors.Is(err, strictyaml.ErrTooLarge):
+		return exitUsage
 	}
 	return exitMissing
 }

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"linefit/internal/strictyaml"
@@ -73,7 +72,7 @@ func (c *simSmdpServeCmd) orders() ([]smdpsim.Order, error) {
 
 // readOrders reads --orders. The error has all mistakes with file and line.
 func readOrders(path string, files []smdpsim.ProfileFile) ([]smdpsim.Order, error) {
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}

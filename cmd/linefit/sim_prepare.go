@@ -77,7 +77,7 @@ func (c *simSmdpPrepareCmd) Run(a *app) error {
 }
 
 func (c *simSmdpPrepareCmd) request() (*smdpsim.BindingRequest, error) {
-	text, err := os.ReadFile(c.EIDs)
+	text, err := readListFile(c.EIDs)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"linefit/internal/strictyaml"
 	"linefit/modem/smdpsim"
 	"linefit/modem/testpki"
 )
@@ -220,6 +221,7 @@ func missingOrRefused(err error) int {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return exitRefused
+	case errors.Is(err, strictyaml.ErrNoFile), errors.Is(err, strictyaml.ErrTooLarge):
 	case errors.Is(err, smdpsim.ErrBusy), errors.As(err, &path):
 		return exitMissing
 	}

@@ -34,7 +34,7 @@ type simWitnessCmd struct {
 func (c *simWitnessCmd) Run(a *app) error {
 	w := &simWitness{file: c.State, logs: map[string]note.Verifier{}, state: witnessState{Seen: map[string]string{}}}
 	for _, given := range c.Log {
-		if b, err := os.ReadFile(given); err == nil {
+		if b, err := readFile(given); err == nil {
 			given = string(b)
 		}
 		v, err := audit.ParseVKey(given)

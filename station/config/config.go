@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -31,9 +30,12 @@ func (c *Config) Problem(path []string, format string, args ...any) strictyaml.P
 	return c.doc.Problem(path, format, args...)
 }
 
+// maxFile bounds a station file, in bytes.
+const maxFile = 4 << 20
+
 // Load reads a station file.
 func Load(path string) (*Config, error) {
-	data, err := os.ReadFile(path)
+	data, err := strictyaml.ReadFile(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("station file: %w", err)
 	}

@@ -325,6 +325,8 @@ func stockProblem(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, stock.ErrUnfinished): // whatever it was that ended it: no refusal, for the codes may be here
+		status = http.StatusInternalServerError
 	case errors.As(err, &mistakes), errors.Is(err, stock.ErrShare), errors.Is(err, stock.ErrLists), errors.Is(err, stock.ErrFromMES), errors.Is(err, stock.ErrBatch), errors.Is(err, stock.ErrNoShare), errors.Is(err, stock.ErrOtherStation):
 		status = http.StatusUnprocessableEntity
 	case errors.Is(err, stock.ErrNoProfile):

@@ -7,7 +7,6 @@ package recipe
 import (
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"sort"
@@ -46,9 +45,12 @@ type step struct {
 	Only         []string
 }
 
+// maxRecipe bounds a recipe, in bytes.
+const maxRecipe = 4 << 20
+
 // Load reads a recipe file.
 func Load(path string) (*station.Recipe, error) {
-	data, err := os.ReadFile(path)
+	data, err := strictyaml.ReadFile(path, maxRecipe)
 	if err != nil {
 		return nil, fmt.Errorf("recipe: %w", err)
 	}
@@ -71,9 +73,9 @@ func LoadFS(fsys fs.FS, name string) (*station.Recipe, error) {
 func Parse(name string, data []byte) (*station.Recipe, error) {
 	return parse(name, data, func(file string) ([]byte, error) {
 		if filepath.IsAbs(file) {
-			return os.ReadFile(file)
+			return strictyaml.ReadFile(file, maxFile+1)
 		}
-		return os.ReadFile(filepath.Join(filepath.Dir(name), file))
+		return strictyaml.ReadFile(filepath.Join(filepath.Dir(name), file), maxFile+1)
 	})
 }
 

@@ -42,6 +42,9 @@ const maxCap = 1000
 
 // check reads all rows and notes every mistake that the file alone shows.
 func (s *sheet) check(defaults station.StockBatch, at time.Time) ([]profile, station.StockBatch) {
+	for _, what := range TermMistakes(defaults) {
+		s.problem(1, 1, "terms that come with the file: %s", what)
+	}
 	batch := s.batchTerms(defaults)
 	if stated(batch) && batch.Batch == "" {
 		s.problem(1, 1, "terms of a batch are stated, and no name of the batch")
@@ -75,17 +78,16 @@ func (s *sheet) batchTerms(b station.StockBatch) station.StockBatch {
 			*to = s.name(r, name)
 		}
 	}
-	for name, allowed := range map[string][]string{
-		"billing":       {"release", "download", "notification", "attach", "data"},
-		"ship_state":    {"enabled", "disabled"},
-		"notifications": {NotificationsSend, NotificationsHold},
-	} {
+	for name, allowed := range termWords {
 		if text := r.text(name); text != "" && !slices.Contains(allowed, text) {
 			s.at(r, name, "%s is none of %s", quote(text), strings.Join(allowed, ", "))
 		}
 	}
+	if r.text("countries") != "" {
+		b.Countries = nil
+	}
 	for _, c := range strings.Fields(r.text("countries")) {
-		if len(c) != 2 || strings.Trim(c, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		if !country(c) {
 			s.at(r, "countries", "%s is no country code of ISO 3166-1 (two capital letters)", quote(c))
 		}
 		b.Countries = append(b.Countries, c)
@@ -146,7 +148,7 @@ func (s *sheet) name(r row, column string) string {
 func (s *sheet) cap(r row) int {
 	n, err := strconv.Atoi(r.text("cap"))
 	if err != nil || n < 1 || n > maxCap {
-		s.at(r, "cap", "%s is no number from 1 to %d", quote(r.text("cap")), maxCap)
+		s.at(r, "cap", "%s is no number from 1 to %d", short(r.text("cap")), maxCap)
 		return 0
 	}
 	return n
@@ -159,7 +161,7 @@ func (s *sheet) iccid(r row) ident.ICCID {
 	}
 	iccid, err := ident.ParseICCID(text)
 	if err != nil {
-		s.at(r, "iccid", "%v%s", err, rounded(text))
+		s.noNumber(r, "iccid", "no ICCID: 18 to 20 digits", err)
 	}
 	return iccid
 }
@@ -171,9 +173,20 @@ func (s *sheet) eid(r row) ident.EID {
 	}
 	eid, err := ident.ParseEID(text)
 	if err != nil {
-		s.at(r, "eid", "%v%s", err, rounded(text))
+		s.noNumber(r, "eid", "no EID: 32 digits", err)
 	}
 	return eid
+}
+
+// noNumber notes that a cell has no identifier. The error shows the text; what is
+// no number at all may be a code, and is not shown.
+func (s *sheet) noNumber(r row, column, what string, err error) {
+	text := r.text(column)
+	if !numeric(text) {
+		s.at(r, column, "%s", what)
+		return
+	}
+	s.at(r, column, "%v%s", err, rounded(text))
 }
 
 // place is a row's place, file:line.
@@ -189,7 +202,7 @@ func rounded(text string) string {
 
 func (s *sheet) expires(r row, text string, at time.Time) string {
 	if _, err := time.Parse(time.DateOnly, text); err != nil {
-		s.at(r, "expires", "%s is no date of the form YYYY-MM-DD", quote(text))
+		s.at(r, "expires", "%s is no date of the form YYYY-MM-DD", day(text))
 		return ""
 	}
 	if expired(text, at) {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -40,6 +42,11 @@ type Imported struct {
 	Sole string `json:"sole,omitempty"`
 }
 
+// ErrUnfinished says that an import was begun and not ended: what is missing is
+// written, or undone, at the next start or import. Whether the station has the
+// codes is not known until then.
+var ErrUnfinished = errors.New("the list is in the vault; the log took it not or not whole, and gets the rest at the next start")
+
 // ErrFromMES says that the station takes its codes from the MES alone.
 var ErrFromMES = errors.New("this station's codes come with the MES's route checks (stock.source: mes): no list is taken")
 
@@ -64,6 +71,7 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 		return Imported{}, err
 	}
 	l.prints = nil
+	src.Batch.Share = "" // what it is by is for the ledger to say
 	data, share, err := src.Share.open(src.Data)
 	if err != nil {
 		return Imported{}, fmt.Errorf("stock: %s: %w", src.Name, err)
@@ -106,10 +114,10 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 	}
 	facts, note, err := l.stage(KindCode, items, codes, terms, at)
 	if err != nil {
-		return Imported{}, err
+		return Imported{}, fmt.Errorf("stock: %w: %w", ErrUnfinished, err)
 	}
 	if err := writeFacts(ctx, at, j, facts); err != nil {
-		return Imported{}, fmt.Errorf("stock: the list is in the vault; the log took it not or not whole, and gets the rest at the next start: %w", err)
+		return Imported{}, fmt.Errorf("stock: %w: %w", ErrUnfinished, err)
 	}
 	return out, l.unstage(note)
 }
@@ -267,9 +275,24 @@ func writeFacts(ctx context.Context, at station.Scope, j Journal, facts []statio
 	return j.Gate(ctx, at, facts...)
 }
 
-// Wipe erases an imported file as far as its file system allows.
+// Wipe erases an imported file as far as its file system allows; of a symbolic
+// link both it and the file that it leads to.
 func Wipe(path string) error {
-	if err := errors.Join(erase(path), syncDir(filepath.Dir(path))); err != nil {
+	file, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) { // it was done before
+		file, err = filepath.Clean(path), nil
+	}
+	if err != nil {
+		return fmt.Errorf("wipe %s: %w", path, err)
+	}
+	err = errors.Join(erase(file), syncDir(filepath.Dir(file)))
+	if file != filepath.Clean(path) {
+		if gone := os.Remove(path); !errors.Is(gone, fs.ErrNotExist) { // a folder on the way may be the link
+			err = errors.Join(err, gone)
+		}
+		err = errors.Join(err, syncDir(filepath.Dir(path)))
+	}
+	if err != nil {
 		return fmt.Errorf("wipe %s: %w", path, err)
 	}
 	return nil

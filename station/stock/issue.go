@@ -121,14 +121,17 @@ func (in Issue) fact(o Ordered, at time.Time) (f station.StockImported, a Activa
 			return bad("%s shows the code", name)
 		}
 	}
+	if what := TermMistakes(in.Batch); len(what) > 0 {
+		return bad("batch.%s", strings.Join(what, "; batch."))
+	}
 	if in.ICCID != "" {
 		if f.ICCID, err = ident.ParseICCID(in.ICCID); err != nil {
-			return bad("iccid: %v", err)
+			return bad("iccid is none: 18 to 20 digits") // not shown: it may be the code
 		}
 	}
 	if in.EID != "" {
 		if f.EID, err = ident.ParseEID(in.EID); err != nil {
-			return bad("eid: %v", err)
+			return bad("eid is none: 32 digits with their check digits")
 		}
 	}
 	_, notDay := time.Parse(time.DateOnly, in.Expires)

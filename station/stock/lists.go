@@ -118,7 +118,7 @@ func ReadUnitList(name string, data []byte) ([]UnitRow, error) {
 		if text := r.text("imei"); text != "" {
 			imei, err := ident.ParseIMEI(text)
 			if err != nil {
-				s.at(r, "imei", "%v%s", err, rounded(text))
+				s.noNumber(r, "imei", "no IMEI: 15 digits", err)
 			}
 			out.IMEI = imei
 		}

@@ -100,12 +100,13 @@ func (l *Ledger) ImportPackages(ctx context.Context, src Source, rules PackageRu
 	if err != nil {
 		return Imported{}, err
 	}
+	src.Batch.Share = ""
 	facts, note, err := l.stagePackages(src, b, providers, at)
 	if err != nil {
-		return Imported{}, err
+		return Imported{}, fmt.Errorf("stock: %w: %w", ErrUnfinished, err)
 	}
 	if err := writeFacts(ctx, at, j, facts); err != nil {
-		return Imported{}, fmt.Errorf("stock: the batch is in the vault; the log took it not or not whole, and gets the rest at the next start: %w", err)
+		return Imported{}, fmt.Errorf("stock: %w: %w", ErrUnfinished, err)
 	}
 	return Imported{Batches: []string{either(src.Batch.Batch, b.ID)}, Profiles: len(b.Packages)}, l.unstage(note)
 }
@@ -175,6 +176,9 @@ func (l *Ledger) checkPackages(src Source, b PackageBatch, rules PackageRules) (
 	}
 	if what := badText(b.ID); what != "" {
 		c.add(-1, "id", "%s", what)
+	}
+	for _, what := range TermMistakes(src.Batch) {
+		c.add(-1, "terms that come with the file", "%s", what)
 	}
 	if len(b.Packages) > maxRows {
 		c.add(-1, "packages", "%d packages, more than %d", len(b.Packages), maxRows)

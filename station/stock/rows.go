@@ -121,19 +121,24 @@ func readSheet(file string, data []byte, c columns) *sheet {
 	default:
 		s.readCSV(data)
 	}
+	s.hide()
 	return s
 }
 
 func (s *sheet) readCSV(data []byte) {
+	data, comma := spreadsheet(data)
 	r := csv.NewReader(bytes.NewReader(data))
-	r.Comma = separator(data)
+	r.Comma = comma
 	r.FieldsPerRecord = -1
 	head, err := r.Read()
 	if err != nil {
 		s.csvError(err)
 		return
 	}
-	names := s.head(r, head)
+	names, ok := s.head(r, head)
+	if !ok { // without one no line can be read
+		return
+	}
 	for {
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
@@ -154,25 +159,26 @@ func (s *sheet) readCSV(data []byte) {
 	}
 }
 
-func (s *sheet) head(r *csv.Reader, head []string) []string {
-	names := make([]string, len(head))
+func (s *sheet) head(r *csv.Reader, head []string) (names []string, ok bool) {
+	names = make([]string, len(head))
 	if !slices.ContainsFunc(head, func(text string) bool { _, ok := s.columns.find(text); return ok }) {
 		// What stands there may be a code: it is not shown.
-		s.problem(1, 1, "the first line must name the columns; known are %s", s.columns)
-		return names
+		line, column := r.FieldPos(0)
+		s.problem(line, column, "the first line must name the columns; known are %s", s.columns)
+		return names, false
 	}
 	for i, text := range head {
 		line, column := r.FieldPos(i)
 		name, ok := s.columns.find(text)
 		switch {
 		case !ok:
-			s.problem(line, column, "column %s is not known; known are %s", quote(text), s.columns)
+			s.problem(line, column, "column %s is not known; known are %s", heading(text), s.columns)
 		case slices.Contains(names, name):
 			s.problem(line, column, "column %s is there twice", name)
 		}
 		names[i] = name
 	}
-	return names
+	return names, true
 }
 
 func (s *sheet) csvRow(r *csv.Reader, names, record []string) {
@@ -207,10 +213,24 @@ func (s *sheet) csvError(err error) {
 	}
 }
 
+// spreadsheet is a list as a spreadsheet has written it, with line feeds and
+// without the line that names the separator, and that separator. Old ones end
+// lines with CR alone; line numbers stay what they are.
+func spreadsheet(data []byte) ([]byte, rune) {
+	if bytes.IndexByte(data, '\n') < 0 {
+		data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
+	}
+	first, rest, more := bytes.Cut(data, []byte("\n"))
+	first = bytes.TrimSuffix(first, []byte("\r"))
+	if sep, ok := bytes.CutPrefix(first, []byte("sep=")); ok && more && len(sep) == 1 && strings.ContainsAny(string(sep), ",;\t") {
+		return append([]byte("\n"), rest...), rune(sep[0])
+	}
+	return data, separator(first)
+}
+
 // separator is the character between the head's columns; spreadsheets write
 // semicolons in some countries.
-func separator(data []byte) rune {
-	head, _, _ := bytes.Cut(data, []byte("\n"))
+func separator(head []byte) rune {
 	best, most := ',', bytes.Count(head, []byte(","))
 	for _, c := range []rune{';', '\t'} {
 		if n := bytes.Count(head, []byte(string(c))); n > most {

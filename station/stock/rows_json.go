@@ -91,7 +91,7 @@ func (r *jsonReader) document() error {
 		case name == "profiles" || name == "batch":
 			r.s.problem(vline, vcolumn, "%s has the wrong type", name)
 		default:
-			r.s.problem(line, column, "member %s is not known; known are batch and profiles", quote(name))
+			r.s.problem(line, column, "member %s is not known; known are batch and profiles", heading(name))
 		}
 		return r.skip(t)
 	})
@@ -107,7 +107,7 @@ func (r *jsonReader) members(fn func(name string, line, column int) error) error
 		}
 		name, _ := t.(string)
 		if seen[name] {
-			r.s.problem(line, column, "member %s is there twice", quote(name))
+			r.s.problem(line, column, "member %s is there twice", heading(name))
 		}
 		seen[name] = true
 		if err := fn(name, line, column); err != nil {
@@ -176,12 +176,16 @@ func (r *jsonReader) terms(line, column int) error {
 
 // row reads the object that has begun.
 func (r *jsonReader) row(line, column int, known func(string) (string, bool), list string) (row, error) {
-	out := row{line: line, column: column, fields: map[string]field{}}
+	out, seen := row{line: line, column: column, fields: map[string]field{}}, map[string]string{}
 	err := r.members(func(name string, line, column int) error {
 		id, ok := known(name)
-		if !ok {
-			r.s.problem(line, column, "member %s is not known; known are %s", quote(name), list)
+		switch {
+		case !ok:
+			r.s.problem(line, column, "member %s is not known; known are %s", heading(name), list)
+		case seen[id] != "" && seen[id] != name:
+			r.s.problem(line, column, "%s is there already, as member %s", id, heading(seen[id]))
 		}
+		seen[id] = name
 		t, vline, vcolumn, err := r.next()
 		if err != nil {
 			return err
