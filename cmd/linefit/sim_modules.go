@@ -27,10 +27,11 @@ const maxSimModules = 1024
 
 // simModulesCmd is virtual modules with virtual eUICCs on pseudo terminals.
 type simModulesCmd struct {
+	simCards
+
 	Count      int           `default:"1" help:"How many modules."`
 	Persona    []string      `default:"quectel-eg25" placeholder:"NAME" help:"Module family; several are dealt to the slots in turn. --persona list shows them."`
 	Personas   string        `placeholder:"DIR" help:"Folder of personas (*.yaml) instead of the built-in ones."`
-	PKI        string        `name:"pki" placeholder:"DIR" help:"Folder of certificates instead of linefit's own test CA: ci*.der eum.der euicc.der and euicc-key.pem or euicc.d.hex; --count above 1 needs the EUM's key too."`
 	Baud       int           `default:"0" help:"Rate in bit/s at which characters take their time; 0: as fast as they come."`
 	Faults     string        `default:"none" placeholder:"PLAN" help:"What goes wrong: none, typical, harsh, or a YAML file of rules."`
 	Seed       uint64        `default:"1" help:"Decides which faults strike where; also part of the identifiers made up."`
@@ -38,12 +39,6 @@ type simModulesCmd struct {
 	Link       string        `placeholder:"DIR" help:"Make a symbolic link slotN here to each terminal, which stays when a port vanishes and returns."`
 	Boot       time.Duration `default:"300ms" help:"Boot time; the personas' other boot times keep their proportion. 0: as in the persona."`
 	StrictBaud bool          `help:"Characters are garbage while a client's speed is not the module's rate. B0 counts as not set."`
-	CardDelay  time.Duration `help:"Time that the card takes for each APDU."`
-	Install    time.Duration `placeholder:"DURATION" help:"Time that the card takes for the last block of an installation."`
-	Direct     bool          `negatable:"" default:"true" help:"A command with an Le is answered at once, as where the module fetches for T=0; otherwise with 61xx."`
-	CardMemory int           `default:"0" help:"Free bytes of a new card; 0: 512 KiB."`
-	Generation string        `default:"sgp22" enum:"sgp22,sgp32,sgp02" help:"What the cards speak: sgp22, sgp32 or sgp02."`
-	OneTime    int           `name:"one-time-keys" placeholder:"N" help:"In-factory one-time keys with which each new card is delivered (SGP.41)."`
 	MakerData  string        `type:"path" placeholder:"FILE" help:"Write the eUICC maker's data there: certificates and one-time keys of all cards (linefit-euicc-data/1)."`
 	Network    bool          `help:"A network accepts registration attempts."`
 	Control    bool          `help:"Take lines 'on N', 'off N', 'reset N', 'in N', 'out N' from stdin: the modules' power supply, reset pin and presence."`
@@ -60,7 +55,7 @@ func (c *simModulesCmd) Run(a *app) error {
 	if len(c.Persona) == 1 && c.Persona[0] == "list" {
 		return c.list(a.stdout, in.personas)
 	}
-	unlock, err := c.folders()
+	unlock, err := simFolders(c.State, c.Link)
 	if err != nil {
 		return err
 	}
@@ -152,8 +147,8 @@ func (c *simModulesCmd) inputs() (*simModulesInputs, error) {
 	if c.Count < 1 || c.Count > maxSimModules {
 		errs = append(errs, fmt.Errorf("--count %d is not between 1 and %d", c.Count, maxSimModules))
 	}
-	if min(c.Boot, c.CardDelay, c.Install) < 0 || min(c.Baud, c.CardMemory, c.OneTime) < 0 {
-		errs = append(errs, errors.New("--baud, --boot, --card-delay, --card-memory, --install and --one-time-keys are not negative"))
+	if c.Boot < 0 || c.Baud < 0 {
+		errs = append(errs, errors.New("--baud and --boot are not negative"))
 	}
 	var err error
 	if in.personas, err = c.personas(); err != nil {
@@ -168,7 +163,7 @@ func (c *simModulesCmd) inputs() (*simModulesInputs, error) {
 	if in.plan, err = c.plan(); err != nil {
 		errs = append(errs, err)
 	}
-	if in.cards, err = c.cards(); err != nil {
+	if in.cards, err = c.maker(); err != nil {
 		errs = append(errs, err)
 	} else if c.Count > 1 && !in.cards.CanMint() {
 		errs = append(errs, fmt.Errorf("--count %d: %w in %s", c.Count, testpki.ErrNoEUMKey, c.PKI))
@@ -192,37 +187,6 @@ func (c *simModulesCmd) plan() (modemsim.Plan, error) {
 		return modemsim.Plan{}, err
 	}
 	return modemsim.ParsePlan(c.Faults, data)
-}
-
-func (c *simModulesCmd) cards() (*testpki.CardMaker, error) {
-	if c.PKI != "" {
-		return testpki.LoadCard(c.PKI)
-	}
-	ca, err := simAuthority()
-	if err != nil {
-		return nil, err
-	}
-	return ca.CardMaker(), nil
-}
-
-// folders makes and locks what the command writes into.
-func (c *simModulesCmd) folders() (unlock func(), err error) {
-	for _, dir := range []string{c.State, c.Link} {
-		if dir == "" {
-			continue
-		}
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, exit(fileCode(err), err)
-		}
-	}
-	if c.State == "" {
-		return func() {}, nil
-	}
-	f, err := lockFile(filepath.Join(c.State, "lock"))
-	if err != nil {
-		return nil, exit(fileCode(err), fmt.Errorf("--state %s: %w", c.State, err))
-	}
-	return func() { _ = f.Close() }, nil
 }
 
 // fileCode is the exit code for a file that cannot be had.

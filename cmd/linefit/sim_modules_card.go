@@ -1,16 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
-	"time"
 
-	"linefit/modem/euiccsim"
 	"linefit/modem/ident"
 	"linefit/modem/modemsim"
-	"linefit/modem/testpki"
 )
 
 // module makes one module with its card and terminal.
@@ -22,7 +17,7 @@ func (c *simModulesCmd) module(slot int, in *simModulesInputs, out *simModulesOu
 	if c.Boot > 0 {
 		p = p.WithBoot(c.Boot)
 	}
-	card, err := c.card(slot, in.cards)
+	card, err := c.card(slot, c.Seed, c.State, in.cards)
 	if err != nil {
 		return nil, err
 	}
@@ -51,38 +46,4 @@ func (c *simModulesCmd) module(slot int, in *simModulesInputs, out *simModulesOu
 		return nil, exit(fileCode(err), err)
 	}
 	return m, nil
-}
-
-// card makes the eUICC of a slot. The first one of given certificates is the
-// one that they name.
-func (c *simModulesCmd) card(slot int, maker *testpki.CardMaker) (*euiccsim.Card, error) {
-	eid, err := ident.EID(""), error(nil)
-	if maker.Given == nil || slot > 1 {
-		prefix := maker.Prefix()
-		number := c.Seed%1_000_000*1_000_000 + uint64(slot)
-		if eid, err = ident.EIDWithCheck(fmt.Sprintf("%s%0*d", prefix, 30-len(prefix), number)); err != nil {
-			return nil, exit(exitUsage, err)
-		}
-	}
-	pki, err := maker.Card(eid)
-	if err != nil {
-		return nil, exit(exitUsage, err)
-	}
-	o := euiccsim.Options{
-		PKI: pki, Image: &euiccsim.MemoryImage{}, Generation: euiccsim.Generation(c.Generation), FreeNVM: c.CardMemory, OneTimeKeys: c.OneTime,
-		Clock: time.Now, Delays: euiccsim.Delays{APDU: c.CardDelay, Install: c.Install}, Direct: c.Direct,
-	}
-	if c.State != "" {
-		o.Image = euiccsim.FileImage(filepath.Join(c.State, fmt.Sprintf("slot%d.card", slot)))
-	}
-	card, err := euiccsim.New(o)
-	if err != nil {
-		code := exitUsage
-		var path *fs.PathError
-		if errors.As(err, &path) {
-			code = fileCode(err)
-		}
-		return nil, exit(code, fmt.Errorf("slot %d: %w", slot, err))
-	}
-	return card, nil
 }

@@ -149,6 +149,13 @@ func TestIdentify(t *testing.T) {
 	if !errors.Is(err, euicc.ErrNotEUICC) {
 		t.Errorf("no eUICC: %v", err)
 	}
+	for _, sw := range []string{"6F00", "6581", "9300", "6A84"} { // an ISD-R that cannot now is no M2M eUICC's
+		var refused *euicc.StatusError
+		id, err := euicc.Identify(t.Context(), opener(map[byte]string{1: sw, 2: "5A10" + eid + "9000"}, nil), euicc.Options{})
+		if !errors.As(err, &refused) {
+			t.Errorf("%s: %+v, %v", sw, id, err)
+		}
+	}
 }
 
 // closing is a scripted channel that also answers GET DATA.

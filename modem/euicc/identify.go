@@ -47,12 +47,12 @@ type Identity struct {
 }
 
 // Identify finds out which eUICC this is. It asks the ISD-R first; where that
-// refuses the functions of SGP.22, it reads the EID from the ECASD as SGP.02
-// does. It closes every channel it opened.
+// knows no function of SGP.22, it reads the EID from the ECASD as SGP.02 does.
+// Every eUICC has an ECASD: an ISD-R that only failed makes none an M2M eUICC. It
+// closes every channel it opened.
 func Identify(ctx context.Context, open Opener, opt Options) (Identity, error) {
 	id, err := identifyISDR(ctx, open, opt)
-	var refused *StatusError
-	if err == nil || !errors.As(err, &refused) && !errors.Is(err, apdu.ErrNoApplication) {
+	if err == nil || !unknownFunction(err) && !errors.Is(err, apdu.ErrNoApplication) {
 		return id, err
 	}
 	eid, second := ecasdEID(ctx, open)
@@ -60,6 +60,21 @@ func Identify(ctx context.Context, open Opener, opt Options) (Identity, error) {
 		return Identity{}, fmt.Errorf("%w: %w; %w", ErrNotEUICC, err, second)
 	}
 	return Identity{EID: eid, Generation: SGP02}, nil
+}
+
+// unknownFunction reports whether a card said that it does not do what it was
+// asked for, and not that it could not do it now.
+func unknownFunction(err error) bool {
+	var refused *StatusError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.SW {
+	case wire.SWConditionsNotSatisfied, wire.SWSecurityStatus, wire.SWWrongData, wire.SWFunctionNotSupported, wire.SWWrongP1P2,
+		wire.SWDataNotFound, wire.SWInsNotSupported, wire.SWClaNotSupported:
+		return true
+	}
+	return false
 }
 
 func identifyISDR(ctx context.Context, open Opener, opt Options) (id Identity, err error) {

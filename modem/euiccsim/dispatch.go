@@ -239,9 +239,15 @@ func (c *Card) terminalCapability(cmd wire.Command) ([]byte, wire.SW) {
 	return nil, c.ok()
 }
 
-// getData gives the EID from an M2M eUICC's ECASD (SGP.02 section 2.2.2).
+// getData is GET DATA of GlobalPlatform. An eUICC of any generation gives its
+// EID from the ECASD at any time (SGP.02 section 2.2.2, SGP.22 section 2.4.2),
+// and no other object without a secure channel: certificates of consumer and
+// IoT eUICCs come by ES10b.
 func (c *Card) getData(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
-	if ch.app != appECASD || cmd.P1 != 0x00 || cmd.P2 != 0x5A {
+	switch {
+	case ch.app == appFiles:
+		return nil, wire.SWInsNotSupported
+	case ch.app != appECASD || cmd.P1 != 0x00 || cmd.P2 != 0x5A:
 		return nil, wire.SWDataNotFound
 	}
 	return c.give(cmd, wire.TLV(0x5A, c.pki.EID.Bytes()))

@@ -35,8 +35,8 @@
 // that the specification asks for (ConfigureImmediateEnable while no eIM is
 // associated, ImmediateEnable in the session of the download, AddInitialEim
 // once), and no ES10c unless the options say so. [SGP02] is an M2M eUICC: it has
-// an ISD-R and gives its EID from the ECASD, and refuses every ES10 function
-// with 6985. A card with Options.OneTimeKeys takes in-factory packages (SGP.41)
+// an ISD-R and refuses every ES10 function with 6985. All give their EID from the
+// ECASD to whoever asks. A card with Options.OneTimeKeys takes in-factory packages (SGP.41)
 // and blocks LPA and IPA services until no key is left; see factory.go for the
 // function tags, which are this card's own.
 //

@@ -20,7 +20,8 @@ const (
 	maxReadBinaryBytes         = 256
 )
 
-// fileSystem is the enabled profile's, as far as a module reads it.
+// fileSystem is the enabled profile's, as far as a module reads it, or the
+// default one.
 type fileSystem struct{ root *saip.File }
 
 // cursor is the selection on one logical channel.
@@ -31,16 +32,23 @@ type cursor struct {
 	record int        // record pointer, 0: none
 }
 
-// openFileSystem builds the file system of a profile; nil without a profile.
+// openFileSystem builds the file system of a profile; the default one without.
 func openFileSystem(p *profile) *fileSystem {
 	if p == nil {
-		return nil
+		return defaultFileSystem()
 	}
 	pkg, err := saip.Parse(p.Package)
 	if err != nil {
-		return nil // it was parsed before it was stored
+		return defaultFileSystem() // it was parsed before it was stored
 	}
 	return &fileSystem{root: pkg.Root()}
+}
+
+// defaultFileSystem is what an eUICC without an enabled profile shows (SGP.22
+// section 3.4.3): the MF and EF_UMPC, no EF_DIR, no EF_ICCID. EF_UMPC says 60 mA
+// and no operator defined time-out (ETSI TS 102 221 section 13.6).
+func defaultFileSystem() *fileSystem {
+	return &fileSystem{root: saip.NewDirectory(fidMasterFile, saip.NewTransparent(0x2F08, 0x08, []byte{0x3C, 0xFF, 0x00, 0x00, 0x00}))}
 }
 
 func (fs *fileSystem) dir(at cursor) *saip.File {
@@ -50,18 +58,13 @@ func (fs *fileSystem) dir(at cursor) *saip.File {
 	return at.dir
 }
 
-// selectInProfile is SELECT in the enabled profile (ETSI TS 102 221 section
-// 11.1.1). Without an enabled profile there is nothing to select.
+// selectInProfile is SELECT in the file system (ETSI TS 102 221 section 11.1.1).
 func (c *Card) selectInProfile(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
-	fs := c.card.fs
-	if fs == nil {
-		return nil, wire.SWFileNotFound
-	}
 	at := cursor{}
 	if ch.app == appFiles {
 		at = ch.at
 	}
-	f, sw := fs.find(at, cmd)
+	f, sw := c.card.fs.find(at, cmd)
 	if sw != wire.SWOK {
 		return nil, sw
 	}
@@ -159,7 +162,9 @@ func controlParameters(f *saip.File) []byte {
 	}
 	if f.Kind == saip.Directory {
 		if f.ID == fidMasterFile {
-			parts = append(parts, wire.TLV(0xA5, wire.TLV(0x80, []byte{0x71})))
+			// UICC characteristics; supported system commands: TERMINAL CAPABILITY, which
+			// an eUICC wants before the ISD-R is selected (SGP.22 section 3.4.2).
+			parts = append(parts, wire.TLV(0xA5, wire.TLV(0x80, []byte{0x71}), wire.TLV(0x87, []byte{0x01})))
 		}
 		parts = append(parts, wire.TLV(0x8A, []byte{0x05}), wire.TLV(0xC6, wire.TLV(0x90, []byte{0x00}), wire.TLV(0x83, []byte{0x01})))
 		return wire.TLV(0x62, parts...)
@@ -185,15 +190,13 @@ func (c *Card) status(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
 		data = c.isdrTemplate()
 	case ch.app == appISDR && cmd.P2 == 0x01:
 		data = wire.TLV(0x84, wire.AIDISDR)
-	case ch.app != appFiles || c.card.fs == nil:
+	case ch.app != appFiles:
 		return nil, wire.SWConditionsNotSatisfied
 	case cmd.P2 == 0x00:
 		data = controlParameters(c.card.fs.dir(ch.at))
 	case cmd.P2 == 0x01 && ch.at.adf != nil:
 		data = wire.TLV(0x84, ch.at.adf.AID)
-	case cmd.P2 == 0x01:
-		return nil, c.ok()
-	default:
+	default: // also the name of an application where none is active
 		return nil, wire.SWWrongP1P2
 	}
 	return c.give(cmd, data)
@@ -202,7 +205,7 @@ func (c *Card) status(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
 // current finds the elementary file of a read: by short identifier, which also
 // selects it, or the current one.
 func (c *Card) current(ch *channel, short byte, record bool) (*saip.File, wire.SW) {
-	if c.card.fs == nil || ch.app != appFiles {
+	if ch.app != appFiles {
 		return nil, wire.SWConditionsNotSatisfied
 	}
 	f := ch.at.file
@@ -276,7 +279,7 @@ func (c *Card) verifyPIN(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
 	switch {
 	case cmd.P1 != 0 || cmd.P2 == 0:
 		return nil, wire.SWWrongP1P2
-	case c.card.fs == nil || ch.app != appFiles:
+	case ch.app != appFiles:
 		return nil, wire.SWConditionsNotSatisfied
 	}
 	return nil, swPINInvalidated

@@ -239,17 +239,44 @@ func TestM2MCards(t *testing.T) {
 		{"00A4040C10A0000005591010FFFFFFFF8900000100", "9000"},
 		{"80E2910006BF3E035C015A00", "6985"},
 		{"80CA005A00", "6A88"},
-		{"00A4040010A0000005591010FFFFFFFF890000020000", "6114"},
+		{"00A4040010A0000005591010FFFFFFFF890000020000", "611A"},
 		{"80CA005A12", "5A10890490321234512345123456789012359000"},
-		{"80CA005A00", "5A10890490321234512345123456789012359000"},
-		{"80CA005A01", "6C12"},
 		{"80E2910003BF2000", "6D00"},
 	} {
 		if got := exchange(t, c, x.command); got != x.response {
 			t.Errorf("%s: %s, want %s", x.command, got, x.response)
 		}
 	}
-	if got := exchange(t, newCard(t, nil), "00A4040010A0000005591010FFFFFFFF890000020000"); got != "6A82" {
-		t.Errorf("the ECASD of a consumer card: %s", got)
+}
+
+// TestECASD: every eUICC gives its EID to whoever asks, whatever else it keeps shut.
+func TestECASD(t *testing.T) {
+	for name, change := range map[string]func(*euiccsim.Options){
+		"consumer":   nil,
+		"IoT":        func(o *euiccsim.Options) { o.Generation = euiccsim.SGP32 },
+		"M2M":        func(o *euiccsim.Options) { o.Generation = euiccsim.SGP02 },
+		"in-factory": func(o *euiccsim.Options) { o.OneTimeKeys = 1 },
+		"shut":       func(o *euiccsim.Options) { o.NeedCapability = true },
+	} {
+		c := newCard(t, change)
+		for _, x := range []struct{ command, response string }{
+			{"80CA005A00", "6D00"}, // no application is selected
+			{"0070000001", "019000"},
+			{"01A4040010A0000005591010FFFFFFFF8900000200", "611A"},
+			{"01C000001A", "6F188410A0000005591010FFFFFFFF8900000200A5049F6501FF9000"},
+			{"81CA005A12", "5A10890490321234512345123456789012359000"},
+			{"01CA005A00", "5A10890490321234512345123456789012359000"},
+			{"81CA005A01", "6C12"},
+			{"81CA7F2100", "6A88"},
+			{"81CABF30045C027F2100", "6A88"},
+			{"81CA006600", "6A88"},
+			{"81E2910003BF2000", "6D00"},
+			{"01A4040C10A0000005591010FFFFFFFF8900000100", "9000"},
+			{"81CA005A00", "6A88"},
+		} {
+			if got := exchange(t, c, x.command); got != x.response {
+				t.Errorf("%s: %s: %s, want %s", name, x.command, got, x.response)
+			}
+		}
 	}
 }

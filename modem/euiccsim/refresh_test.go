@@ -97,18 +97,39 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
+// TestDefaultFileSystem: without an enabled profile there are the MF and EF_UMPC
+// (SGP.22 section 3.4.3), and nothing that says whose card it is.
+func TestDefaultFileSystem(t *testing.T) {
+	c := newCard(t, nil)
+	install(t, c, iccidA)
+	for _, x := range []struct{ command, response string }{
+		{"00A40004023F00", "611D"},
+		{"00C000001D", "621B8202782183023F00A5068001718701018A0105C6069001008301019000"},
+		{"80F2000C00", "9000"},
+		{"80F2000100", "6A86"},
+		{"00A40004022FE2", "6A82"},
+		{"00A40004022F00", "6A82"},
+		{"00A4040C07A0000000871002", "6A82"},
+		{"00A40004027FFF", "6A82"},
+		{"00B000000A", "6986"},
+		{"00A40004022F08", "6114"},
+		{"00B0000005", "3CFF0000009000"},
+		{"00B0880001", "3C9000"},
+		{"00D60000019F", "6982"},
+	} {
+		if got := exchange(t, c, x.command); got != x.response {
+			t.Errorf("%s: %s, want %s", x.command, got, x.response)
+		}
+	}
+}
+
 func TestFilesOfTheEnabledProfile(t *testing.T) {
 	c := newCard(t, nil)
 	install(t, c, iccidA)
-	for _, command := range []string{"00A40004023F00", "00A40004022FE2", "00B000000A", "00A4040C07A0000000871002"} {
-		if got := exchange(t, c, command); got != "6A82" && got != "6985" && got != "6D00" {
-			t.Errorf("%s without an enabled profile: %s", command, got)
-		}
-	}
 	change(t, c, 0xBF31, byICCID(iccidA), 0)
 	for _, x := range []struct{ command, response string }{
-		{"00A40004023F00", "611A"},
-		{"00C000001A", "62188202782183023F00A5038001718A0105C6069001008301019000"},
+		{"00A40004023F00", "611D"},
+		{"00C000001D", "621B8202782183023F00A5068001718701018A0105C6069001008301019000"},
 		{"00A40004022FE2", "6114"},
 		{"00C0000014", "62128202412183022FE28A01058002000A8801109000"},
 		{"00B000000A", iccidA + "9000"},
@@ -137,7 +158,8 @@ func TestFilesOfTheEnabledProfile(t *testing.T) {
 		{"00A4000C022FE2", "9000"},
 		{"00D60000019F", "6982"},
 		{"80F2000C00", "9000"},
-		{"80F200001A", "62188202782183023F00A5038001718A0105C6069001008301019000"},
+		{"80F200001D", "621B8202782183023F00A5068001718701018A0105C6069001008301019000"},
+		{"80F200010E", "840CA0000000871002FF49FF05899000"},
 		{"0020000100", "6984"},
 	} {
 		if got := exchange(t, c, x.command); got != x.response {

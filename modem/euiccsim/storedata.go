@@ -100,9 +100,9 @@ func (c *Card) selectFile(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
 	case bytes.Equal(cmd.Data, wire.AIDISDR):
 		*ch = channel{app: appISDR}
 		return c.selected(ch, cmd, c.isdrTemplate())
-	case bytes.Equal(cmd.Data, wire.AIDECASD) && c.o.Generation == SGP02:
+	case bytes.Equal(cmd.Data, wire.AIDECASD):
 		*ch = channel{app: appECASD}
-		return c.selected(ch, cmd, wire.TLV(0x6F, wire.TLV(0x84, wire.AIDECASD)))
+		return c.selected(ch, cmd, wire.TLV(0x6F, wire.TLV(0x84, wire.AIDECASD), wire.TLV(0xA5, wire.TLV(0x9F65, []byte{0xFF}))))
 	}
 	return c.selectInProfile(ch, cmd)
 }

@@ -39,6 +39,20 @@ type File struct {
 	linked     []byte // path of the file that this one is a link to
 }
 
+// NewDirectory is a directory that holds these files.
+func NewDirectory(id uint16, files ...*File) *File {
+	d := &File{ID: id, Kind: Directory, Children: files, descriptor: []byte{0x78, 0x21}}
+	for _, f := range files {
+		f.Parent = d
+	}
+	return d
+}
+
+// NewTransparent is a transparent file with this content.
+func NewTransparent(id uint16, short byte, content []byte) *File {
+	return &File{ID: id, Kind: Transparent, Short: short, Content: content, descriptor: []byte{0x41, 0x21}}
+}
+
 // Child is the file with an identifier directly below f, nil when there is
 // none or f is nil.
 func (f *File) Child(id uint16) *File {
