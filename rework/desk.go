@@ -112,6 +112,19 @@ func (d *Desk) Repair(ctx context.Context, by Person, ref, cause, action string)
 	})
 }
 
+// Mend is Claim and Repair in one go, for who does both. It goes on where an
+// earlier call broke off, so it may be called again after an error of the log.
+func (d *Desk) Mend(ctx context.Context, by Person, ref, cause, action string) (station.Ticket, error) {
+	_, t, err := d.find(ref)
+	if err == nil && t.State == station.TicketOpen {
+		t, err = d.Claim(ctx, by, ref)
+	}
+	if err != nil || t.State == station.TicketDone && t.Actor == by.Actor {
+		return t, err
+	}
+	return d.Repair(ctx, by, ref, cause, action)
+}
+
 // Dispose ends a ticket by a person's decision: to Release, Retest or Scrap.
 func (d *Desk) Dispose(ctx context.Context, by Person, ref string, to station.Disposition, why string) (station.Ticket, error) {
 	return d.change(ctx, by, ref, func(u Unit, t station.Ticket) ([]station.Fact, error) {

@@ -279,6 +279,41 @@ func TestDeskTellsOfAFailedLog(t *testing.T) {
 	}
 }
 
+// TestMendGoesOnWhereItBrokeOff: whatever the log took of an earlier call, and
+// whatever somebody else has done with the ticket.
+func TestMendGoesOnWhereItBrokeOff(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		before  func(*floor) error
+		refused station.Code
+		more    int // entries
+	}{
+		{"open", func(*floor) error { return nil }, "", 2},
+		{"claimed", func(f *floor) error { _, err := f.desk.Claim(ctx, op, "SN1"); return err }, "", 1},
+		{"claimed by somebody else", func(f *floor) error { _, err := f.desk.Claim(ctx, op2, "SN1"); return err }, station.PermissionMissing, 0},
+		{"repaired", func(f *floor) error { _, err := f.desk.Mend(ctx, op, "SN1", "x", "y"); return err }, "", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFloor(t)
+			f.run("SN1", station.SIMAbsent)
+			f.run("SN1", station.SIMAbsent)
+			if err := c.before(f); err != nil {
+				t.Fatal(err)
+			}
+			n := len(f.log.Entries())
+			ticket, err := f.desk.Mend(ctx, op, "SN1", "cold joint", "reflowed")
+			if c.refused != "" {
+				wantRefusal(t, err, c.refused)
+			} else if err != nil || ticket.State != station.TicketDone {
+				t.Errorf("%+v, %v", ticket, err)
+			}
+			if got := len(f.log.Entries()) - n; got != c.more {
+				t.Errorf("%d entries more, not %d", got, c.more)
+			}
+		})
+	}
+}
+
 type failing struct{}
 
 func (failing) Gate(context.Context, station.Scope, ...station.Fact) error { return memlog.ErrFault }

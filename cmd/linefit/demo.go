@@ -250,8 +250,22 @@ func (d *demo) drained(ctx context.Context) bool {
 }
 
 // stockUp brings the codes or packages that the line bought into the ledger,
-// once.
+// once. Where the log stops under it, it goes on when the log does.
 func (d *demo) stockUp(ctx context.Context) error {
+	for {
+		err := d.buy(ctx)
+		var state *store.StateError
+		if !errors.As(err, &state) || ctx.Err() != nil {
+			return err
+		}
+		plant.AwaitOK(ctx, d.plant.Store)
+		if err := d.plant.Ledger.Recover(ctx, d.plant.Journal); err != nil && !errors.As(err, &state) {
+			return err
+		}
+	}
+}
+
+func (d *demo) buy(ctx context.Context) error {
 	if d.cmd.Mode != modeFactory && !d.plant.Plan.FromMES {
 		if err := d.buyCodes(ctx); err != nil {
 			return err
@@ -293,9 +307,6 @@ func (d *demo) buyCodes(ctx context.Context) error {
 // repair is what the demo's technician does with a unit in rework.
 func (d *demo) repair(ctx context.Context, unit station.Serial) error {
 	by := rework.Person{Actor: "technician-1", Role: rework.RoleOperator}
-	if _, err := d.plant.Desk.Claim(ctx, by, string(unit)); err != nil {
-		return err
-	}
-	_, err := d.plant.Desk.Repair(ctx, by, string(unit), "contacts", "cleaned and reseated")
-	return err
+	_, err := d.plant.Desk.Mend(ctx, by, string(unit), "contacts", "cleaned and reseated")
+	return plant.Later(err)
 }

@@ -142,6 +142,7 @@ func (d *demo) procure(ctx context.Context) error {
 // prepared package left: asks for new ones, for one-time keys that none was ever
 // bound to, takes them in and has the unit run again. What else is held stays.
 func (d *demo) resupply(ctx context.Context, unit station.Serial) (again bool, err error) {
+	defer func() { err = plant.Later(err) }()
 	var u rework.Unit
 	err = d.plant.Log.View(func(v audit.View) error {
 		u, err = rework.UnitOf(v, unit)

@@ -190,3 +190,29 @@ func TestAbortThatComesTooLate(t *testing.T) {
 		l.Check()
 	})
 }
+
+// TestPassLampOfAUnitThatIsGone: the log takes its time over a unit's leaving,
+// and the next one is put into the slot meanwhile. No lamp says that it has
+// passed.
+func TestPassLampOfAUnitThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Units: 2, Pace: simtest.Eager})
+		passed(l)
+		l.Drain()
+		l.SlowAt(l.Head()+1, 30*time.Second)
+		l.TakeOut(1)
+		synctest.Wait() // the station sees it leave
+		u := l.Next(1)
+		if v, look := l.View(1), l.World.Jig(1).Look(); v.State != station.SlotDone || v.Waiting != station.WaitNothing || look.Lamp == station.LampPass {
+			t.Errorf("%+v %+v", v, look)
+		}
+		l.Wait(1, func(v station.SlotView) bool { return v.State == station.SlotEmpty })
+		if err := l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label}); err != nil {
+			t.Fatal(err)
+		}
+		if r := l.Finish(1, u); r.Verdict.Verdict != station.Pass {
+			t.Errorf("%+v", r.Verdict)
+		}
+		l.Check()
+	})
+}

@@ -71,5 +71,13 @@ func (r *runner) settle(ctx context.Context) error {
 		}
 	}
 	r.open = false
+	// The next unit may be there before the log has taken this: nothing speaks of
+	// the last one to who stands before it.
+	r.wait(station.WaitNothing)
+	if r.lamp == station.LampPass {
+		if err := r.fx.Lamp(ctx, station.LampOff); err == nil { // else the machine's own says so
+			r.lamp = station.LampOff
+		}
+	}
 	return r.handle(ctx, station.Left{})
 }

@@ -2,8 +2,10 @@ package plant
 
 import (
 	"context"
+	"errors"
 
 	"linefit/audit"
+	"linefit/audit/store"
 	"linefit/station"
 )
 
@@ -51,4 +53,14 @@ func (j Journal) Queue(ctx context.Context, at station.Scope, facts ...station.F
 		return err
 	}
 	return j.Log.Queue(ctx, d...)
+}
+
+// Later makes of an error of a log that stands what a person at the line is told:
+// a refusal with [station.LogStopped]. Every other error stays what it is.
+func Later(err error) error {
+	var state *store.StateError
+	if errors.As(err, &state) {
+		return station.Refuse(station.LogStopped, "%s", err)
+	}
+	return err
 }

@@ -70,10 +70,16 @@ func (a awaitable) Await(ctx context.Context) error { return Await(ctx, a.Store)
 func (a awaitable) AwaitStop(ctx context.Context) { AwaitStop(ctx, a.Store) }
 
 // AwaitStop blocks until the log takes nothing more, or ctx is done.
-func AwaitStop(ctx context.Context, w Waiter) {
+func AwaitStop(ctx context.Context, w Waiter) { awaitState(ctx, w, false) }
+
+// AwaitOK blocks until the log takes facts, or ctx is done. Beside a running
+// engine nobody else makes it go on ([engine.Log]), so this only waits.
+func AwaitOK(ctx context.Context, w Waiter) { awaitState(ctx, w, true) }
+
+func awaitState(ctx context.Context, w Waiter, ok bool) {
 	for {
 		changed := w.Changed()
-		if w.State().State != store.OK {
+		if (w.State().State == store.OK) == ok {
 			return
 		}
 		select {

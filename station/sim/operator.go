@@ -24,10 +24,11 @@ type Crew struct {
 	World   *World
 	Station Station
 	// Repair brings a unit through rework so that it may run again; a
-	// *station.Refusal says that it may not.
+	// *station.Refusal says that it may not, or not yet where the log stands
+	// ([station.LogStopped]). It may be called again where it broke off.
 	Repair func(ctx context.Context, unit station.Serial) error
 	// Lead decides about a unit that is held, once after each of its runs: whether
-	// it runs again. Nil: units on hold stay there.
+	// it runs again; refusals as with Repair. Nil: units on hold stay there.
 	Lead func(ctx context.Context, unit station.Serial) (again bool, err error)
 	// Again is how long to wait before a refused request that may go well later.
 	Again time.Duration
@@ -119,7 +120,11 @@ func (c *Crew) round(ctx context.Context) (wait time.Duration, err error) {
 			wait = again
 		}
 	}
-	return wait, c.bench(ctx)
+	again, err := c.bench(ctx)
+	if again > 0 && (wait == 0 || again < wait) {
+		wait = again
+	}
+	return wait, err
 }
 
 // tend does what a slot needs from a person.
@@ -210,37 +215,55 @@ func (c *Crew) decide(ctx context.Context, u UnitState) error {
 	if c.Lead == nil || c.asked[u.Serial] == u.Attempt+1 {
 		return nil
 	}
-	c.asked[u.Serial] = u.Attempt + 1
 	again, err := c.Lead(ctx, u.Serial)
-	if err != nil || !again {
+	if err != nil {
 		return err
+	}
+	c.asked[u.Serial] = u.Attempt + 1
+	if !again {
+		return nil
 	}
 	return c.World.place(u.Serial, PlaceQueue)
 }
 
-// bench repairs what waits for it.
-func (c *Crew) bench(ctx context.Context) error {
+// bench repairs what waits for it. wait is when to look again without a change.
+func (c *Crew) bench(ctx context.Context) (wait time.Duration, err error) {
+	if c.handsOff.Load() {
+		return 0, nil
+	}
 	for _, u := range c.World.ledger.units() {
-		if u.Place == PlaceHold && !c.handsOff.Load() {
-			if err := c.decide(ctx, u); err != nil {
-				return err
-			}
+		switch u.Place {
+		case PlaceHold:
+			err = c.decide(ctx, u)
+		case PlaceRepair:
+			err = c.repair(ctx, u)
 		}
-		if u.Place != PlaceRepair || c.handsOff.Load() {
-			continue
+		if stands(err) {
+			return c.Again, nil
 		}
-		to := PlaceQueue
-		if err := c.Repair(ctx, u.Serial); err != nil {
-			if ignoreRefusal(err) != nil {
-				return err
-			}
-			to = PlaceHold
-		}
-		if err := c.World.place(u.Serial, to); err != nil {
-			return err
+		if err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return 0, nil
+}
+
+// repair has a unit repaired and puts it where it then belongs.
+func (c *Crew) repair(ctx context.Context, u UnitState) error {
+	to := PlaceQueue
+	if err := c.Repair(ctx, u.Serial); err != nil {
+		if stands(err) || ignoreRefusal(err) != nil {
+			return err
+		}
+		to = PlaceHold
+	}
+	return c.World.place(u.Serial, to)
+}
+
+// stands reports whether a refusal ends when the log goes on.
+func stands(err error) bool {
+	var refusal *station.Refusal
+	return errors.As(err, &refusal) && refusal.Reason.Code == station.LogStopped
 }
 
 // Put sets a unit of the queue into a slot: first in the world's file, then in

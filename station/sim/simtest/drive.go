@@ -9,6 +9,7 @@ import (
 	"linefit/audit"
 	"linefit/rework"
 	"linefit/station"
+	"linefit/station/plant"
 	"linefit/station/sim"
 )
 
@@ -90,11 +91,8 @@ func (l *Line) RunAll() {
 	l.t.Helper()
 	crew := &sim.Crew{World: l.World, Station: l.Station, Again: 200 * time.Millisecond, Repair: func(ctx context.Context, unit station.Serial) error {
 		by := rework.Person{Actor: "technician-1", Role: rework.RoleOperator}
-		if _, err := l.Station.Desk.Claim(ctx, by, string(unit)); err != nil {
-			return err
-		}
-		_, err := l.Station.Desk.Repair(ctx, by, string(unit), "found", "mended")
-		return err
+		_, err := l.Station.Desk.Mend(ctx, by, string(unit), "found", "mended")
+		return plant.Later(err)
 	}}
 	l.must(crew.Run(l.t.Context()))
 	l.Drain()

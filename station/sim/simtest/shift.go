@@ -11,6 +11,7 @@ import (
 	"linefit/modem/smdpsim"
 	"linefit/rework"
 	"linefit/station"
+	"linefit/station/plant"
 	"linefit/station/sim"
 )
 
@@ -55,11 +56,8 @@ func (s *Shift) work(d time.Duration) (killed, over bool) {
 	defer cancel()
 	crew := &sim.Crew{World: l.World, Station: clumsy{Station: st, shift: s}, Again: time.Minute, Hands: s.Hands, Repair: func(ctx context.Context, unit station.Serial) error {
 		by := rework.Person{Actor: "technician-1", Role: rework.RoleOperator}
-		if _, err := st.Desk.Claim(ctx, by, string(unit)); err != nil {
-			return err
-		}
-		_, err := st.Desk.Repair(ctx, by, string(unit), "contacts", "cleaned and reseated")
-		return err
+		_, err := st.Desk.Mend(ctx, by, string(unit), "contacts", "cleaned and reseated")
+		return plant.Later(err)
 	}}
 	ended := make(chan error, 1)
 	go func() { ended <- crew.Run(ctx) }()
