@@ -1,16 +1,12 @@
 package audit
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
-	"strings"
 
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // A TilesReport says what an export as tiles holds.
@@ -21,231 +17,258 @@ type TilesReport struct {
 	Entries uint64    `json:"entries"`
 	Last    uint64    `json:"last"` // seq of the newest entry
 	Finding []Finding `json:"findings"`
+	// Kept are the given checkpoints with which the export agrees.
+	Kept []KeptCheckpoint `json:"kept,omitempty"`
+	// Unvouched are the logs whose key nothing names that the given key has
+	// signed: two people went on there, and who has only an older key has only
+	// the folder's word for what follows.
+	Unvouched []string `json:"unvouched,omitempty"`
+}
+
+// A KeptCheckpoint is one that somebody outside kept, and what it was held
+// against.
+type KeptCheckpoint struct {
+	Origin string `json:"origin"`
+	Size   uint64 `json:"size"`
+	// Entries says that the entries themselves were there. Of a log of which only
+	// the last checkpoint is left, the one with which the next log begins, it was
+	// held against that.
+	Entries bool `json:"entries"`
 }
 
 // CheckTiles checks an export as C2SP tlog-tiles in a folder, as an outsider
-// can: v signed the newest checkpoint, every entry and every tile belongs to
-// it, every counter is without a gap, and each older shard ends as the next one
-// says. fn, which may be nil, gets every entry of what was found good so far.
-func CheckTiles(fsys fs.FS, v note.Verifier, fn func(Entry)) TilesReport {
-	r := TilesReport{Finding: []Finding{}}
+// can: every entry and every tile belongs to the checkpoint that is there, every
+// counter is without a gap, and each older shard ends as the next one says.
+//
+// v is a key of the log, of any shard: what it signed vouches for the shards
+// before by their links, and for those behind by the entry that closes a shard.
+// kept are checkpoints that someone kept, of any shard of the log, or of the log
+// before it that a replaced station had: each must be in the log's past. fn,
+// which may be nil, gets every entry of what was found good so far. The first
+// thing that is wrong ends the check.
+func CheckTiles(fsys fs.FS, v note.Verifier, fn func(Entry), kept ...[]byte) TilesReport {
+	x := &tilesExport{report: TilesReport{Finding: []Finding{}}}
+	if f := x.check(fsys, v, fn, kept); f != nil {
+		x.report.Finding = append(x.report.Finding, *f)
+	}
+	return x.report
+}
+
+// tilesExport is the shards of an export, oldest first.
+type tilesExport struct {
+	shards []*tilesCheck
+	links  []*ShardOpened // links[i] is what shard i says of the one before, or nil
+	report TilesReport
+}
+
+func (x *tilesExport) check(fsys fs.FS, v note.Verifier, fn func(Entry), kept [][]byte) *Finding {
 	older, err := fs.Glob(fsys, "shards/*")
 	if err != nil {
-		r.Finding = append(r.Finding, Finding{Code: FindUnreadable, File: "shards", Detail: err.Error()})
-		return r
+		return &Finding{Code: FindUnreadable, File: "shards", Detail: err.Error()}
 	}
 	slices.Sort(older)
-	shards := append(older, ".")
-	links := make([]*ShardOpened, len(shards)+1)
-	// Each shard's first entry says what the one before it must be.
-	for i := range slices.Backward(shards) {
-		c := &tilesCheck{fsys: fsys, dir: shards[i], v: v}
-		if link := links[i+1]; link != nil {
-			if c.v, err = ParseVKey(link.LastVKey()); err != nil {
-				r.Finding = append(r.Finding, Finding{Code: FindKey, File: shards[i+1], Detail: err.Error()})
-				return r
-			}
-			c.end = link.Last()
-		} else if i < len(shards)-1 {
-			r.Finding = append(r.Finding, Finding{Code: FindForeign, File: shards[i], Detail: "no newer shard says that this one is before it"})
-			return r
-		}
-		if links[i] = c.first(); c.found != nil {
-			r.Finding = append(r.Finding, *c.found)
-			return r
+	for _, dir := range append(older, ".") {
+		c := &tilesCheck{fsys: fsys, dir: dir, fn: fn}
+		x.shards = append(x.shards, c)
+		if c.look(); c.found != nil {
+			return c.found
 		}
 	}
-	for i, dir := range shards {
-		c := &tilesCheck{fsys: fsys, dir: dir, v: v, fn: fn}
-		if link := links[i+1]; link != nil {
-			c.v, _ = ParseVKey(link.LastVKey()) // parsed above
-			c.end = link.Last()
-		}
-		c.run()
-		r.Shards++
-		r.Entries += c.entries
-		r.Origin, r.Size, r.Last = c.head.Origin, c.head.Size, c.last
-		if c.found != nil {
-			r.Finding = append(r.Finding, *c.found)
-			return r
+	if f := x.chain(v); f != nil {
+		return f
+	}
+	elsewhere, f := x.distribute(kept)
+	if f != nil {
+		return f
+	}
+	for i, c := range x.shards {
+		if f := x.run(i, c); f != nil {
+			return f
 		}
 	}
-	return r
-}
-
-// tilesCheck checks one shard's folder. The first thing that is wrong ends it.
-type tilesCheck struct {
-	fsys fs.FS
-	dir  string
-	v    note.Verifier
-	end  string // the last checkpoint as the next shard says, "" for the newest
-	fn   func(Entry)
-
-	head    Checkpoint
-	base    uint64 // seq of the first entry
-	entries uint64
-	last    uint64
-	found   *Finding
-}
-
-// maxResource bounds a file of an export: a full bundle of the largest entries.
-const maxResource = TileWidth * (MaxEntry + 2)
-
-func (c *tilesCheck) bad(code, file string, seq uint64, format string, args ...any) {
-	if c.found == nil {
-		c.found = &Finding{Code: code, File: path.Join(c.dir, file), Seq: seq, Detail: fmt.Sprintf(format, args...)}
-	}
-}
-
-func (c *tilesCheck) read(file string) []byte {
-	name := path.Join(c.dir, file)
-	st, err := fs.Stat(c.fsys, name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		c.bad(FindMissing, file, 0, "it is missing")
-		return nil
-	case err == nil && st.Size() > maxResource:
-		c.bad(FindTile, file, 0, "%d bytes, more than %d", st.Size(), maxResource)
-		return nil
-	}
-	data, err := fs.ReadFile(c.fsys, name)
-	if err != nil {
-		c.bad(FindUnreadable, file, 0, "%v", err)
-	}
-	return data
-}
-
-// open reads and verifies the checkpoint.
-func (c *tilesCheck) open() bool {
-	signed := c.read("checkpoint")
-	if c.found != nil {
-		return false
-	}
-	var err error
-	c.head, err = OpenCheckpoint(signed, c.v)
-	switch {
-	case errors.Is(err, ErrCheckpointKey):
-		c.bad(FindKey, "checkpoint", 0, "%v", err)
-	case errors.Is(err, ErrCheckpointOrigin):
-		c.bad(FindOrigin, "checkpoint", 0, "%v", err)
-	case err != nil:
-		c.bad(FindCheckpoint, "checkpoint", 0, "%v", err)
-	}
-	if last, err := ParseCheckpoint([]byte(c.end)); c.found == nil && c.end != "" && (err != nil || last.Head != c.head.Head) {
-		c.bad(FindFork, "checkpoint", 0, "the next shard says that this one ends otherwise")
-	}
-	return c.found == nil
-}
-
-// bundle reads the bundle that begins with a leaf.
-func (c *tilesCheck) bundle(leaf uint64) (file string, data []byte, n int) {
-	n = int(min(c.head.Size-leaf, TileWidth))
-	file = EntriesPath(leaf/TileWidth, n)
-	return file, c.read(file), n
-}
-
-// first returns the shard's first entry's link, nil if the shard is the first.
-func (c *tilesCheck) first() *ShardOpened {
-	if !c.open() || c.head.Size == 0 {
-		return nil
-	}
-	file, data, _ := c.bundle(0)
-	if c.found != nil {
-		return nil
-	}
-	raw, _, err := CutBundled(data)
-	if err != nil {
-		c.bad(FindTile, file, 0, "%v", err)
-		return nil
-	}
-	e, err := Decode(raw)
-	if err != nil || e.Type != TypeShardOpened {
-		return nil // run says what is wrong with the entry, if anything is
-	}
-	var link ShardOpened
-	if err := ParseFact(e, &link); err != nil {
-		c.bad(FindEntry, file, e.Seq, "%v", err)
-		return nil
-	}
-	return &link
-}
-
-// run checks all entries and tiles.
-func (c *tilesCheck) run() {
-	if !c.open() {
-		return
-	}
-	w := TileWriter{Put: func(file string, want []byte) error {
-		if have := c.read(file); c.found == nil && !bytes.Equal(have, want) {
-			c.bad(FindTile, file, c.differs(file, have, want), "it is not what the entries give")
+	for _, c := range elsewhere {
+		if f := x.heldByLink(c); f != nil {
+			return f
 		}
-		return nil
-	}}
-	var check *Checker
-	for leaf := uint64(0); leaf < c.head.Size && c.found == nil; {
-		file, data, n := c.bundle(leaf)
-		for range n {
-			if c.found != nil {
-				return
-			}
-			raw, rest, err := CutBundled(data)
-			if err != nil {
-				c.bad(FindTile, file, 0, "%v", err)
-				return
-			}
-			if check == nil {
-				first, err := Decode(raw)
-				if err != nil {
-					c.bad(FindEntry, file, 0, "%v", err)
-					return
+	}
+	return nil
+}
+
+// chain reads what each shard says of the one before, and gives every shard up to
+// the one of the given key its key.
+func (x *tilesExport) chain(v note.Verifier) *Finding {
+	newest := len(x.shards) - 1
+	x.shards[newest].v = v // if it is no older one's, its checkpoint says whose it is
+	x.links = make([]*ShardOpened, len(x.shards))
+	for i, c := range slices.Backward(x.shards) {
+		if i < newest || v.Name() == c.head.Origin { // its key is known: nothing is believed before
+			c.open()
+		}
+		if x.links[i] = c.first(); c.found != nil {
+			return c.found
+		}
+		if i == 0 {
+			break
+		}
+		link := x.links[i]
+		if link == nil {
+			if i < newest || v.Name() == c.head.Origin {
+				if c.run(); c.found != nil {
+					return c.found // it was changed
 				}
-				check, c.base = NewChecker(first.Seq, first.Sim), first.Seq
 			}
-			c.entry(check, raw, file)
-			data = rest
-			leaf++
-			if err := w.Add(raw); err != nil {
-				c.bad(FindUnreadable, file, 0, "%v", err)
-			}
+			return &Finding{Code: FindForeign, File: x.shards[i-1].dir, Detail: "no newer shard says that this one is before it"}
 		}
-		if c.found == nil && len(data) > 0 {
-			c.bad(FindTile, file, 0, "%d bytes behind its last entry", len(data))
+		before, err := ParseVKey(link.LastVKey())
+		if err != nil {
+			return &Finding{Code: FindKey, File: c.dir, Detail: err.Error()}
 		}
+		x.shards[i-1].v, x.shards[i-1].end = before, link.Last()
 	}
-	if c.found != nil {
+	x.forward(v)
+	return nil
+}
+
+// forward takes the keys behind the given one away, if it is an older shard's or
+// that of the log before the first one: those must be named by what it vouches for.
+func (x *tilesExport) forward(v note.Verifier) {
+	newest := len(x.shards) - 1
+	if v.Name() == x.shards[newest].head.Origin {
 		return
 	}
-	head, err := w.Close()
+	for i, c := range slices.Backward(x.shards[:newest]) {
+		if sameKey(c.v, v) {
+			x.distrust(i + 1)
+			return
+		}
+	}
+	if x.links[0] == nil {
+		return
+	}
+	for _, vkey := range []string{x.links[0].VKey, x.links[0].LastVKey()} {
+		if before, err := ParseVKey(vkey); err == nil && sameKey(before, v) {
+			x.distrust(0)
+			return
+		}
+	}
+}
+
+func (x *tilesExport) distrust(from int) {
+	for _, c := range x.shards[from:] {
+		c.v = nil
+	}
+}
+
+func sameKey(a, b note.Verifier) bool { return a.Name() == b.Name() && a.KeyHash() == b.KeyHash() }
+
+// run checks one shard; those before it were found good.
+func (x *tilesExport) run(i int, c *tilesCheck) *Finding {
+	if c.v == nil {
+		if f := x.follow(i, c); f != nil {
+			return f
+		}
+	}
+	c.run()
+	x.report.Shards++
+	x.report.Entries += c.entries
+	x.report.Origin, x.report.Size, x.report.Last = c.head.Origin, c.head.Size, c.last.Seq
+	if c.found == nil {
+		for _, k := range c.kept {
+			x.report.Kept = append(x.report.Kept, KeptCheckpoint{k.Origin, k.Size, true})
+		}
+	}
+	return c.found
+}
+
+// follow finds the key of a shard behind one that was found good.
+func (x *tilesExport) follow(i int, c *tilesCheck) *Finding {
+	bad := func(detail string) *Finding { return &Finding{Code: FindKey, File: c.dir, Detail: detail} }
+	var closed ShardClosed
+	vkey := ""
+	if i > 0 {
+		if last := x.shards[i-1].last; last.Type == TypeShardClosed && ParseFact(last, &closed) == nil && closed.Origin == c.head.Origin {
+			vkey = closed.VKey
+		}
+	}
+	if vkey == "" {
+		if x.links[i] == nil || x.links[i].Accepted == nil {
+			return bad("the shard before does not name this one's key")
+		}
+		x.report.Unvouched = append(x.report.Unvouched, c.head.Origin)
+		if i < len(x.shards)-1 {
+			vkey = x.links[i+1].LastVKey()
+		} else if vkey = string(c.read("station.vkey")); c.found != nil {
+			return c.found
+		}
+	}
+	v, err := ParseVKey(vkey)
 	if err != nil {
-		c.bad(FindUnreadable, "", 0, "%v", err)
+		return bad(err.Error())
 	}
-	if head != c.head.Head {
-		c.bad(FindRoot, "checkpoint", 0, "the entries give root %s, the checkpoint says %s at size %d", head.Root, c.head.Root, c.head.Size)
+	if i < len(x.shards)-1 {
+		if next, err := ParseVKey(x.links[i+1].LastVKey()); err != nil || !sameKey(next, v) {
+			return bad("the next shard names another key of this one")
+		}
 	}
+	c.v = v
+	return nil
 }
 
-// differs is the first entry whose hash in a tile of leaves is another.
-func (c *tilesCheck) differs(file string, have, want []byte) uint64 {
-	if !strings.HasPrefix(file, "tile/0/") {
-		return 0
+// distribute gives the kept checkpoints to their shards, and returns those of
+// which no entries are here.
+func (x *tilesExport) distribute(kept [][]byte) (elsewhere []Checkpoint, f *Finding) {
+	for _, text := range kept {
+		k, err := ParseCheckpoint(PlainNote(text))
+		if err != nil {
+			return nil, &Finding{Code: FindCheckpoint, Detail: "given checkpoint: " + err.Error()}
+		}
+		i := slices.IndexFunc(x.shards, func(c *tilesCheck) bool { return c.head.Origin == k.Origin })
+		if i < 0 {
+			elsewhere = append(elsewhere, k)
+			continue
+		}
+		x.shards[i].kept = append(x.shards[i].kept, k)
 	}
-	i := 0
-	for i < min(len(have), len(want)) && have[i] == want[i] {
-		i++
-	}
-	return c.base + (c.entries-1)/TileWidth*TileWidth + uint64(i/tlog.HashSize)
+	return elsewhere, nil
 }
 
-func (c *tilesCheck) entry(check *Checker, raw []byte, file string) {
-	e, _, err := check.Add(raw)
-	var f *FindingError
-	if errors.As(err, &f) {
-		c.bad(f.Code, file, f.Seq, "%s", f.Detail)
-		return
+// heldByLink holds a kept checkpoint of a log of which no entries are here against
+// the one with which the log behind it begins.
+func (x *tilesExport) heldByLink(k Checkpoint) *Finding {
+	bad := func(code, format string, args ...any) *Finding {
+		return &Finding{Code: code, Detail: "given checkpoint: " + fmt.Sprintf(format, args...)}
 	}
-	c.entries++
-	c.last = e.Seq
-	if c.fn != nil {
-		c.fn(e)
+	i := slices.IndexFunc(x.links, func(l *ShardOpened) bool { return l != nil && l.Origin == k.Origin })
+	if i < 0 {
+		return bad(FindOrigin, "it is of log %q, which is not in this export and which no shard of it names", k.Origin)
 	}
+	v, err := ParseVKey(x.links[i].VKey)
+	if err != nil {
+		return &Finding{Code: FindKey, File: x.shards[i].dir, Detail: err.Error()}
+	}
+	if f := keptBy(k, v); f != nil {
+		return f
+	}
+	last, err := ParseCheckpoint([]byte(x.links[i].Checkpoint))
+	switch {
+	case err != nil || k.Size > last.Size:
+		return bad(FindRollback, "it has %d entries of log %q, the next log was begun behind %d", k.Size, k.Origin, last.Size)
+	case k.Size == last.Size && k.Root != last.Root:
+		return bad(FindFork, "it has root %s at size %d of log %q, the next log was begun behind %s", k.Root, k.Size, k.Origin, last.Root)
+	}
+	x.report.Kept = append(x.report.Kept, KeptCheckpoint{k.Origin, k.Size, false})
+	return nil
+}
+
+// keptBy verifies the signature of a kept checkpoint.
+func keptBy(k Checkpoint, v note.Verifier) *Finding {
+	_, err := OpenCheckpoint(k.Note, v)
+	if err == nil {
+		return nil
+	}
+	f := &Finding{Code: FindCheckpoint, Detail: "given checkpoint: " + err.Error()}
+	if errors.Is(err, ErrCheckpointKey) {
+		f.Code = FindKey
+	}
+	return f
 }

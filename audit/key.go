@@ -141,10 +141,16 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// ParseVKey reads a verifier key, white space around it ignored.
+// ParseVKey reads a verifier key in its one encoding, white space around it
+// ignored.
 func ParseVKey(vkey string) (note.Verifier, error) {
-	v, err := note.NewVerifier(strings.TrimSpace(vkey))
+	vkey = strings.TrimSpace(vkey)
+	v, err := note.NewVerifier(vkey)
 	if err != nil {
+		return nil, fmt.Errorf("audit: verifier key: %w", err)
+	}
+	// NewVerifier ignores the unused bits of the last character.
+	if _, err := base64.StdEncoding.Strict().DecodeString(strings.SplitN(vkey, "+", 3)[2]); err != nil {
 		return nil, fmt.Errorf("audit: verifier key: %w", err)
 	}
 	return v, nil

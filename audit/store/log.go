@@ -9,6 +9,8 @@ import (
 	"iter"
 	"path/filepath"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"linefit/audit"
 )
 
@@ -22,6 +24,7 @@ type Log struct {
 	findings  []audit.Finding   // about folder, headers, keys and checkpoint
 	published *audit.Checkpoint // nil if it is missing or damaged
 	given     string            // verifier key that it was opened with
+	unvouched []string          // origins of shards whose key the given one does not vouch for
 }
 
 // OpenLog looks at the log in dir. vkey is the verifier key to trust, of any
@@ -118,15 +121,34 @@ func (l *Log) checkKeys(given string, stored []byte, storedErr error) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range l.segs {
-		if own, err := audit.ParseVKey(s.head.VKey); err == nil && own.Name() == v.Name() && own.KeyHash() == v.KeyHash() {
-			return nil
-		}
-	}
-	if len(l.segs) > 0 {
+	if len(l.segs) > 0 && !l.knows(v) {
 		l.add(audit.Finding{Code: audit.FindKey, Detail: fmt.Sprintf("the log is signed by %s, the given key is %s+%08x", newest, v.Name(), v.KeyHash())})
 	}
 	return nil
+}
+
+// knows reports whether a key is one of the log's: of a shard at hand, or of the
+// one before it. What follows a shard without being named by it is unvouched.
+func (l *Log) knows(v note.Verifier) bool {
+	is := func(vkey string) bool {
+		own, err := audit.ParseVKey(vkey)
+		return err == nil && own.Name() == v.Name() && own.KeyHash() == v.KeyHash()
+	}
+	known := false
+	for i, s := range l.segs {
+		if link := s.head.Link; s.head.First == s.head.Base && link != nil {
+			named := i > 0 && link.Accepted == nil // by the shard's last entry: verify sees it
+			before := is(link.VKey) || is(link.LastVKey())
+			if (known || before) && !named {
+				l.unvouched = append(l.unvouched, s.head.Origin)
+			}
+			known = known || before
+		}
+		if is(s.head.VKey) {
+			known, l.unvouched = true, nil // and by their links those before
+		}
+	}
+	return known
 }
 
 // open verifies a checkpoint with the key of the shard that it is of.

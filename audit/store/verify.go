@@ -67,7 +67,7 @@ func (l *Log) errMoved() error {
 // verify verifies; read, which may be nil, gets what is good.
 func (l *Log) verify(ctx context.Context, checkpoint []byte, read *reading) (Report, error) {
 	v := &verification{log: l, read: read, report: Report{
-		VKey: l.VKey(), Sim: l.Sim(), Segments: len(l.segs),
+		VKey: l.VKey(), Sim: l.Sim(), Segments: len(l.segs), Unvouched: l.unvouched,
 		Findings: append([]audit.Finding{}, l.findings...),
 	}}
 	if l.published != nil {

@@ -33,7 +33,10 @@ type Report struct {
 	Accepted []audit.Acceptance `json:"accepted,omitempty"`
 	// Archived lists the shards that the log says have left the store.
 	Archived []audit.ArchivedShard `json:"archived,omitempty"`
-	Findings []audit.Finding       `json:"findings"`
+	// Unvouched lists the shards whose key nothing at hand names that the given key
+	// has signed: two people went on there, or the shard before was archived.
+	Unvouched []string        `json:"unvouched,omitempty"`
+	Findings  []audit.Finding `json:"findings"`
 }
 
 // A Tail is an unfinished batch at the end of the newest segment: one that is

@@ -14,23 +14,27 @@ import (
 
 type auditCheckCmd struct {
 	keyFlag
-	Path       string `arg:"" placeholder:"PATH" help:"A unit bundle, an inclusion or consistency proof, a checkpoint, or a folder with an export as tiles; - for stdin."`
-	Checkpoint string `placeholder:"FILE" help:"For a consistency proof: the older checkpoint that someone kept."`
-	JSON       bool   `name:"json" help:"Print one JSON document."`
+	Path       string   `arg:"" placeholder:"PATH" help:"A unit bundle, an inclusion or consistency proof, a checkpoint, or a folder with an export as tiles; - for stdin."`
+	Checkpoint []string `placeholder:"FILE" sep:"none" help:"A checkpoint that someone kept: the older one of a consistency proof; of tiles, of any shard, or of the log before that of a replaced station, and may be said again."`
+	JSON       bool     `name:"json" help:"Print one JSON document."`
 }
 
 // checkDocument is what a check found.
 type checkDocument struct {
-	OK       bool            `json:"ok"`
-	Kind     string          `json:"kind"` // bundle, inclusion, consistency, checkpoint or tiles
-	Origin   string          `json:"origin"`
-	Size     uint64          `json:"size"`    // of the newest checkpoint
-	Entries  uint64          `json:"entries"` // that were checked
-	Units    []string        `json:"units,omitempty"`
-	Seq      uint64          `json:"seq,omitempty"`
-	OldSize  uint64          `json:"old_size,omitempty"`
-	OwnKey   bool            `json:"own_key"` // no key was given: it only fits together
-	Findings []audit.Finding `json:"findings"`
+	OK      bool     `json:"ok"`
+	Kind    string   `json:"kind"` // bundle, inclusion, consistency, checkpoint or tiles
+	Origin  string   `json:"origin"`
+	Size    uint64   `json:"size"`    // of the newest checkpoint
+	Entries uint64   `json:"entries"` // that were checked
+	Units   []string `json:"units,omitempty"`
+	Seq     uint64   `json:"seq,omitempty"`
+	OldSize uint64   `json:"old_size,omitempty"`
+	OwnKey  bool     `json:"own_key"` // no key was given: it only fits together
+	// Kept are the checkpoints of --checkpoint with which tiles agree, Unvouched the
+	// logs in them whose key the given one does not vouch for.
+	Kept      []audit.KeptCheckpoint `json:"kept,omitempty"`
+	Unvouched []string               `json:"unvouched,omitempty"`
+	Findings  []audit.Finding        `json:"findings"`
 }
 
 // Run checks what someone got from a station, with nothing but the station's
@@ -78,6 +82,16 @@ func (d checkDocument) print(a *app) {
 	if d.Kind == "bundle" && d.OK {
 		fmt.Fprintln(a.stdout, "      (no entry was left out between them; whether there are later ones only the whole log can show)")
 	}
+	for _, k := range d.Kept {
+		what := "is in its past"
+		if !k.Entries {
+			what = "is no newer than the one with which the next log was begun; its entries are not here"
+		}
+		fmt.Fprintf(a.stdout, "kept  the given checkpoint of %d entries of log %s %s\n", k.Size, text.Printable(k.Origin), what)
+	}
+	for _, origin := range d.Unvouched {
+		fmt.Fprintf(a.stdout, "      (two people went on with log %s: nothing that the given key signed names its key)\n", text.Printable(origin))
+	}
 	if d.OwnKey {
 		fmt.Fprintln(a.stdout, "      (by its own key: it fits together; say --key to see whose it is)")
 	}
@@ -85,11 +99,14 @@ func (d checkDocument) print(a *app) {
 
 func (c *auditCheckCmd) look(a *app, v note.Verifier, d *checkDocument) error {
 	if st, err := os.Stat(c.Path); err == nil && st.IsDir() {
-		return c.tiles(v, d)
+		return c.tiles(a, v, d)
 	}
 	data, err := readInput(a, c.Path)
 	if err != nil {
 		return err
+	}
+	if len(c.Checkpoint) > 0 && !bytes.HasPrefix(data, []byte("old ")) {
+		return exit(exitUsage, errors.New("--checkpoint is for tiles and for a consistency proof (linefit audit prove --checkpoint)"))
 	}
 	switch {
 	case bytes.HasPrefix(data, []byte("{")):
@@ -100,7 +117,8 @@ func (c *auditCheckCmd) look(a *app, v note.Verifier, d *checkDocument) error {
 		d.Kind = "inclusion"
 		p, err := audit.ParseProof(data)
 		if err != nil {
-			return exit(exitUsage, err)
+			d.add(&audit.FindingError{Finding: audit.Finding{Code: audit.FindProof, Detail: err.Error()}})
+			return nil
 		}
 		e, err := p.Verify(v)
 		d.add(err)
@@ -112,7 +130,7 @@ func (c *auditCheckCmd) look(a *app, v note.Verifier, d *checkDocument) error {
 	}
 	d.Kind = "checkpoint"
 	_, err = audit.OpenCheckpoint(audit.PlainNote(data), v)
-	if errors.Is(err, audit.ErrCheckpointForm) {
+	if errors.Is(err, audit.ErrCheckpointForm) && !bytes.Contains(data, []byte("\n\n\u2014 ")) {
 		return exit(exitUsage, fmt.Errorf("%s is no bundle, proof, checkpoint or folder of tiles", c.Path))
 	}
 	d.add(err)
@@ -164,10 +182,10 @@ func (c *auditCheckCmd) bundle(data []byte, v note.Verifier, d *checkDocument) e
 
 func (c *auditCheckCmd) consistency(a *app, data []byte, v note.Verifier, d *checkDocument) error {
 	d.Kind = "consistency"
-	if c.Checkpoint == "" {
-		return exit(exitUsage, errors.New("a consistency proof needs the older checkpoint: say --checkpoint FILE"))
+	if len(c.Checkpoint) != 1 {
+		return exit(exitUsage, errors.New("a consistency proof needs the older checkpoint: say --checkpoint FILE, once"))
 	}
-	kept, err := readInput(a, c.Checkpoint)
+	kept, err := readInput(a, c.Checkpoint[0])
 	if err != nil {
 		return err
 	}
@@ -180,7 +198,7 @@ func (c *auditCheckCmd) consistency(a *app, data []byte, v note.Verifier, d *che
 	return nil
 }
 
-func (c *auditCheckCmd) tiles(v note.Verifier, d *checkDocument) error {
+func (c *auditCheckCmd) tiles(a *app, v note.Verifier, d *checkDocument) error {
 	d.Kind = "tiles"
 	dir := os.DirFS(c.Path)
 	if v == nil {
@@ -193,7 +211,16 @@ func (c *auditCheckCmd) tiles(v note.Verifier, d *checkDocument) error {
 			return nil
 		}
 	}
-	r := audit.CheckTiles(dir, v, nil)
+	var kept [][]byte
+	for _, file := range c.Checkpoint {
+		b, err := readInput(a, file)
+		if err != nil {
+			return err
+		}
+		kept = append(kept, b)
+	}
+	r := audit.CheckTiles(dir, v, nil, kept...)
+	d.Kept, d.Unvouched = r.Kept, r.Unvouched
 	d.Origin, d.Size, d.Entries = r.Origin, r.Size, r.Entries
 	d.Findings = append(d.Findings, r.Finding...)
 	return nil

@@ -134,6 +134,9 @@ func printReport(w io.Writer, r store.Report, own bool) {
 	if r.Tail != nil {
 		p("tail  %d bytes behind the last batch in %s are not yet, or were never, acknowledged: %s", r.Tail.Bytes, r.Tail.File, r.Tail.What)
 	}
+	for _, origin := range r.Unvouched {
+		p("      (nothing here that the given key signed names the key of log %s)", text.Printable(origin))
+	}
 	for _, d := range r.Accepted {
 		p("note  %s and %s went on in spite of %d findings: %s", text.Printable(d.Persons[0]), text.Printable(d.Persons[1]), len(d.Findings), text.Printable(d.Reason))
 	}
