@@ -82,7 +82,8 @@ func (c *tilesCheck) open() bool {
 		c.bad(FindFork, "checkpoint", 0, "the next shard says that this one ends otherwise")
 	}
 	if text, err := fs.ReadFile(c.fsys, path.Join(c.dir, "station.vkey")); c.found == nil && err == nil {
-		if own, err := ParseVKey(string(text)); err != nil || !sameKey(own, c.v) {
+		line := strings.TrimSuffix(string(text), "\n")
+		if own, err := ParseVKey(line); err != nil || !sameKey(own, c.v) || strings.TrimSpace(line) != line {
 			c.bad(FindKey, "station.vkey", 0, "it is not the key of the checkpoint, %s+%08x", c.v.Name(), c.v.KeyHash())
 		}
 	}

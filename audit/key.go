@@ -149,9 +149,8 @@ func ParseVKey(vkey string) (note.Verifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: verifier key: %w", err)
 	}
-	// NewVerifier ignores the unused bits of the last character.
-	if _, err := base64.StdEncoding.Strict().DecodeString(strings.SplitN(vkey, "+", 3)[2]); err != nil {
-		return nil, fmt.Errorf("audit: verifier key: %w", err)
+	if id := strings.SplitN(vkey, "+", 3)[1]; id != fmt.Sprintf("%08x", v.KeyHash()) {
+		return nil, fmt.Errorf("audit: verifier key: its id is %q, not %08x", id, v.KeyHash())
 	}
 	return v, nil
 }

@@ -89,9 +89,12 @@ func TestCheckTilesOfAllShards(t *testing.T) {
 	// A key that is not the checkpoint's is found in each shard.
 	for _, name := range []string{"station.vkey", "shards/0001/station.vkey", "shards/0002/station.vkey"} {
 		good := readAll(t, filepath.Join(dir, name))
-		last := bytes.Clone(good)
-		last[len(last)-2] ^= 1 // a bit of the encoding that the key does not need
-		for _, bad := range [][]byte{[]byte(stranger.VKey() + "\n"), flipped(good), last, nil} {
+		shouted := bytes.Replace(good, []byte("+"), []byte("+A"), 1) // an id in capitals reads as the same number
+		if id := bytes.SplitN(good, []byte("+"), 3)[1]; !bytes.Equal(id, bytes.ToUpper(id)) {
+			shouted = bytes.Replace(good, id, bytes.ToUpper(id), 1)
+		}
+		tabbed := append(bytes.Clone(good[:len(good)-1]), '\v')
+		for _, bad := range [][]byte{[]byte(stranger.VKey() + "\n"), flipped(good), shouted, tabbed, nil} {
 			write(t, filepath.Join(dir, name), bad)
 			if r := audit.CheckTiles(os.DirFS(dir), verifierOf(t, keys[2].VKey()), nil); len(r.Finding) != 1 || r.Finding[0].Code != audit.FindKey || r.Finding[0].File != name {
 				t.Errorf("%s: %+v", name, r)
