@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -56,7 +57,7 @@ func report(stderr io.Writer, err error) int {
 	if !errors.As(err, &e) {
 		e = &exitError{code: exitInternal, err: err}
 		switch {
-		case outputError(err):
+		case outputError(err), slices.ContainsFunc(noDisk, func(e error) bool { return errors.Is(err, e) }):
 			e.code = exitMissing
 		case errors.Is(err, context.Canceled): // somebody stopped it
 			e.code = exitVerdict
@@ -72,6 +73,10 @@ func report(stderr io.Writer, err error) int {
 	}
 	return e.code
 }
+
+// noDisk are the system's words for a disk that takes nothing: no fault of linefit
+// either.
+var noDisk = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS}
 
 // failure is what a command prints under --json that has nothing else to print.
 type failure struct {

@@ -237,6 +237,14 @@ func personError(err error) error {
 	case errors.Is(err, rework.ErrNoTicket), errors.Is(err, rework.ErrNoUnit), errors.Is(err, rework.ErrManyUnits), errors.Is(err, stock.ErrNoProfile),
 		errors.Is(err, pairing.ErrNoUnit), errors.Is(err, pairing.ErrUnused), errors.Is(err, people.ErrNobody):
 		return exit(exitMissing, err)
+	case errors.As(err, &remote) && len(remote.Mistakes) > 0: // as where this process had found them
+		for _, m := range remote.Mistakes {
+			mistakes = append(mistakes, strictyaml.Problem(m))
+		}
+		if what, ok := strings.CutSuffix(remote.Detail, mistakes.Error()); !ok || what != "" { // there is more to say
+			return exit(exitUsage, fmt.Errorf("%s", remote.Detail))
+		}
+		return exit(exitUsage, mistakes)
 	case errors.As(err, &remote):
 		return exit(map[client.Kind]int{
 			client.Unreachable: exitMissing, client.Denied: exitRefused, client.NotFound: exitMissing, client.Invalid: exitUsage,

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
+	"linefit/internal/strictyaml"
 	"linefit/modem/ident"
 	"linefit/station"
 	"linefit/station/stock"
@@ -120,6 +122,9 @@ func readList(file string) ([]byte, error) {
 	data, err := readListFile(file)
 	if err != nil {
 		return nil, exit(fileCode(err), err)
+	}
+	if !utf8.Valid(data) { // on its way to a station JSON would make something else of it
+		return nil, exit(exitUsage, strictyaml.Problems{{File: file, Line: 1, Column: 1, Text: "the file is not UTF-8: save it as CSV UTF-8"}})
 	}
 	return data, nil
 }

@@ -200,6 +200,10 @@ type remoteRoom struct{ c *client.Client }
 
 type body = map[string]any
 
+// listTimeout bounds the answer to a list: the largest one takes minutes, and the
+// station goes on with what it has begun.
+const listTimeout = 20 * time.Minute
+
 func listBody(l *list) any {
 	if l == nil {
 		return nil
@@ -210,7 +214,7 @@ func listBody(l *list) any {
 // without drops what was not given: the API takes no null.
 func without(b body) body {
 	for k, v := range b {
-		if v == nil || v == "" {
+		if v == nil || v == "" && k != "data" {
 			delete(b, k)
 		}
 	}
@@ -229,6 +233,8 @@ func (r remoteRoom) list(ctx context.Context, id string, f stock.Filter, limit i
 }
 
 func (r remoteRoom) importList(ctx context.Context, by station.Person, src stock.Source, eids *list) (out stock.Imported, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	b := without(body{"operator": by.Actor, "role": by.Role, "name": src.Name, "data": string(src.Data), "batch": src.Batch, "eids": listBody(eids)})
 	err = r.c.Post(ctx, "/v1/stock/import", b, &out)
 	return out, err
@@ -303,6 +309,8 @@ func (r remoteRoom) reconcile(ctx context.Context, q reconciling) ([]stock.Disag
 	if q.noMES {
 		b["no_mes"] = true
 	}
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	err := r.c.Post(ctx, "/v1/stock/reconcile", b, &out)
 	return out.Disagreements, out.Application, err
 }

@@ -68,3 +68,24 @@ func TestNothingTaken(t *testing.T) {
 		t.Error("an error before anything was done")
 	}
 }
+
+// Mistakes that a running station has found come out like this process's own.
+func TestMistakesOfAStation(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		fmt.Fprint(w, `{"title":"x","status":422,"detail":"codes.csv:2:1: eid: x","mistakes":[{"file":"codes.csv","line":2,"column":1,"text":"eid: x"}]}`)
+	}))
+	defer server.Close()
+	c, err := client.New(client.Options{Address: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	err = personError(c.Post(t.Context(), "/v1/stock/import", map[string]string{}, nil))
+	var coded *exitError
+	var mistakes strictyaml.Problems
+	if !errors.As(err, &coded) || coded.code != exitUsage || !errors.As(err, &mistakes) || mistakes.Error() != "codes.csv:2:1: eid: x" {
+		t.Errorf("%v", err)
+	}
+}

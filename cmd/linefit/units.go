@@ -61,6 +61,8 @@ func (b storeBook) List(_ context.Context, f pairing.Filter, limit int) (pairing
 type remoteBook struct{ c *client.Client }
 
 func (b remoteBook) Import(ctx context.Context, by station.Person, name string, data []byte, replace bool) (out pairing.Intake, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	err = b.c.Post(ctx, "/v1/pairing/import", body{"operator": by.Actor, "role": by.Role, "name": name, "data": string(data), "replace": replace}, &out)
 	return out, err
 }

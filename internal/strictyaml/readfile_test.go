@@ -35,3 +35,24 @@ func TestReadFile(t *testing.T) {
 		}
 	}
 }
+
+func TestSpreadsheet(t *testing.T) {
+	for name, c := range map[string]struct {
+		in, out   string
+		separator rune
+	}{
+		"commas":             {"a,b\n1,2\n", "a,b\n1,2\n", ','},
+		"BOM, semicolons":    {"\xef\xbb\xbfa;b\r\n1;2\r\n", "a;b\r\n1;2\r\n", ';'},
+		"CR alone":           {"a\tb\r1\t2\r", "a\tb\n1\t2\n", '\t'},
+		"separator is said":  {"sep=;\r\na,x;b\r\n", "\na,x;b\r\n", ';'},
+		"no separator":       {"sep=x\na,b\n", "sep=x\na,b\n", ','},
+		"one column":         {"eid\n1\n", "eid\n1\n", ','},
+		"nothing but a line": {"sep=;", "sep=;", ';'},
+		"empty":              {"", "", ','},
+	} {
+		out, separator := strictyaml.Spreadsheet([]byte(c.in))
+		if string(out) != c.out || separator != c.separator {
+			t.Errorf("%s: %q, %q", name, out, separator)
+		}
+	}
+}

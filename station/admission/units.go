@@ -1,11 +1,13 @@
 package admission
 
 import (
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"linefit/internal/strictyaml"
 	"linefit/modem/ident"
@@ -27,8 +29,17 @@ func (l List) Expect(unit station.Serial) (station.Expect, bool) {
 // its line; nothing of a list with a mistake is used.
 func ParseUnits(name string, r io.Reader) (List, error) {
 	p := unitParser{file: name, list: List{}, imeis: map[ident.IMEI]int{}, eids: map[ident.EID]int{}}
-	c := csv.NewReader(r)
-	c.FieldsPerRecord = -1
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if !utf8.Valid(text) {
+		p.add(1, 1, "the file is not UTF-8: save it as CSV UTF-8")
+		return nil, p.found.Err()
+	}
+	text, comma := strictyaml.Spreadsheet(text)
+	c := csv.NewReader(bytes.NewReader(text))
+	c.Comma, c.FieldsPerRecord = comma, -1
 	c.TrimLeadingSpace = true
 	for {
 		record, err := c.Read()

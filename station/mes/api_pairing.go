@@ -45,7 +45,7 @@ func (s *Server) pairingRoutes(api huma.API) {
 	op.MaxBodyBytes = maxList
 	op.Errors = append([]int{http.StatusUnprocessableEntity}, op.Errors...)
 	huma.Register(api, op, func(ctx context.Context, in *struct{ Body PairingBody }) (*struct{ Body pairing.Intake }, error) {
-		ctx, cancel := s.patience(ctx)
+		ctx, cancel := s.longPatience(ctx)
 		defer cancel()
 		by, err := s.person(ctx, in.Body.PersonBody)
 		if err != nil {

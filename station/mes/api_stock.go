@@ -208,7 +208,7 @@ func (s *Server) stockLists(api huma.API, room *stock.Room) {
 				return nil, stockProblem(ctx, err)
 			}
 		}
-		ctx, cancel := s.patience(ctx)
+		ctx, cancel := s.longPatience(ctx)
 		defer cancel()
 		by, err := s.person(ctx, in.Body.PersonBody)
 		if err != nil {
@@ -228,7 +228,7 @@ func (s *Server) stockLists(api huma.API, room *stock.Room) {
 		if err != nil {
 			return nil, stockProblem(ctx, err)
 		}
-		ctx, cancel := s.patience(ctx)
+		ctx, cancel := s.longPatience(ctx)
 		defer cancel()
 		by, err := s.person(ctx, in.Body.PersonBody)
 		if err != nil {
@@ -289,6 +289,15 @@ func (s *Server) actor(ctx context.Context, named station.Actor) (station.Actor,
 	return s.opt.People.Resolve(string(named))
 }
 
+// listPatience is how long a list may take: the largest one has its facts written in
+// a few minutes, and one that was begun should not wait for the next start.
+const listPatience = 15 * time.Minute
+
+// longPatience is [Server.patience] for a request with a list.
+func (s *Server) longPatience(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), max(s.opt.Timeout, listPatience))
+}
+
 // patience is the time that a change may take when its caller has gone.
 func (s *Server) patience(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), s.opt.Timeout)
@@ -334,5 +343,9 @@ func stockProblem(ctx context.Context, err error) error {
 	default:
 		return problemOf(callerOf(ctx).lang, err)
 	}
-	return &Problem{Title: http.StatusText(status), Status: status, Detail: strings.TrimSpace(err.Error())}
+	p := &Problem{Title: http.StatusText(status), Status: status, Detail: strings.TrimSpace(err.Error())}
+	for _, m := range mistakes {
+		p.Mistakes = append(p.Mistakes, Mistake(m))
+	}
+	return p
 }

@@ -69,6 +69,19 @@ func TestStockOverTheAPI(t *testing.T) {
 	if !strings.Contains(got, "codes.csv:4:3: activation_code: no activation code") {
 		t.Errorf("mistakes: %s", got)
 	}
+	if !strings.Contains(got, `"mistakes":[{"file":"codes.csv","line":4,"column":3,"text":"activation_code: no activation code`) {
+		t.Errorf("mistakes for programs: %s", got)
+	}
+	// What JSON has made of a file that is not UTF-8, a name that no key holds, nothing.
+	for what, in := range map[string]map[string]any{
+		"a character was lost":        {"operator": "anna", "role": "lead", "name": "l.csv", "data": "batch,ac,operator\nB,LPA:1$s.example$X,Telef\xf3nica\n"},
+		"name: 2000 bytes, more than": {"operator": "anna", "role": "lead", "name": "l.csv", "data": "ac\nLPA:1$s.example$X\n", "batch": map[string]any{"batch": strings.Repeat("x", 2000)}},
+		"the file is empty":           {"operator": "anna", "role": "lead", "name": "l.csv", "data": ""},
+	} {
+		if got := post("/v1/stock/import", http.StatusUnprocessableEntity, in); !strings.Contains(got, what) {
+			t.Errorf("%s: %s", what, got)
+		}
+	}
 	post("/v1/stock/import", http.StatusOK, who)
 	post("/v1/stock/import", http.StatusUnprocessableEntity, who)
 

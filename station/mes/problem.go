@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"linefit/internal/strictyaml"
 	"linefit/rework"
 	"linefit/station"
 	"linefit/station/text"
@@ -24,7 +25,12 @@ type Problem struct {
 	Class  station.Class       `json:"class,omitempty" doc:"Whose fault it is: unit, material, station, backend, operator"`
 	Advice string              `json:"advice,omitempty" doc:"What the operator does now, in the language of Accept-Language"`
 	Errors []*huma.ErrorDetail `json:"errors,omitempty"`
+	// Mistakes are those of a file that was sent, in the order of its lines.
+	Mistakes []Mistake `json:"mistakes,omitempty" doc:"Mistakes of a file that was sent, each with its line"`
 }
+
+// Mistake is one in a file that was sent.
+type Mistake strictyaml.Problem
 
 // Error implements error.
 func (p *Problem) Error() string {

@@ -48,7 +48,6 @@ type Line struct {
 // place. Warnings are what a person should look at.
 func Read(name string, data []byte) (lines []Line, warnings []string, err error) {
 	r := &reader{file: name, imeis: map[ident.IMEI]int{}, eids: map[ident.EID]int{}, modules: map[string]int{}}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	switch {
 	case len(data) > maxFile:
 		r.problem(1, 1, "the file has %d bytes, more than %d", len(data), maxFile)
@@ -82,8 +81,9 @@ func (r *reader) problem(line, column int, format string, args ...any) {
 }
 
 func (r *reader) read(data []byte) {
+	data, comma := strictyaml.Spreadsheet(data)
 	c := csv.NewReader(bytes.NewReader(data))
-	c.Comma, c.FieldsPerRecord = separator(data), -1
+	c.Comma, c.FieldsPerRecord = comma, -1
 	for {
 		record, err := c.Read()
 		var bad *csv.ParseError
@@ -111,19 +111,6 @@ func (r *reader) read(data []byte) {
 			r.line(line, record)
 		}
 	}
-}
-
-// separator is the character between the head's columns; spreadsheets write
-// semicolons in some countries.
-func separator(data []byte) rune {
-	head, _, _ := bytes.Cut(data, []byte("\n"))
-	best, most := ',', bytes.Count(head, []byte(","))
-	for _, c := range []rune{';', '\t'} {
-		if n := bytes.Count(head, []byte(string(c))); n > most {
-			best, most = c, n
-		}
-	}
-	return best
 }
 
 // head reads the head line; false where the lines below cannot be told apart.
@@ -214,7 +201,10 @@ func plain(text string) (string, error) {
 		return "", fmt.Errorf("%d bytes, more than %d", len(text), maxText)
 	}
 	for _, c := range text {
-		if !unicode.IsPrint(c) {
+		switch {
+		case c == utf8.RuneError: // JSON replaces what is not UTF-8
+			return "", errors.New("a character was lost: the file is not UTF-8")
+		case !unicode.IsPrint(c):
 			return "", fmt.Errorf("character %U cannot be shown", c)
 		}
 	}

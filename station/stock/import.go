@@ -114,7 +114,7 @@ func (l *Ledger) Import(ctx context.Context, src Source, at station.Scope, j Jou
 	}
 	facts, note, err := l.stage(KindCode, items, codes, terms, at)
 	if err != nil {
-		return Imported{}, fmt.Errorf("stock: %w: %w", ErrUnfinished, err)
+		return Imported{}, err
 	}
 	if err := writeFacts(ctx, at, j, facts); err != nil {
 		return Imported{}, fmt.Errorf("stock: %w: %w", ErrUnfinished, err)

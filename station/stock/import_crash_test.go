@@ -36,7 +36,7 @@ func TestImportSurvivesEveryFailedWrite(t *testing.T) {
 				}
 				return memlog.None
 			}
-			if _, err := w.tryImport("codes.csv", longList(profiles)); !errors.Is(err, memlog.ErrFault) {
+			if _, err := w.tryImport("codes.csv", longList(profiles)); !errors.Is(err, memlog.ErrFault) || !errors.Is(err, stock.ErrUnfinished) {
 				t.Fatalf("write %d: %v", n, err)
 			}
 			w.crash()

@@ -103,7 +103,7 @@ func (l *Ledger) ImportPackages(ctx context.Context, src Source, rules PackageRu
 	src.Batch.Share = ""
 	facts, note, err := l.stagePackages(src, b, providers, at)
 	if err != nil {
-		return Imported{}, fmt.Errorf("stock: %w: %w", ErrUnfinished, err)
+		return Imported{}, err
 	}
 	if err := writeFacts(ctx, at, j, facts); err != nil {
 		return Imported{}, fmt.Errorf("stock: %w: %w", ErrUnfinished, err)

@@ -126,7 +126,7 @@ func readSheet(file string, data []byte, c columns) *sheet {
 }
 
 func (s *sheet) readCSV(data []byte) {
-	data, comma := spreadsheet(data)
+	data, comma := strictyaml.Spreadsheet(data)
 	r := csv.NewReader(bytes.NewReader(data))
 	r.Comma = comma
 	r.FieldsPerRecord = -1
@@ -213,33 +213,6 @@ func (s *sheet) csvError(err error) {
 	}
 }
 
-// spreadsheet is a list as a spreadsheet has written it, with line feeds and
-// without the line that names the separator, and that separator. Old ones end
-// lines with CR alone; line numbers stay what they are.
-func spreadsheet(data []byte) ([]byte, rune) {
-	if bytes.IndexByte(data, '\n') < 0 {
-		data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
-	}
-	first, rest, more := bytes.Cut(data, []byte("\n"))
-	first = bytes.TrimSuffix(first, []byte("\r"))
-	if sep, ok := bytes.CutPrefix(first, []byte("sep=")); ok && more && len(sep) == 1 && strings.ContainsAny(string(sep), ",;\t") {
-		return append([]byte("\n"), rest...), rune(sep[0])
-	}
-	return data, separator(first)
-}
-
-// separator is the character between the head's columns; spreadsheets write
-// semicolons in some countries.
-func separator(head []byte) rune {
-	best, most := ',', bytes.Count(head, []byte(","))
-	for _, c := range []rune{';', '\t'} {
-		if n := bytes.Count(head, []byte(string(c))); n > most {
-			best, most = c, n
-		}
-	}
-	return best
-}
-
 // quote shows a text that is no secret, shortened.
 func quote(text string) string {
 	if len(text) > 40 {
@@ -254,7 +227,10 @@ func badText(text string) string {
 		return fmt.Sprintf("%d bytes, more than %d", len(text), maxText)
 	}
 	for _, r := range text {
-		if !unicode.IsPrint(r) {
+		switch {
+		case r == utf8.RuneError: // JSON replaces what is not UTF-8
+			return "a character was lost: the file is not UTF-8"
+		case !unicode.IsPrint(r):
 			return fmt.Sprintf("character %U cannot be shown", r)
 		}
 	}

@@ -50,7 +50,9 @@ func (l *Ledger) stage(kind Kind, items []station.StockImported, secrets []Secre
 		}
 		note.Facts = append(note.Facts, stagedFact{name, data})
 	}
-	note.self, err = l.putNote(KindImport, note)
+	if note.self, err = l.putNote(KindImport, note); err != nil { // it may be there all the same
+		err = fmt.Errorf("stock: %w: %w", ErrUnfinished, err)
+	}
 	return facts, note, err
 }
 

@@ -122,7 +122,18 @@ type Error struct {
 	Kind   Kind
 	Status int // HTTP status; 0: no answer
 	Detail string
-	err    error
+	// Mistakes are those of a file that was sent.
+	Mistakes []Mistake
+	err      error
+}
+
+// Mistake is one in a file that was sent.
+type Mistake struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Path   string `json:"path,omitempty"`
+	Text   string `json:"text"`
 }
 
 func (e *Error) Error() string {
@@ -140,6 +151,12 @@ type problem struct {
 	Detail string        `json:"detail"`
 	Code   station.Code  `json:"code"`
 	Class  station.Class `json:"class"`
+	// Errors are what is wrong with the request's form.
+	Errors []struct {
+		Message  string `json:"message"`
+		Location string `json:"location"`
+	} `json:"errors"`
+	Mistakes []Mistake `json:"mistakes"`
 }
 
 // request makes a request with what every one carries.
@@ -226,7 +243,10 @@ func refusal(status int, body []byte) error {
 	if json.Unmarshal(body, &p) == nil && p.Code != "" {
 		return &station.Refusal{Reason: &station.Reason{Code: p.Code, Class: p.Class, Detail: p.Detail}}
 	}
-	e := &Error{Kind: Failed, Status: status, Detail: p.Detail}
+	e := &Error{Kind: Failed, Status: status, Detail: p.Detail, Mistakes: p.Mistakes}
+	for _, f := range p.Errors {
+		e.Detail = strings.TrimSpace(e.Detail + "; " + strings.TrimSpace(f.Location+" "+f.Message))
+	}
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusMisdirectedRequest:
 		e.Kind = Denied
