@@ -28,6 +28,7 @@ const (
 	insFetch            = 0x12
 	insTerminalResponse = 0x14
 	insVerify           = 0x20
+	insUnblock          = 0x2C
 	insReadRecord       = 0xB2
 	insUpdateBinary     = 0xD6
 	insUpdateRecord     = 0xDC
@@ -86,7 +87,7 @@ func (c *Card) instruction(ch *channel, n int, cmd wire.Command) ([]byte, wire.S
 		return c.readRecord(ch, cmd)
 	case (cmd.INS == insUpdateBinary || cmd.INS == insUpdateRecord) && !proprietary:
 		return nil, wire.SWSecurityStatus // no key of the profile is ever presented here
-	case cmd.INS == insVerify && !proprietary:
+	case (cmd.INS == insVerify || cmd.INS == insUnblock) && !proprietary:
 		return c.verifyPIN(ch, cmd)
 	}
 	if knownInstruction(cmd.INS) {
@@ -98,7 +99,7 @@ func (c *Card) instruction(ch *channel, n int, cmd wire.Command) ([]byte, wire.S
 func knownInstruction(ins byte) bool {
 	switch ins {
 	case wire.InsManageChannel, wire.InsSelect, wire.InsStatus, wire.InsTerminalCapability, wire.InsStoreData,
-		wire.InsReadBinary, insReadRecord, insTerminalProfile, insFetch, insTerminalResponse, insVerify,
+		wire.InsReadBinary, insReadRecord, insTerminalProfile, insFetch, insTerminalResponse, insVerify, insUnblock,
 		insUpdateBinary, insUpdateRecord:
 		return true
 	}

@@ -273,14 +273,22 @@ func (c *Card) readRecord(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
 	return c.give(cmd, f.Content[(number-1)*f.Record:number*f.Record])
 }
 
-// verifyPIN answers for a PIN that is disabled: the profiles of a factory line
-// ask for none.
+// verifyPIN is VERIFY PIN and UNBLOCK PIN (ETSI TS 102 221 sections 11.1.9 and
+// 11.1.13) of PINs that are disabled: the profiles of a factory line ask for none.
+// Without data it tells the tries that are left; there is no PIN without a profile.
 func (c *Card) verifyPIN(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
+	pin := cmd.P2 == 0x01 || cmd.P2 == 0x81 || cmd.INS == insUnblock && cmd.P2 == 0x00
 	switch {
-	case cmd.P1 != 0 || cmd.P2 == 0:
+	case cmd.P1 != 0:
 		return nil, wire.SWWrongP1P2
 	case ch.app != appFiles:
 		return nil, wire.SWConditionsNotSatisfied
+	case c.nv.enabled() == nil || !pin:
+		return nil, wire.SWDataNotFound
+	case len(cmd.Data) == 0 && cmd.INS == insUnblock:
+		return nil, 0x63CA
+	case len(cmd.Data) == 0:
+		return nil, 0x63C3
 	}
 	return nil, swPINInvalidated
 }

@@ -116,6 +116,7 @@ func TestDefaultFileSystem(t *testing.T) {
 		{"00B0000005", "3CFF0000009000"},
 		{"00B0880001", "3C9000"},
 		{"00D60000019F", "6982"},
+		{"0020000100", "6A88"},
 	} {
 		if got := exchange(t, c, x.command); got != x.response {
 			t.Errorf("%s: %s, want %s", x.command, got, x.response)
@@ -160,7 +161,12 @@ func TestFilesOfTheEnabledProfile(t *testing.T) {
 		{"80F2000C00", "9000"},
 		{"80F200001D", "621B8202782183023F00A5068001718701018A0105C6069001008301019000"},
 		{"80F200010E", "840CA0000000871002FF49FF05899000"},
-		{"0020000100", "6984"},
+		{"0020000100", "63C3"},
+		{"0020008100", "63C3"},
+		{"002C000100", "63CA"},
+		{"0020000A00", "6A88"},
+		{"0020010100", "6A86"},
+		{"002000010831323334FFFFFFFF", "6984"},
 	} {
 		if got := exchange(t, c, x.command); got != x.response {
 			t.Fatalf("%s: %s, want %s", x.command, got, x.response)

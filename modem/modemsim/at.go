@@ -16,6 +16,8 @@ type atState struct {
 	creg    map[string]int // reporting mode by command
 	s       map[int]int    // S registers
 	bits    map[string]int // &C, &D, X and the like: kept, without effect
+	plain   map[string]string
+	cops    int // format of +COPS: 0 long name, 1 short name, 2 number
 
 	phase linePhase
 	buf   []byte
@@ -44,7 +46,7 @@ func (m *Module) resetAT() {
 func (m *Module) defaults() {
 	a := &m.at
 	a.echoOn, a.numeric, a.quiet, a.cmee = m.persona.AT.Echo, false, false, m.persona.AT.CMEE
-	a.creg = map[string]int{}
+	a.creg, a.plain, a.cops = map[string]int{}, map[string]string{}, 0
 	a.s = map[int]int{0: 0, 3: '\r', 4: '\n', 5: '\b', 6: 2, 7: 50, 8: 2, 10: 10}
 	a.bits = map[string]int{"X": 4, "&C": 1, "&D": 2, "&K": 3, "&S": 0}
 	for name := range a.bits {

@@ -24,8 +24,16 @@ func (m *Module) general(c command, at time.Time) (reply, bool) {
 		return m.cmeeCommand(c), true
 	case "+GCAP":
 		return m.identity(c, "+GCAP: +CGSM"), true
-	case "+CSCS", "+CMGF", "+CNMI", "+CTZR", "+CTZU", "+CGEREP", "+CSMS":
-		return m.ignored(c), true
+	case "+CNUM": // the profile's EF_MSISDN is not read
+		if r := m.simResult(); r.kind != kindOK {
+			return refused(r), true
+		}
+		return m.testable(c), true
+	case "+CSMS":
+		return m.csms(c), true
+	}
+	if d, ok := plainSettings[c.name]; ok {
+		return m.plainSetting(c, d), true
 	}
 	return reply{}, false
 }
@@ -83,10 +91,60 @@ func (m *Module) cmeeCommand(c command) reply {
 	return reply{}
 }
 
-// ignored accepts what has no effect on a factory line.
-func (m *Module) ignored(c command) reply {
+// testable is a command without an effect.
+func (m *Module) testable(c command) reply {
 	if c.form == formTest {
 		return m.testReply()
 	}
 	return reply{}
+}
+
+// plain is a setting without an effect on a factory line: its value is kept and
+// read back.
+type plain struct{ value, list string }
+
+// plainSettings are such settings with their first value and the list that the
+// test command gives (3GPP TS 27.005 section 3, TS 27.007 sections 5.5, 8.40,
+// 8.41 and 10.1.19). It is written once, here, and never changed.
+var plainSettings = map[string]plain{
+	"+CSCS":   {`"GSM"`, `("GSM","IRA","UCS2")`},
+	"+CMGF":   {"0", "(0,1)"},
+	"+CNMI":   {"2,1,0,0,0", "(0-2),(0-3),(0,2),(0-2),(0,1)"},
+	"+CTZR":   {"0", "(0,1)"},
+	"+CTZU":   {"0", "(0,1)"},
+	"+CGEREP": {"0,0", "(0-2),(0,1)"},
+}
+
+func (m *Module) plainSetting(c command, d plain) reply {
+	switch c.form {
+	case formTest:
+		return m.testReply(c.name + ": " + d.list)
+	case formRead:
+		now, ok := m.at.plain[c.name]
+		if !ok {
+			now = d.value
+		}
+		return done(c.name + ": " + now)
+	case formSet:
+		if _, err := params(c.arg); err != nil || len(c.arg) > 64 {
+			return refused(cme(cmeParameters))
+		}
+		m.at.plain[c.name] = c.arg
+		return reply{}
+	}
+	delete(m.at.plain, c.name)
+	return reply{}
+}
+
+// csms is +CSMS (3GPP TS 27.005 section 3.2.1): no messages of any kind.
+func (m *Module) csms(c command) reply {
+	switch c.form {
+	case formTest:
+		return m.testReply("+CSMS: (0,1)")
+	case formRead:
+		return done("+CSMS: 0,0,0,0")
+	case formSet:
+		return done("+CSMS: 0,0,0")
+	}
+	return refused(resError)
 }

@@ -238,7 +238,16 @@ func TestRadio(t *testing.T) {
 		}
 		h.ask("ATE0")
 		h.want("AT+CREG?", "+CREG: 0,1", "OK")
+		h.want("AT+COPS?", `+COPS: 0,0,"Test PLMN 1-1",7`, "OK")
+		h.want("AT+COPS=3,2", "OK")
 		h.want("AT+COPS?", `+COPS: 0,2,"00101",7`, "OK")
+		if got := h.ask("AT+COPS=3,3"); !strings.Contains(got, "ERROR") {
+			t.Errorf("an unknown format: %q", got)
+		}
+		h.want("AT+CSQ", "+CSQ: 20,99", "OK")
+		h.want("AT+CEREG=2", "OK")
+		h.want("AT+CEREG?", `+CEREG: 2,1,"0001","00000001",7`, "OK")
+		h.want("AT+CEREG=0", "OK")
 		h.want("AT+CREG=1", "OK")
 		if got := plain(h.ask("AT+CFUN=4"), ""); got != "+CREG: 0|OK" {
 			t.Errorf("detach: %q", got)

@@ -42,6 +42,11 @@ func TestV250(t *testing.T) {
 		{"error texts", "AT+CMEE=2;+CPIN=1\r", "\r\n+CME ERROR: operation not allowed\r\n"},
 		{"factory defaults", "AT+CMEE=2\rAT&F+CMEE?\r", "\r\nOK\r\n\r\n+CMEE: 0\r\n\r\nOK\r\n"},
 		{"stored profile", "AT+CMEE=1;&W+CMEE=2\rATZ+CMEE?\r", "\r\nOK\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"},
+		{"character sets", "AT+CSCS=?\rAT+CSCS?\r", "\r\n+CSCS: (\"GSM\",\"IRA\",\"UCS2\")\r\n\r\nOK\r\n\r\n+CSCS: \"GSM\"\r\n\r\nOK\r\n"},
+		{"a setting is read back until ATZ", "AT+CNMI=2,0;+CNMI?\rATZ\rAT+CNMI?\r", "\r\n+CNMI: 2,0\r\n\r\nOK\r\n\r\nOK\r\n\r\n+CNMI: 2,1,0,0,0\r\n\r\nOK\r\n"},
+		{"setting out of bounds", "AT+CSCS=\"" + strings.Repeat("x", 99) + "\"\r", "\r\nERROR\r\n"},
+		{"message service", "AT+CSMS=1\rAT+CSMS?\r", "\r\n+CSMS: 0,0,0\r\n\r\nOK\r\n\r\n+CSMS: 0,0,0,0\r\n\r\nOK\r\n"},
+		{"own number", "AT+CNUM\r", "\r\nOK\r\n"},
 		{"registration modes", "AT+CEREG=7;+CEREG?\r", "\r\nERROR\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -19,13 +19,14 @@ type builder struct {
 	root   *File
 	adfs   map[wire.Tag]*File // newest application directory by the element that made it
 	fileOf map[wire.Tag]map[wire.Tag]uint16
+	about  map[wire.Tag]map[uint16]attributes
 	total  int // bytes of all contents
 }
 
 func (b *builder) init() {
 	b.root = &File{ID: fidMF, Kind: Directory, descriptor: []byte{0x78, 0x21}}
 	b.adfs = map[wire.Tag]*File{}
-	b.fileOf = templateFiles()
+	b.fileOf, b.about = templateFiles(), templateAttributes()
 }
 
 // finish resolves links and gives the master file.
@@ -80,7 +81,7 @@ func (b *builder) template(n wire.Node) error {
 	current := top
 	var own *File // the element's first directory
 	for _, entry := range list[2:] {
-		f, err := b.file(entry, b.fileOf[n.Tag][entry.Tag])
+		f, err := b.file(n.Tag, entry, b.fileOf[n.Tag][entry.Tag])
 		if err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func add(parent, f *File) {
 
 // file reads one File: descriptor, offsets and contents. It is nil when the
 // file is not to be created, or is a template's that is not known here.
-func (b *builder) file(n wire.Node, id uint16) (*File, error) {
+func (b *builder) file(element wire.Tag, n wire.Node, id uint16) (*File, error) {
 	if !n.Tag.Constructed() {
 		return nil, errSchema
 	}
@@ -154,7 +155,15 @@ func (b *builder) file(n wire.Node, id uint16) (*File, error) {
 	}
 	f := &File{ID: id}
 	w := writer{b: b, f: f}
-	for _, e := range list {
+	if a, ok := b.about[element][id]; ok {
+		w.template = &a
+	}
+	for i, e := range list {
+		if i == 0 && e.Tag != 0x80 && e.Tag != 0xA1 {
+			if err := w.byTemplate(); err != nil {
+				return nil, err
+			}
+		}
 		switch e.Tag {
 		case 0x80:
 			return nil, nil
@@ -168,6 +177,11 @@ func (b *builder) file(n wire.Node, id uint16) (*File, error) {
 			err = errSchema
 		}
 		if err != nil {
+			return nil, err
+		}
+	}
+	if len(list) == 0 {
+		if err := w.byTemplate(); err != nil {
 			return nil, err
 		}
 	}

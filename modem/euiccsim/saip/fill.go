@@ -16,6 +16,58 @@ type writer struct {
 	pos int
 	// fixed is set when the descriptor gave the size: content beyond is refused.
 	fixed bool
+	// template has the file's attributes where the package gives none, if known.
+	template *attributes
+}
+
+// byTemplate makes a file that the package does not describe.
+func (w *writer) byTemplate() error {
+	if w.template == nil {
+		return nil
+	}
+	w.shape()
+	return w.templateSize()
+}
+
+// shape takes the structure from the template.
+func (w *writer) shape() {
+	w.f.Kind, w.f.Record = w.template.kind, w.template.record
+	switch record := []byte{byte(w.f.Record >> 8), byte(w.f.Record)}; w.f.Kind {
+	case LinearFixed:
+		w.f.descriptor = append([]byte{0x42, 0x21}, record...)
+	case Cyclic:
+		w.f.descriptor = append([]byte{0x46, 0x21}, record...)
+	default:
+		w.f.descriptor = []byte{0x41, 0x21}
+	}
+}
+
+// templateSize takes size and content from the template.
+func (w *writer) templateSize() error {
+	if w.template == nil || w.f.Kind != w.template.kind || w.f.Record != w.template.record {
+		return nil
+	}
+	content, err := w.b.allocate(w.template.size)
+	if err != nil {
+		return err
+	}
+	w.initial(content)
+	w.f.Content = content
+	return nil
+}
+
+// initial writes the template's content, anew in each record.
+func (w *writer) initial(content []byte) {
+	if w.template == nil || len(w.template.head) == 0 {
+		return
+	}
+	each := len(content)
+	if w.f.Record > 0 {
+		each = w.f.Record
+	}
+	for i := range content {
+		content[i] = w.template.head[min(i%each, len(w.template.head)-1)]
+	}
 }
 
 // create reads an Fcp (ETSI TS 102 222 section 6.3.2.2.2 as the profile package
@@ -41,6 +93,9 @@ func (w *writer) create(n wire.Node) error {
 	}
 	if link, ok := n.Find(0xC7); ok {
 		f.linked = trimMF(link.Value)
+	}
+	if f.descriptor == nil && w.template != nil {
+		w.shape()
 	}
 	if f.descriptor == nil { // a template's: directories have no size
 		_, hasSize := n.Find(0x80)
@@ -105,8 +160,11 @@ func (f *File) short(n wire.Node) {
 // size reads efFileSize and makes the initial content from the patterns.
 func (w *writer) size(n wire.Node) error {
 	s, ok := n.Find(0x80)
-	if !ok || w.f.Kind == Directory {
+	switch {
+	case w.f.Kind == Directory:
 		return nil
+	case !ok:
+		return w.templateSize()
 	}
 	v, err := s.Uint()
 	if err != nil {
@@ -126,6 +184,7 @@ func (w *writer) size(n wire.Node) error {
 	if err != nil {
 		return err
 	}
+	w.initial(content)
 	pattern(content, n)
 	w.f.Content, w.fixed = content, true
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -224,6 +225,58 @@ func TestPatternsAndLinks(t *testing.T) {
 	if p.Root().Child(0x2F10).Records() != 2 {
 		t.Error("records")
 	}
+}
+
+// TestTemplates: what a package leaves out, the template says.
+func TestTemplates(t *testing.T) {
+	adf := wire.TLV(0xA2, fcp(wire.TLV(0x82, []byte{0x78, 0x21}), wire.TLV(0x83, []byte{0x7F, 0xD0}), wire.TLV(0x84, hexBytes("A0000000871002FF"))))
+	b := small(wire.TLV(0xB0, id(1), template, wire.TLV(0xA2, fcp(wire.TLV(0x82, []byte{0x78, 0x21}))), wire.TLV(0xA7)),
+		wire.TLV(0xB3, id(2), template, adf,
+			wire.TLV(0xA5), // EF_Keys as it is
+			wire.TLV(0xA6, wire.TLV(0x80)),
+			wire.TLV(0xAB, fcp(wire.TLV(0x82, []byte{0x42, 0x21, 0, 30}), wire.TLV(0x80, []byte{30}))),    // EF_SMSP with other records
+			wire.TLV(0xAD, wire.TLV(0x83, []byte{0, 'l'})),                                                // EF_SPN with a name
+			wire.TLV(0xB0, fcp(wire.TLV(0x80, []byte{4}))),                                                // EF_THRESHOLD of another size
+			wire.TLV(0xB4, fcp(wire.TLV(0x88))),                                                           // EF_LOCI
+			wire.TLV(0xB6, wire.TLV(0x83, []byte{0x11, 0xF2, 0xFF, 0})),                                   // EF_ECC, records
+			wire.TLV(0xA3, wire.TLV(0x83, []byte{8, 9, 0x10, 0x10, 0x10, 0x32, 0x54, 0x76, 0x98, 0xAA}))), // EF_IMSI, longer than its template
+	)
+	p, err := saip.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usim := p.Root().Applications()[0]
+	for fid, want := range map[uint16]struct {
+		kind    saip.Kind
+		content string
+	}{
+		0x6F08: {saip.Transparent, "07" + strings.Repeat("ff", 32)},
+		0x6F42: {saip.LinearFixed, strings.Repeat("ff", 30)},
+		0x6F46: {saip.Transparent, "006c" + strings.Repeat("ff", 15)},
+		0x6F5C: {saip.Transparent, "ffffffff"},
+		0x6F7E: {saip.Transparent, "ffffffffffffff0000ff01"},
+		0x6FB7: {saip.LinearFixed, "11f2ff00"},
+		0x6F07: {saip.Transparent, "080910101032547698aa"},
+	} {
+		f := usim.Child(fid)
+		if f == nil || f.Kind != want.kind || hex.EncodeToString(f.Content) != want.content {
+			t.Errorf("%04X: %+v, want %+v", fid, f, want)
+		}
+	}
+	if f := usim.Child(0x6F09); f != nil {
+		t.Errorf("a file that is not to be created: %+v", f)
+	}
+	if f := usim.Child(0x6FB7); f == nil || f.Records() != 1 || !bytes.Equal(f.Descriptor(), []byte{0x42, 0x21, 0, 4}) {
+		t.Errorf("EF_ECC: %+v", f)
+	}
+	if f := p.Root().Child(0x2F08); f == nil || len(f.Content) != 5 {
+		t.Errorf("EF_UMPC: %+v", f)
+	}
+}
+
+func hexBytes(s string) []byte {
+	b, _ := hex.DecodeString(s)
+	return b
 }
 
 func FuzzParse(f *testing.F) {

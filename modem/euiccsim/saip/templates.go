@@ -1,6 +1,10 @@
 package saip
 
-import "linefit/modem/wire"
+import (
+	"maps"
+
+	"linefit/modem/wire"
+)
 
 // templateFiles gives the identifiers of template files that a package may
 // create without a descriptor: those that a module asks for (annex A of the
@@ -24,4 +28,73 @@ func templateFiles() map[wire.Tag]map[wire.Tag]uint16 {
 			0xB5: 0x6FAD, 0xB6: 0x6FB7, 0xB7: 0x6FC4,
 		},
 	}
+}
+
+// attributes are what a template says of a file where a package does not (annex
+// A of the profile package specification).
+type attributes struct {
+	kind   Kind
+	record int    // bytes of a record, for record structures
+	size   int    // bytes of the whole file
+	head   []byte // initial content; the last byte goes on to the end. nil: FF
+}
+
+// transparent, linear and cyclic are attributes of the three structures.
+func transparent(size int, head ...byte) attributes {
+	return attributes{kind: Transparent, size: size, head: head}
+}
+
+func linear(records, record int, head ...byte) attributes {
+	return attributes{kind: LinearFixed, record: record, size: records * record, head: head}
+}
+
+func cyclic(records, record int, head ...byte) attributes {
+	return attributes{kind: Cyclic, record: record, size: records * record, head: head}
+}
+
+// masterAttributes are those of files below the MF.
+func masterAttributes() map[uint16]attributes {
+	return map[uint16]attributes{0x2F05: transparent(2), fidICCID: transparent(10), 0x2F08: transparent(5)}
+}
+
+// usimAttributes are those of files of the USIM.
+func usimAttributes() map[uint16]attributes {
+	return map[uint16]attributes{
+		fidIMSI: transparent(9),
+		0x6F05:  transparent(6),
+		0x6F08:  transparent(33, 0x07, 0xFF),
+		0x6F09:  transparent(33, 0x07, 0xFF),
+		0x6F31:  transparent(1, 0x0A),
+		0x6F37:  transparent(3, 0),
+		0x6F38:  transparent(14, 0),
+		0x6F39:  cyclic(1, 3, 0),
+		0x6F3B:  linear(20, 26),
+		0x6F3C:  linear(10, 176, 0x00, 0xFF),
+		fidGID1: transparent(8), fidGID1 + 1: transparent(8),
+		0x6F40: linear(1, 24),
+		0x6F42: linear(1, 38),
+		0x6F43: transparent(2),
+		0x6F46: transparent(17),
+		0x6F56: transparent(1, 0),
+		0x6F5B: transparent(6, 0xF0, 0, 0, 0xF0, 0, 0),
+		0x6F5C: transparent(3),
+		0x6F73: transparent(14, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0xFF, 0x01),
+		0x6F78: transparent(2),
+		0x6F7B: transparent(12),
+		0x6F7E: transparent(11, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0xFF, 0x01),
+		0x6FAD: transparent(4, 0, 0, 0, 2),
+		0x6FB7: linear(1, 4),
+		0x6FC4: transparent(128),
+		0x6FE3: transparent(18, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 1),
+		0x6FE4: linear(1, 80),
+	}
+}
+
+// templateAttributes finds a template file's attributes by its element and
+// identifier.
+func templateAttributes() map[wire.Tag]map[uint16]attributes {
+	mf, usim := masterAttributes(), usimAttributes()
+	iot := masterAttributes()
+	maps.Copy(iot, usim)
+	return map[wire.Tag]map[uint16]attributes{tagMF: mf, tagUSIM: usim, tagOptUSIM: usim, tagIoT: iot}
 }
