@@ -23,6 +23,9 @@ func viewDownload(r *rsp.Result, err error) euiccDownload {
 	var f *rsp.Failure
 	if errors.As(err, &f) {
 		out.Outcome, out.Error, out.Row, out.Code, out.Advice = rsp.Absent, f.Error(), f.Advice.Row, f.Advice.Code, f.Advice.Text
+		if text := advice(err); f.Advice.Row == rsp.RowNone && text != "" {
+			out.Advice = "nothing was changed: " + text
+		}
 		if r.ShortBlocks {
 			out.Advice = fmt.Sprintf("the module does not take blocks of %d bytes: try --block %d; %s", r.BlockSize, rsp.ShortBlock, out.Advice)
 		}
@@ -48,8 +51,12 @@ func (c *euiccDownloadCmd) print(a *app, e *euiccCmd, out euiccDownload, err err
 		return printJSON(a.stdout, out)
 	}
 	if !out.OK {
+		row := ""
+		if out.Row != rsp.RowNone {
+			row = fmt.Sprintf("row %s: ", out.Row)
+		}
 		if out.Advice != "" {
-			fmt.Fprintf(a.stderr, "row %s: %s; code: %s; outcome: %s\n", out.Row, out.Advice, out.Code, out.Outcome)
+			fmt.Fprintf(a.stderr, "%s%s; code: %s; outcome: %s\n", row, out.Advice, out.Code, out.Outcome)
 		}
 		return nil
 	}

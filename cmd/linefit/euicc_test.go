@@ -225,6 +225,18 @@ func TestEUICCGenerations(t *testing.T) {
 	}
 }
 
+// An eUICC that is locked for in-factory provisioning is called what it is, and
+// nobody is told to try again.
+func TestEUICCLockedForTheFactory(t *testing.T) {
+	s := startServer(t, "--count", "1")
+	h := newHand(t, "--one-time-keys", "1")
+	var out euiccDownload
+	h.run(exitVerdict, &out, "download", "--activation-code", s.Profiles[0].ActivationCode, "--ca", s.CA, "--record", filepath.Join(h.dir, "record"))
+	if out.Outcome != rsp.Absent || !strings.Contains(out.Error, "6985") || !strings.Contains(out.Advice, "in-factory") || strings.Contains(out.Advice, "try again") {
+		t.Errorf("%+v", out)
+	}
+}
+
 // What is wrong with the command line, the port or the server has its exit code.
 func TestEUICCExitCodes(t *testing.T) {
 	t.Chdir(t.TempDir())

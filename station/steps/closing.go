@@ -11,6 +11,7 @@ import (
 
 	"linefit/modem/euicc"
 	"linefit/modem/ident"
+	"linefit/modem/wire"
 	"linefit/station"
 	"linefit/station/stock"
 )
@@ -73,6 +74,21 @@ func lpaServices(ctx context.Context, c *card) (string, error) {
 		return lpaShut, nil
 	}
 	return "", err
+}
+
+// refused is the result res of a function that err ended, or that in-factory
+// one-time keys are left (SGP.41) where the eUICC refused it for its conditions
+// and has such keys: LPA and IPA services are shut then, whatever its generation.
+func (s *session) refused(ctx context.Context, err error, res station.StepResult) station.StepResult {
+	var status *euicc.StatusError
+	if !errors.As(err, &status) || status.SW != wire.SWConditionsNotSatisfied || s.card == nil {
+		return res
+	}
+	keys, kerr := s.card.OneTimeKeys(ctx, s.bench.opt.factory())
+	if kerr != nil || len(keys.Keys) == 0 {
+		return res
+	}
+	return hold(station.KeysLeft, "%d in-factory one-time keys are left, and LPA and IPA services are shut: %v", len(keys.Keys), err)
 }
 
 // closeFactory ends in-factory provisioning on this eUICC. No result may be

@@ -232,7 +232,7 @@ func (s *session) notInstalled(ctx context.Context, a *station.Attempt, r *rsp.R
 		return failed(err, station.LogStopped)
 	}
 	s.forgetPackage(a.Run)
-	return res
+	return s.refused(ctx, err, res)
 }
 
 // usedUp are the refusals of an order that others have used, or tried too often

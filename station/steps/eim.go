@@ -237,7 +237,7 @@ func allowImmediate(ctx context.Context, s *session, a *station.Attempt) station
 	case err == nil:
 		return ok()
 	case !errors.Is(err, euicc.ErrEIMExists):
-		return failed(err, station.EUICCRefused)
+		return s.refused(ctx, err, failed(err, station.EUICCRefused))
 	}
 	there, err := c.EIMs(ctx)
 	if err != nil {
