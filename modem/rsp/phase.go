@@ -26,7 +26,6 @@ const (
 	PhaseSetDefaultAddress  Phase = "set-default-address"
 	PhaseImmediateEnable    Phase = "immediate-enable"
 	PhaseAddInitialEIM      Phase = "add-initial-eim"
-	PhaseDeleteOneTimeKeys  Phase = "delete-one-time-keys"
 )
 
 // TransactionID names a session. It is no secret.

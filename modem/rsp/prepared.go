@@ -146,12 +146,3 @@ func since(before, after apdu.Counters) apdu.Counters {
 		BytesOut: after.BytesOut - before.BytesOut, BytesIn: after.BytesIn - before.BytesIn, Time: after.Time - before.Time,
 	}
 }
-
-// DeleteOneTimeKeys ends in-factory provisioning on an eUICC, after recording
-// the intent: the obligatory last step, without which LPA services stay shut.
-func DeleteOneTimeKeys(ctx context.Context, card *euicc.Card, coding euicc.FactoryCoding, recorder Recorder, eid string) error {
-	if err := recorder.Record(ctx, PhaseDeleteOneTimeKeys, Detail{EID: eid, HighWater: -1}); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrRecord, PhaseDeleteOneTimeKeys, err)
-	}
-	return card.DeleteOneTimeKeys(ctx, coding)
-}

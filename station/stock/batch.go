@@ -15,7 +15,6 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"linefit/audit"
 	"linefit/internal/strictyaml"
 	"linefit/modem/ident"
 	"linefit/station"
@@ -172,17 +171,4 @@ func (l *Ledger) Package(_ context.Context, handle string) (Prepared, error) {
 		EID: p.EID, ICCID: p.ICCID, KeyNumber: p.KeyNumber, OneTimeKey: p.OneTimeKey, Transaction: p.Transaction,
 		Address: p.Address, Certificate: p.Certificate, Package: NewSecret(p.Package),
 	}, nil
-}
-
-// Unused lists the prepared packages that were never tried, by state: those of
-// scrapped eUICCs go back to the provider in the loading report.
-func Unused(v audit.View, batch string) ([]station.StockItem, error) {
-	var out []station.StockItem
-	err := List(v, Filter{Batch: batch, State: station.StockAvailable}, func(i station.StockItem) error {
-		if i.Kind == station.KindPreparedPackage {
-			out = append(out, i)
-		}
-		return nil
-	})
-	return out, err
 }

@@ -172,7 +172,9 @@ func TestBoundProfilesGoToTheirEUICC(t *testing.T) {
 	refused(t, err, station.StockEmpty)
 }
 
-func TestWhatIsForWhom(t *testing.T) {
+// forSomebody has profiles of several batches, customers and orders.
+func forSomebody(t *testing.T) *world {
+	t.Helper()
 	w := newWorld(t)
 	w.importCSV(`batch,activation_code,operator,customer,sku,region
 B1,LPA:1$s.example$A,op1,,,EU
@@ -183,6 +185,10 @@ B3,LPA:1$s.example$C,op2,acme,sku-x,US
 	if _, err := w.ledger.Import(ctx, stock.Source{Name: "b4.json", Data: []byte(json)}, station.Scope{}, w.log); err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+func TestWhatIsForWhom(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		want stock.Want
@@ -199,12 +205,27 @@ B3,LPA:1$s.example$C,op2,acme,sku-x,US
 		{"work order", stock.Want{WorkOrder: "WO-7"}, 2},
 		{"another work order of that batch", stock.Want{WorkOrder: "WO-8", Batch: "B4"}, 0},
 	} {
-		var left int
-		err := w.log.View(func(v audit.View) (err error) { left, err = stock.Left(v, c.want, time.Now()); return err })
-		if err != nil || left != c.left {
-			t.Errorf("%s: %d left, not %d (%v)", c.name, left, c.left, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			w := forSomebody(t)
+			for n := 1; ; n++ {
+				order := c.want
+				order.Run, order.Unit, order.EID = station.RunID(fmt.Sprint("r", n)), station.Serial(fmt.Sprint("SN", n)), eid(t, n)
+				_, err := w.reserve(order)
+				if err == nil {
+					continue
+				}
+				refused(t, err, station.StockEmpty)
+				if n-1 != c.left {
+					t.Errorf("%d units got one, not %d", n-1, c.left)
+				}
+				return
+			}
+		})
 	}
+}
+
+func TestTermsOfABatch(t *testing.T) {
+	w := forSomebody(t)
 	wanted := want("r1", "")
 	wanted.Batch, wanted.Customer = "B3", "other"
 	_, err := w.reserve(wanted)

@@ -151,7 +151,7 @@ func (m *model) settle(t *rapid.T) {
 func (m *model) strand(id station.RunID) {
 	var items []station.StockItem
 	err := m.w.log.View(func(v audit.View) (err error) {
-		items, err = stock.Stranded(v, func(r station.RunID) bool { return r != id })
+		items, err = stock.ByRun(v, id)
 		return err
 	})
 	if err != nil {

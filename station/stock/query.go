@@ -62,19 +62,6 @@ func ByRun(v audit.View, run station.RunID) ([]station.StockItem, error) {
 	return listed(v, runKey(run))
 }
 
-// Stranded lists the profiles that are reserved for runs which are over: the
-// engine stopped before it could settle them.
-func Stranded(v audit.View, running func(station.RunID) bool) ([]station.StockItem, error) {
-	var items []station.StockItem
-	err := List(v, Filter{State: station.StockReserved}, func(i station.StockItem) error {
-		if !running(i.Run) {
-			items = append(items, i)
-		}
-		return nil
-	})
-	return items, err
-}
-
 // Filter selects profiles; empty fields select all.
 type Filter struct {
 	State    station.StockState
@@ -243,24 +230,6 @@ func Offers(v audit.View, at time.Time) ([]Offer, error) {
 	})
 	slices.SortStableFunc(offers, func(a, b Offer) int { return strings.Compare(a.Batch, b.Batch) })
 	return offers, err
-}
-
-// Left counts the profiles that any eUICC may get for what is wanted: what a
-// warning about low stock compares with its threshold.
-func Left(v audit.View, w Want, at time.Time) (int, error) {
-	r, err := projection(v)
-	if err != nil {
-		return 0, err
-	}
-	n := 0
-	err = eachClass(r, func(c class, l list) error {
-		fits, err := w.fits(r, c, at)
-		if fits {
-			n += l.Left
-		}
-		return err
-	})
-	return n, err
 }
 
 // expired reports whether a last day of use, YYYY-MM-DD in UTC, has passed.
