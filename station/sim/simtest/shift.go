@@ -59,6 +59,7 @@ func (s *Shift) work(d time.Duration) (killed, over bool) {
 		_, err := st.Desk.Mend(ctx, by, string(unit), "contacts", "cleaned and reseated")
 		return plant.Later(err)
 	}}
+	s.switchOn(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- crew.Run(ctx) }()
 	select {
@@ -81,6 +82,17 @@ func (s *Shift) work(d time.Duration) (killed, over bool) {
 			l.must(err)
 		}
 		return false, ctx.Err() == nil
+	}
+}
+
+// switchOn takes slots back into use that were left off: the station died, the
+// log stopped or the hour ended while the operator had one off. What fails now is
+// tried again in the next hour.
+func (s *Shift) switchOn(ctx context.Context) {
+	for _, v := range s.Line.Station.View().Slots {
+		if v.State == station.SlotDisabled {
+			_, _ = s.Line.Station.Do(ctx, station.Command{Kind: station.CmdEnable, Slot: v.ID, Operator: "lead-1", Why: "left off"})
+		}
 	}
 }
 
