@@ -75,7 +75,9 @@ type View struct {
 	// Notifications of eUICCs that have not reached their servers.
 	Notifications Notifications `json:"notifications"`
 	Head          uint64        `json:"head"` // entries in the log
-	Slots         []SlotView    `json:"slots"`
+	// Witnesses cosign the log's checkpoints.
+	Witnesses []Witness  `json:"witnesses,omitempty"`
+	Slots     []SlotView `json:"slots"`
 }
 
 // Counts of units by what became of them last.
@@ -92,6 +94,18 @@ type Counts struct {
 type LotView struct {
 	Cause Code     `json:"cause"`
 	Units []Serial `json:"units"` // that met it
+}
+
+// A Witness is another machine that cosigns the log's checkpoints (C2SP
+// tlog-witness).
+type Witness struct {
+	Name  string `json:"name"`
+	Log   string `json:"log,omitempty"`   // shard that it has cosigned last
+	Size  uint64 `json:"size,omitempty"`  // its entries under that checkpoint
+	At    string `json:"at,omitempty"`    // when that was, UTC, RFC 3339
+	Tries int    `json:"tries,omitempty"` // in vain since then
+	Error string `json:"error,omitempty"` // of the last of them
+	Fork  bool   `json:"fork,omitempty"`  // it has seen another history of the log
 }
 
 // Notifications are eUICCs' notifications on their way to their servers.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"linefit/audit"
 	"linefit/station/plant"
@@ -68,7 +69,8 @@ func readAnchors(file string) [][]byte {
 	return notes
 }
 
-// anchorsIn reads the checkpoints that people put into a folder.
+// anchorsIn reads the checkpoints that people, and the station itself, put into a
+// folder. Hidden files are not among them: a file that is being written is one.
 func anchorsIn(dir string) ([][]byte, error) {
 	if dir == "" {
 		return nil, nil
@@ -79,7 +81,7 @@ func anchorsIn(dir string) ([][]byte, error) {
 	}
 	var notes [][]byte
 	for _, f := range files {
-		if !f.Type().IsRegular() {
+		if !f.Type().IsRegular() || strings.HasPrefix(f.Name(), ".") {
 			continue
 		}
 		b, err := readFile(filepath.Join(dir, f.Name()))

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +13,7 @@ import (
 	"linefit/audit"
 	"linefit/audit/store"
 	"linefit/station/text"
+	"linefit/station/witness"
 )
 
 type auditWitnessCmd struct {
@@ -36,13 +34,10 @@ type witnessDocument struct {
 	Checkpoint string `json:"checkpoint"` // cosigned
 }
 
-// maxWitnessTries bounds how often a witness may say that it has another size.
-const maxWitnessTries = 3
-
 // Run gives the newest published checkpoint to a witness, with the proof that the
 // log only grew since the witness saw it, and keeps the cosigned one.
 func (c *auditWitnessCmd) Run(a *app) error {
-	witness, err := witnessKey(c.Witness)
+	key, err := witnessKey(c.Witness)
 	if err != nil {
 		return err
 	}
@@ -56,7 +51,7 @@ func (c *auditWitnessCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	d, err := c.push(a.ctx, l, witness)
+	d, err := c.push(a.ctx, l, key)
 	if err != nil {
 		return c.refuse(a, err)
 	}
@@ -100,62 +95,29 @@ func (c *auditWitnessCmd) kept(origin string) uint64 {
 	return k.Size
 }
 
-func (c *auditWitnessCmd) push(ctx context.Context, l *store.Log, witness note.Verifier) (witnessDocument, error) {
+func (c *auditWitnessCmd) push(ctx context.Context, l *store.Log, key note.Verifier) (witnessDocument, error) {
 	published, err := l.Published()
 	if err != nil {
 		return witnessDocument{}, err
 	}
-	size := c.kept(published.Origin)
-	for range maxWitnessTries {
-		p, err := l.Since(ctx, size)
-		if err != nil {
-			return witnessDocument{}, err
-		}
-		status, kind, answer, err := c.ask(ctx, p.Marshal())
-		if err != nil {
-			return witnessDocument{}, exit(exitMissing, err)
-		}
-		fork := func(why string) error {
-			return exit(exitVerdict, fmt.Errorf("fork: witness %s has seen another history of log %s: %s", text.Printable(witness.Name()), text.Printable(published.Origin), why))
-		}
-		switch status {
-		case http.StatusOK:
-			signed, err := audit.AddCosignature(p.New.Note, answer, witness)
-			return witnessDocument{Origin: p.New.Origin, Size: p.New.Size, From: size, Witness: witness.Name(), Checkpoint: string(signed)}, err
-		case http.StatusConflict:
-			has, err := strconv.ParseUint(strings.TrimSuffix(string(answer), "\n"), 10, 63)
-			switch {
-			case kind != "text/x.tlog.size" || err != nil:
-				return witnessDocument{}, exit(exitMissing, errors.New("the witness answers 409 without a size"))
-			case has == size:
-				return witnessDocument{}, fork(fmt.Sprintf("the same size, %d, and another root", has))
-			}
-			size = has
-		case http.StatusUnprocessableEntity:
-			return witnessDocument{}, fork("the proof does not fit")
-		case http.StatusForbidden, http.StatusNotFound:
-			return witnessDocument{}, exit(exitRefused, fmt.Errorf("the witness does not know log %s, or not its key (%d): %s", text.Printable(published.Origin), status, text.Printable(strings.TrimSpace(string(answer)))))
-		default:
-			return witnessDocument{}, exit(exitMissing, fmt.Errorf("the witness answers %d: %s", status, text.Printable(strings.TrimSpace(string(answer)))))
-		}
-	}
-	return witnessDocument{}, exit(exitMissing, errors.New("the witness names another size each time"))
+	client := witness.Client{URL: c.URL, Key: key, Timeout: c.Timeout}
+	prove := func(size uint64) (audit.Consistency, error) { return l.Since(ctx, size) }
+	w, err := client.Push(ctx, prove, c.kept(published.Origin))
+	return witnessDocument{Origin: w.Origin, Size: w.Size, From: w.From, Witness: key.Name(), Checkpoint: string(w.Note)}, witnessExit(err)
 }
 
-// ask posts a request to the witness.
-func (c *auditWitnessCmd) ask(ctx context.Context, request []byte) (status int, kind string, answer []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(c.URL, "/")+"/add-checkpoint", bytes.NewReader(request))
-	if err != nil {
-		return 0, "", nil, err
+// witnessExit gives what a witness says its exit code.
+func witnessExit(err error) error {
+	var fork *witness.ForkError
+	var unknown *witness.UnknownLogError
+	var answer *witness.AnswerError
+	switch {
+	case errors.As(err, &fork):
+		return exit(exitVerdict, err)
+	case errors.As(err, &unknown):
+		return exit(exitRefused, err)
+	case errors.As(err, &answer):
+		return exit(exitMissing, err)
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	reply, err := client.Do(r)
-	if err != nil {
-		return 0, "", nil, err
-	}
-	defer reply.Body.Close()
-	answer, err = io.ReadAll(io.LimitReader(reply.Body, 8192))
-	return reply.StatusCode, reply.Header.Get("Content-Type"), answer, err
+	return err
 }

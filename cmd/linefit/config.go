@@ -94,6 +94,7 @@ func inspectStation(path string) (*stationFile, error) {
 	if f.config != nil {
 		f.gather(path, (&plan{}).servers(f.config))
 		f.gather(path, (&plan{}).stocking(f.config))
+		f.gather(path, (&plan{}).witnessed(f.config.Audit.Witnesses))
 	}
 	order := map[string]int{path: 0} // the station file first, then as they were read
 	for _, m := range f.mistakes {

@@ -119,6 +119,7 @@ func (d *doctor) station() (running bool) {
 		}
 	}
 	d.stock(v.Stock)
+	d.witnesses(v.Witnesses)
 	return true
 }
 
@@ -146,6 +147,7 @@ func readFiles(c *config.Config) error {
 	errs = append(errs, err)
 	_, err = loadUnits(c.Units)
 	errs = append(errs, err, p.servers(c), p.office(c.MES))
+	errs = append(errs, p.witnessed(c.Audit.Witnesses))
 	return errors.Join(errs...)
 }
 
@@ -204,6 +206,7 @@ func (d *doctor) disk() {
 		d.add("disk", checkOK, "", "%d GB free", free>>30)
 	}
 	d.scrubbed()
+	d.witnessFolder()
 	probe, err := os.CreateTemp(dir, ".linefit-doctor-")
 	if err != nil {
 		d.add("data folder", checkFail, "chown it to the station's user", "%v", err)

@@ -105,7 +105,7 @@ func fromConfig(ctx context.Context, c *config.Config, logger zerolog.Logger) (p
 	p.Quirks, err = loadQuirks(c.Quirks)
 	errs = append(errs, err)
 	p.Units, err = loadUnits(c.Units)
-	errs = append(errs, err, p.eims(c.IoT), p.servers(c), p.office(c.MES), p.stocking(c))
+	errs = append(errs, err, p.eims(c.IoT), p.servers(c), p.office(c.MES), p.stocking(c), p.witnessed(c.Audit.Witnesses))
 	if err := errors.Join(errs...); err != nil {
 		return p, exit(exitUsage, err)
 	}

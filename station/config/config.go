@@ -129,7 +129,7 @@ func decodeMES(m map[string]any) (*MES, error) {
 
 // absolute takes every path from the file's folder.
 func (c *Config) absolute(dir string) {
-	paths := []*string{&c.Station.Data, &c.Recipe, &c.Policy, &c.Quirks, &c.Units, &c.IoT.EIMs, &c.IoT.Packages, &c.Audit.Key, &c.Vault.Key, &c.API.Socket, &c.API.TokenFile, &c.API.ReadTokenFile, &c.Audit.Anchors, &c.Audit.Archive}
+	paths := []*string{&c.Station.Data, &c.Recipe, &c.Policy, &c.Quirks, &c.Units, &c.IoT.EIMs, &c.IoT.Packages, &c.Audit.Key, &c.Vault.Key, &c.API.Socket, &c.API.TokenFile, &c.API.ReadTokenFile, &c.Audit.Anchors, &c.Audit.Archive, &c.Audit.Witnesses.Keep}
 	for i := range c.SMDP.CI {
 		paths = append(paths, &c.SMDP.CI[i])
 	}
@@ -174,6 +174,8 @@ func (c *Config) defaults() {
 	if c.Audit.ScrubRate == 0 {
 		c.Audit.ScrubRate = 20
 	}
+	set(&c.Audit.Witnesses.Every, time.Minute)
+	set(&c.Audit.Witnesses.Timeout, 30*time.Second)
 	if c.Stock.Source == "" {
 		c.Stock.Source = SourceLedger
 	}

@@ -134,6 +134,24 @@ type Audit struct {
 	// most ScrubRate MB for a second.
 	ScrubEvery Duration `yaml:"scrub_every"`
 	ScrubRate  int      `yaml:"scrub_rate_mb"`
+	// Witnesses are machines elsewhere that cosign the log's checkpoints.
+	Witnesses Witnesses
+}
+
+// Witnesses says who cosigns the log's checkpoints (C2SP tlog-witness), how often
+// they are asked, how long an answer may take, and in which folder the cosigned
+// checkpoints are kept.
+type Witnesses struct {
+	Every   Duration
+	Timeout Duration
+	Keep    string
+	List    []Witness
+}
+
+// Witness is one of them: its submission prefix and its verifier key.
+type Witness struct {
+	URL  string
+	VKey string `yaml:"vkey"`
 }
 
 // Vault says which key seals the secrets: a file, or a systemd credential.

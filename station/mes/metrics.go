@@ -23,7 +23,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 
-	slots, health, entries, units, runs, tickets, profiles, released, pending, delivered, parked, link, simulated, alarms, low, left, notices, missed, refused *prometheus.Desc
+	slots, health, entries, units, runs, tickets, profiles, released, pending, delivered, parked, link, simulated, alarms, low, left, notices, missed, refused, cosigned, uncosigned, forked *prometheus.Desc
 }
 
 func newMetrics(s *Server, registry *prometheus.Registry) (*metrics, error) {
@@ -32,26 +32,29 @@ func newMetrics(s *Server, registry *prometheus.Registry) (*metrics, error) {
 	}
 	m := &metrics{
 		s: s, registry: registry,
-		requests:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "linefit_http_requests_total", Help: "Requests to the station's API."}, []string{"method", "status"}),
-		slots:     desc("slots", "Slots by state.", "state"),
-		health:    desc("health", "1 for the station's health, 0 for the others.", "health"),
-		entries:   desc("log_entries_total", "Entries in the audit log."),
-		units:     desc("units", "Units by what became of them last.", "result"),
-		runs:      desc("runs_total", "Runs in the log."),
-		tickets:   desc("rework_tickets_open", "Open rework tickets."),
-		profiles:  desc("profiles", "Profiles in stock by state.", "state"),
-		released:  desc("profiles_released_total", "Reservations that were given back."),
-		alarms:    desc("stock_alarms_open", "Codes of this station that somebody else has used, or that were handed out twice."),
-		low:       desc("profiles_low", "Kinds of profiles of which few are left."),
-		left:      desc("profiles_left", "Profiles that are left for any eUICC, by kind.", "customer", "sku", "operator", "region"),
-		pending:   desc("mes_events_pending", "Events that the MES has not taken yet."),
-		delivered: desc("mes_events_delivered_total", "Events that the MES has taken."),
-		parked:    desc("mes_events_parked", "Events that the MES has refused for good and nobody has sent again."),
-		link:      desc("mes_up", "1 while the MES answers."),
-		notices:   desc("notifications_pending", "eUICCs' notifications that their servers have not taken yet."),
-		missed:    desc("notifications_missed_total", "Notifications that eUICCs have lost before anybody saw them."),
-		refused:   desc("notifications_tries", "Tries in vain at the recipient for which notifications wait.", "recipient"),
-		simulated: desc("simulated", "1 on a simulated station."),
+		requests:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "linefit_http_requests_total", Help: "Requests to the station's API."}, []string{"method", "status"}),
+		slots:      desc("slots", "Slots by state.", "state"),
+		health:     desc("health", "1 for the station's health, 0 for the others.", "health"),
+		entries:    desc("log_entries_total", "Entries in the audit log."),
+		units:      desc("units", "Units by what became of them last.", "result"),
+		runs:       desc("runs_total", "Runs in the log."),
+		tickets:    desc("rework_tickets_open", "Open rework tickets."),
+		profiles:   desc("profiles", "Profiles in stock by state.", "state"),
+		released:   desc("profiles_released_total", "Reservations that were given back."),
+		alarms:     desc("stock_alarms_open", "Codes of this station that somebody else has used, or that were handed out twice."),
+		low:        desc("profiles_low", "Kinds of profiles of which few are left."),
+		left:       desc("profiles_left", "Profiles that are left for any eUICC, by kind.", "customer", "sku", "operator", "region"),
+		pending:    desc("mes_events_pending", "Events that the MES has not taken yet."),
+		delivered:  desc("mes_events_delivered_total", "Events that the MES has taken."),
+		parked:     desc("mes_events_parked", "Events that the MES has refused for good and nobody has sent again."),
+		link:       desc("mes_up", "1 while the MES answers."),
+		notices:    desc("notifications_pending", "eUICCs' notifications that their servers have not taken yet."),
+		missed:     desc("notifications_missed_total", "Notifications that eUICCs have lost before anybody saw them."),
+		refused:    desc("notifications_tries", "Tries in vain at the recipient for which notifications wait.", "recipient"),
+		cosigned:   desc("log_cosigned_entries", "Entries under the checkpoint that the witness has cosigned last, of the shard that was the newest then.", "witness"),
+		uncosigned: desc("witness_tries", "Pushes in vain to the witness since it has cosigned last.", "witness"),
+		forked:     desc("witness_fork", "1 while the witness says that it has seen another history of the log.", "witness"),
+		simulated:  desc("simulated", "1 on a simulated station."),
 	}
 	for _, c := range []prometheus.Collector{m, m.requests, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := registry.Register(c); err != nil {
@@ -67,7 +70,7 @@ func (m *metrics) handler() http.Handler {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.slots, m.health, m.entries, m.units, m.runs, m.tickets, m.profiles, m.released, m.pending, m.delivered, m.parked, m.link, m.simulated, m.alarms, m.low, m.left, m.notices, m.missed, m.refused} {
+	for _, d := range []*prometheus.Desc{m.slots, m.health, m.entries, m.units, m.runs, m.tickets, m.profiles, m.released, m.pending, m.delivered, m.parked, m.link, m.simulated, m.alarms, m.low, m.left, m.notices, m.missed, m.refused, m.cosigned, m.uncosigned, m.forked} {
 		ch <- d
 	}
 }
@@ -114,6 +117,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(m.missed, v.Notifications.Missed)
 	for _, r := range v.Notifications.Recipients {
 		gauge(m.refused, r.Tries, r.Address)
+	}
+	for _, w := range v.Witnesses {
+		gauge(m.cosigned, int(w.Size), w.Name)
+		gauge(m.uncosigned, w.Tries, w.Name)
+		gauge(m.forked, oneIf(w.Fork), w.Name)
 	}
 	m.collectOutbox(gauge, counter)
 }

@@ -582,14 +582,22 @@ func TestViewIsComplete(t *testing.T) {
 	build(t, log, "SN2", "r2", 1, station.Failed, station.Rework)
 	build(t, log, "SN3", "r3", 1, station.Inconclusive, station.Hold)
 	gate(t, log, audit.Draft{}, station.StockImported{Handle: "h1", Batch: "b", SMDP: "x"})
+	st.set(func(v *station.View) {
+		v.Witnesses = []station.Witness{{Name: "w.example/1", Log: "o", Size: 7}, {Name: "w.example/2", Tries: 3, Error: "gone", Fork: true}}
+	})
 	v := into[station.View](t, ask(s.Remote(), "GET", "/v1/station", ""))
+	if len(v.Witnesses) != 2 || v.Witnesses[1].Error != "gone" {
+		t.Errorf("%+v", v.Witnesses)
+	}
 	if v.Counts != (station.Counts{Passed: 1, Failed: 1, Held: 1, Runs: 3}) || v.Stock.Available != 1 || v.MES != "none" || v.Recipe != "consumer" || v.Head != log.Last() {
 		t.Errorf("%+v", v)
 	}
 	text := ask(s.Remote(), "GET", "/metrics", "").Body.String()
 	for _, line := range []string{
 		`linefit_units{result="passed"} 1`, `linefit_slots{state="running"} 1`, `linefit_profiles{state="available"} 1`, `linefit_runs_total 3`,
-		`linefit_health{health="ok"} 1`, `linefit_simulated 1`, `linefit_mes_events_pending 0`, `linefit_http_requests_total{method="GET",status="200"} 1`,
+		`linefit_health{health="ok"} 1`, `linefit_simulated 1`, `linefit_mes_events_pending 0`,
+		`linefit_log_cosigned_entries{witness="w.example/1"} 7`, `linefit_witness_tries{witness="w.example/2"} 3`, `linefit_witness_fork{witness="w.example/2"} 1`, `linefit_witness_fork{witness="w.example/1"} 0`,
+		`linefit_http_requests_total{method="GET",status="200"} 1`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("metrics lack %s", line)

@@ -42,37 +42,39 @@ type Plan struct {
 	AnchorWithin time.Duration
 	// Unclean takes a log that did not open clean: it is shown and nothing runs
 	// until two people have accepted it. Otherwise that is an [*UncleanError].
-	Unclean  bool
-	Reserve  uint64 // bytes of disk below which nothing is appended
-	Care     Care   // of the log
-	Vault    stock.KeySource
-	Shares   stock.ShareRule     // which split lists of codes are taken
-	Issuers  []*x509.Certificate // whose SM-DP+ may prepare packages
-	Keep     time.Duration       // codes stay so long after their profile was used up; 0: for ever
-	Low      stock.LowRule       // when it is announced that profiles run out
-	FromMES  bool                // codes come with the MES's route checks and from nowhere else
-	Recipe   *station.Recipe
-	Policy   *rework.Policy
-	Units    admission.Units                // the list of expected units
-	EIMs     map[string][]eim.Configuration // that orders may name
-	Carried  steps.Carried                  // packages of eIMs that orders brought; nil: none
-	Slots    map[int]Slot
-	Faults   map[int]*station.Reason // slots that did not come up
-	Quirks   *modem.Table
-	RSP      *rsp.Client
-	Offline  bool   // no server can be reached: notifications stay in the vault, nobody tries to deliver them
-	SMDP     string // address in place of the codes' own
-	Trust    steps.Trust
-	MES      mes.ClientOptions
-	Late     mes.Late
-	Answer   time.Duration // the MES answers a result within
-	Anchored func(note []byte)
-	Assign   engine.Assign
-	Within   time.Duration // a scan is assigned within
-	Grace    time.Duration // a run may end within, after the station was told to stop
-	Notify   Notify
-	Observer engine.Observer
-	Logger   zerolog.Logger
+	Unclean bool
+	Reserve uint64 // bytes of disk below which nothing is appended
+	Care    Care   // of the log
+	// Witnesses cosign the log's checkpoints while the station runs; nil: none do.
+	Witnesses *Witnesses
+	Vault     stock.KeySource
+	Shares    stock.ShareRule     // which split lists of codes are taken
+	Issuers   []*x509.Certificate // whose SM-DP+ may prepare packages
+	Keep      time.Duration       // codes stay so long after their profile was used up; 0: for ever
+	Low       stock.LowRule       // when it is announced that profiles run out
+	FromMES   bool                // codes come with the MES's route checks and from nowhere else
+	Recipe    *station.Recipe
+	Policy    *rework.Policy
+	Units     admission.Units                // the list of expected units
+	EIMs      map[string][]eim.Configuration // that orders may name
+	Carried   steps.Carried                  // packages of eIMs that orders brought; nil: none
+	Slots     map[int]Slot
+	Faults    map[int]*station.Reason // slots that did not come up
+	Quirks    *modem.Table
+	RSP       *rsp.Client
+	Offline   bool   // no server can be reached: notifications stay in the vault, nobody tries to deliver them
+	SMDP      string // address in place of the codes' own
+	Trust     steps.Trust
+	MES       mes.ClientOptions
+	Late      mes.Late
+	Answer    time.Duration // the MES answers a result within
+	Anchored  func(note []byte)
+	Assign    engine.Assign
+	Within    time.Duration // a scan is assigned within
+	Grace     time.Duration // a run may end within, after the station was told to stop
+	Notify    Notify
+	Observer  engine.Observer
+	Logger    zerolog.Logger
 }
 
 // Slot is what stands at one place of the station.

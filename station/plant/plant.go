@@ -25,6 +25,7 @@ import (
 	"linefit/station/recipe"
 	"linefit/station/steps"
 	"linefit/station/stock"
+	"linefit/station/witness"
 )
 
 // Plant is an assembled station. It owns everything below.
@@ -42,6 +43,8 @@ type Plant struct {
 	Pairing *pairing.Book
 	People  *people.Book
 	Bench   *steps.Bench
+	// Witness has the log cosigned; nil where nobody does.
+	Witness *witness.Keeper
 }
 
 // UncleanError says that the log did not open clean. Nothing was started.
@@ -75,6 +78,7 @@ func Open(ctx context.Context, p Plan) (_ *Plant, err error) {
 		return nil, err
 	}
 	pl.Store = s
+	pl.Witness = p.Witnesses.keeper(s, p.Logger)
 	running.Store(pl.Engine)
 	return pl, nil
 }
@@ -237,7 +241,7 @@ func (pl *Plant) Work() []func(context.Context) error {
 	}
 	work := []func(context.Context) error{
 		named("engine", pl.Engine.Run), named("MES outbox", pl.Outbox.Run), named("stock", pl.keepStock), named("stock level", pl.watchStock),
-		named("archive", pl.keepArchive), named("scrub", pl.keepScrub),
+		named("archive", pl.keepArchive), named("scrub", pl.keepScrub), named("witnesses", pl.Witness.Run),
 	}
 	if !pl.Plan.Offline {
 		work = append(work, named("notifications", pl.Notify.Run))

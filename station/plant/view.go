@@ -12,7 +12,7 @@ import (
 // View is the engine's view with the health of the log and of the lot.
 func (pl *Plant) View() station.View {
 	v := pl.Engine.View()
-	v.Notifications = pl.Notify.Status()
+	v.Notifications, v.Witnesses = pl.Notify.Status(), pl.Witness.Status()
 	if _, detail := pl.Outbox.Link(); detail != "" && v.Detail == "" {
 		v.Detail = detail
 	}
