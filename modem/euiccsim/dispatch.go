@@ -197,6 +197,8 @@ func (c *Card) manageChannel(cmd wire.Command) ([]byte, wire.SW) {
 	switch {
 	case cmd.P1 == 0x00 && cmd.P2 == 0x00:
 		return c.openChannel(cmd)
+	case cmd.P1 == 0x00 && len(cmd.Data) == 0:
+		return nil, c.openNumbered(int(cmd.P2))
 	case cmd.P1 == 0x80 && cmd.P2 != 0 && len(cmd.Data) == 0:
 		n := int(cmd.P2)
 		if n >= len(c.card.channels) || c.card.channels[n] == nil {
@@ -225,6 +227,18 @@ func (c *Card) openChannel(cmd wire.Command) ([]byte, wire.SW) {
 		}
 	}
 	return nil, wire.SWFunctionNotSupported
+}
+
+// openNumbered opens the channel that the terminal names: it is not told again.
+func (c *Card) openNumbered(n int) wire.SW {
+	switch {
+	case n >= len(c.card.channels):
+		return wire.SWFunctionNotSupported
+	case c.card.channels[n] != nil:
+		return wire.SWConditionsNotSatisfied
+	}
+	c.card.channels[n] = &channel{}
+	return c.ok()
 }
 
 // terminalCapability is ETSI TS 102 221 section 11.1.19: A9 with 83, the LPA
