@@ -232,7 +232,7 @@ func (p *plan) office(c *config.MES) error {
 	transport, err := mes.NewTransport(ca)
 	errs = append(errs, err)
 	p.MES = mes.ClientOptions{
-		URL: c.URL, Token: secret(c.TokenFile), WebhookSecret: secret(c.WebhookSecretFile), Transport: transport, RouteTimeout: c.RouteTimeout.D(),
+		URL: c.URL, Token: secret(c.TokenFile), WebhookSecret: secret(c.WebhookSecretFile), WebhookOrigin: c.WebhookOrigin, Transport: transport, RouteTimeout: c.RouteTimeout.D(),
 	}
 	p.Late, p.Answer = mes.Late(c.Answer), c.AnswerWithin.D()
 	return errors.Join(errs...)

@@ -181,10 +181,13 @@ type MES struct {
 	URL               string
 	TokenFile         string `yaml:"token_file"`
 	WebhookSecretFile string `yaml:"webhook_secret_file"`
-	CA                string
-	RouteTimeout      Duration `yaml:"route_timeout"`
-	Answer            string
-	AnswerWithin      Duration `yaml:"answer_within"`
+	// WebhookOrigin is the station's name in terms of DNS; with it the MES is asked
+	// for leave before the first event (CloudEvents webhooks, section 4).
+	WebhookOrigin string `yaml:"webhook_origin"`
+	CA            string
+	RouteTimeout  Duration `yaml:"route_timeout"`
+	Answer        string
+	AnswerWithin  Duration `yaml:"answer_within"`
 }
 
 // API says where the station listens.

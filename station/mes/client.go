@@ -64,6 +64,9 @@ type ClientOptions struct {
 	RouteTimeout time.Duration
 	// EventTimeout bounds one delivery of an event; zero is 15 s.
 	EventTimeout time.Duration
+	// WebhookOrigin is this station's name in terms of DNS; with it the MES is asked
+	// for leave before the first event (see handshake). Empty: it is not.
+	WebhookOrigin string
 	// Origin is the name of the station's log, that of its first shard; it goes
 	// with every request.
 	Origin string
@@ -75,6 +78,7 @@ type Client struct {
 	base   *url.URL
 	http   *http.Client
 	signer *webhooks.Webhook
+	shake  *handshake
 
 	mu      sync.Mutex // guards what follows
 	link    Link
@@ -105,7 +109,7 @@ func NewTransport(caPEM []byte) (*http.Transport, error) {
 // NewClient makes a client. Its errors are mistakes in the options; they show
 // no secret.
 func NewClient(opt ClientOptions) (*Client, error) {
-	c := &Client{opt: opt, link: LinkNone, changed: make(chan struct{})}
+	c := &Client{opt: opt, link: LinkNone, changed: make(chan struct{}), shake: newHandshake(opt.WebhookOrigin)}
 	if opt.URL == "" || opt.URL == None {
 		return c, nil
 	}
@@ -117,6 +121,11 @@ func NewClient(opt ClientOptions) (*Client, error) {
 		return nil, errors.New("mes: the URL must not have a user, a query or a fragment")
 	}
 	c.base, c.link = base, LinkOK
+	if opt.WebhookOrigin != "" {
+		if err := checkOrigin(opt.WebhookOrigin); err != nil {
+			return nil, err
+		}
+	}
 	if !opt.WebhookSecret.Empty() {
 		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(strings.TrimSpace(opt.WebhookSecret.RevealText()), "whsec_"))
 		if err != nil || len(key) < 24 || len(key) > 64 {
@@ -177,6 +186,7 @@ const maxReply = 64 << 10
 type reply struct {
 	status     int
 	retryAfter time.Duration
+	header     http.Header
 	body       []byte
 }
 
@@ -208,7 +218,7 @@ func (c *Client) do(ctx context.Context, method, path string, header http.Header
 		data = nil // nothing that is understood is as long as this
 	}
 	c.answered(resp.StatusCode)
-	return reply{status: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After")), body: data}, nil
+	return reply{status: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After")), header: resp.Header, body: data}, nil
 }
 
 // failed notes that no answer came, unless the caller gave up.
@@ -289,10 +299,10 @@ func (c *Client) eventHeaders(id string, body, checkpoint []byte, now time.Time)
 
 // answerBody is what the MES may say in the body of a 2xx reply to an event.
 type answerBody struct {
-	Answer     string `json:"answer"`
-	Reason     string `json:"reason"`
-	Ref        string `json:"ref"`
-	Checkpoint string `json:"checkpoint"` // base64 of the newest one that it keeps
+	Answer     string `json:"answer,omitempty"`
+	Reason     string `json:"reason,omitempty"`
+	Ref        string `json:"ref,omitempty"`
+	Checkpoint string `json:"checkpoint,omitempty"` // base64 of the newest one that it keeps
 }
 
 // parseAnswer reads an answer body leniently: an MES that says nothing, or

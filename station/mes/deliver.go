@@ -24,7 +24,7 @@ func (o *Outbox) deliver(ctx context.Context, it Item) {
 	if err != nil {
 		if ctx.Err() == nil {
 			o.opt.Logger.Warn().Err(err).Str("event", it.ID).Msg("outbox: not delivered")
-			o.away(it, 0)
+			o.away(it, r.retryAfter)
 		}
 		return
 	}
@@ -37,6 +37,7 @@ func (o *Outbox) deliver(ctx context.Context, it Item) {
 		o.mu.Lock()
 		o.stopped = fmt.Sprintf("the MES answers %d %s", r.status, http.StatusText(r.status))
 		o.mu.Unlock()
+		o.opt.Client.shake.revoke()
 		o.opt.Client.setLink(LinkStopped, "the MES wants no more events (410)")
 	case verdictAway:
 		o.away(it, r.retryAfter)
@@ -105,7 +106,15 @@ func (o *Outbox) compose(it Item) (header http.Header, body []byte, err error) {
 	return header, body, err
 }
 
+// post sends an event, once the MES has given leave where it is asked for that, and
+// at the rate that it allows. With an error the reply says at most how long to wait.
 func (o *Outbox) post(ctx context.Context, header http.Header, body []byte) (reply, error) {
+	if wait, err := o.opt.Client.allowed(ctx); err != nil {
+		return reply{retryAfter: wait}, err
+	}
+	if err := o.opt.Client.shake.turn(ctx); err != nil {
+		return reply{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, o.opt.Client.opt.EventTimeout)
 	defer cancel()
 	return o.opt.Client.do(ctx, http.MethodPost, "/v1/events", header, body)

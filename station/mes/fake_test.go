@@ -42,6 +42,11 @@ type fakeMES struct {
 	taken  map[string]bool
 	bad    []string // what was wrong with requests
 	note   []byte   // newest checkpoint
+	// leave answers OPTIONS; nil: this MES does not know it.
+	leave  func() (status int, header map[string]string)
+	asked  int         // by OPTIONS
+	probed int         // for checkpoints
+	at     []time.Time // events
 }
 
 func newFakeMES() *fakeMES {
@@ -70,6 +75,9 @@ func (f *fakeMES) RoundTrip(r *http.Request) (*http.Response, error) {
 func (f *fakeMES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if r.URL.Path == "/mes/v1/checkpoints" && f.token != "" {
+		f.probed++
+	}
 	if f.token != "" && r.Header.Get("Authorization") != "Bearer "+f.token {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
@@ -80,6 +88,11 @@ func (f *fakeMES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/mes/v1/events":
+		if r.Method == http.MethodOptions {
+			f.options(w)
+			return
+		}
+		f.at = append(f.at, time.Now())
 		f.event(w, r, body)
 	case "/mes/v1/units/validate":
 		var req mes.RouteRequest
@@ -90,6 +103,7 @@ func (f *fakeMES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		fmt.Fprint(w, text)
 	case "/mes/v1/checkpoints":
+		f.probed++
 		if f.note == nil {
 			w.WriteHeader(http.StatusNotFound)
 			return
@@ -99,6 +113,19 @@ func (f *fakeMES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.wrong("path %s", r.URL.Path)
 		w.WriteHeader(http.StatusNotFound)
 	}
+}
+
+func (f *fakeMES) options(w http.ResponseWriter) {
+	f.asked++
+	if f.leave == nil {
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	status, header := f.leave()
+	for k, v := range header {
+		w.Header().Set(k, v)
+	}
+	w.WriteHeader(status)
 }
 
 func (f *fakeMES) wrong(format string, args ...any) {

@@ -278,7 +278,7 @@ func (o *Outbox) idleProbe(ctx context.Context) bool {
 		o.opt.Anchored(note)
 	}
 	link, _ = o.opt.Client.Link()
-	o.linkResult(link != LinkUnreachable, 0)
+	o.linkResult(link == LinkOK, 0) // one that refuses the station is not asked without a pause either
 	return true
 }
 

@@ -10,6 +10,8 @@ import (
 	"linefit/modem/ident"
 	"linefit/station"
 	"linefit/station/stock"
+
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // RouteRequest asks the MES whether a unit may be worked on here.
@@ -49,38 +51,41 @@ type Route struct {
 
 // RouteProfile is a code that the MES hands out with a route check.
 type RouteProfile struct {
-	Ref          string       `json:"ref"`
-	Code         secretText   `json:"activation_code"`
-	Confirmation secretText   `json:"confirmation_code"`
-	ICCID        string       `json:"iccid"`
-	EID          string       `json:"eid"`
-	Operator     string       `json:"operator"`
-	Region       string       `json:"region"`
-	Expires      string       `json:"expires"`
-	Cap          int          `json:"cap"`
+	Ref          string       `json:"ref,omitempty"`
+	Code         secretText   `json:"activation_code,omitempty"`
+	Confirmation secretText   `json:"confirmation_code,omitempty"`
+	ICCID        string       `json:"iccid,omitempty"`
+	EID          string       `json:"eid,omitempty"`
+	Operator     string       `json:"operator,omitempty"`
+	Region       string       `json:"region,omitempty"`
+	Expires      string       `json:"expires,omitempty"`
+	Cap          int          `json:"cap,omitempty"`
 	Batch        ProfileBatch `json:"batch"`
 }
 
 // ProfileBatch are the terms of the batch to which it belongs.
 type ProfileBatch struct {
-	Name          string   `json:"name"`
-	Owner         string   `json:"owner"`
-	Customer      string   `json:"customer"`
-	SKU           string   `json:"sku"`
-	WorkOrder     string   `json:"work_order"`
-	Provider      string   `json:"provider"`
-	Purchase      string   `json:"purchase"`
-	Contract      string   `json:"contract"`
-	Contact       string   `json:"contact"`
-	Countries     []string `json:"countries"`
-	Billing       string   `json:"billing"`
-	ShipState     string   `json:"ship_state"`
-	Notifications string   `json:"notifications"`
-	Cap           int      `json:"cap"`
+	Name          string   `json:"name,omitempty"`
+	Owner         string   `json:"owner,omitempty"`
+	Customer      string   `json:"customer,omitempty"`
+	SKU           string   `json:"sku,omitempty"`
+	WorkOrder     string   `json:"work_order,omitempty"`
+	Provider      string   `json:"provider,omitempty"`
+	Purchase      string   `json:"purchase,omitempty"`
+	Contract      string   `json:"contract,omitempty"`
+	Contact       string   `json:"contact,omitempty"`
+	Countries     []string `json:"countries,omitempty"`
+	Billing       string   `json:"billing,omitempty"`
+	ShipState     string   `json:"ship_state,omitempty"`
+	Notifications string   `json:"notifications,omitempty"`
+	Cap           int      `json:"cap,omitempty"`
 }
 
 // secretText is a text of an answer that shows itself to nobody.
 type secretText struct{ stock.Secret }
+
+// Schema implements huma.SchemaProvider: to an MES it is a text.
+func (secretText) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeString} }
 
 // UnmarshalJSON implements json.Unmarshaler. Its error shows nothing of the text.
 func (s *secretText) UnmarshalJSON(b []byte) error {

@@ -154,6 +154,7 @@ func (s *Server) routes() {
 	s.outboxRoutes(api)
 	s.streamRoute(api)
 	describeProblems(api)
+	s.mux.HandleFunc("GET /openapi-mes.json", s.serveMESDocument)
 	s.mux.Handle("GET /metrics", s.metrics.handler())
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -87,9 +87,12 @@ func (m *MES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.validate(w, body)
 	case r.Method == http.MethodPost && r.URL.Path == "/v1/stock/claims":
 		m.claim(w, r.Header.Get("Linefit-Origin"), body)
-	case r.Method == http.MethodPost:
+	case r.Method == http.MethodPost && r.URL.Path == "/v1/events":
 		m.take(w, r.Header, body)
-	case r.URL.Path == "/v1/checkpoints":
+	case r.Method == http.MethodOptions && r.URL.Path == "/v1/events": // CloudEvents webhooks, section 4
+		w.Header().Set("WebHook-Allowed-Origin", r.Header.Get("WebHook-Request-Origin"))
+		w.Header().Set("WebHook-Allowed-Rate", "*")
+	case r.Method == http.MethodGet && r.URL.Path == "/v1/checkpoints":
 		m.checkpoint(w, r.URL.Query().Get("origin"))
 	default:
 		http.NotFound(w, r)

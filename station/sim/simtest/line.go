@@ -25,6 +25,7 @@ import (
 	"linefit/station/admission"
 	"linefit/station/eim"
 	"linefit/station/engine"
+	"linefit/station/mes/mestest"
 	"linefit/station/recipe"
 	"linefit/station/sim"
 	"linefit/station/steps"
@@ -69,8 +70,12 @@ type Options struct {
 	Route func(unit station.Serial) map[string]string
 	// MESCodes makes the MES the source of codes, Profile changes what it hands out.
 	MESCodes bool
-	Profile  func(unit station.Serial, iccid ident.ICCID) map[string]any
-	Low      stock.LowRule
+	// MESBreaks is how its answers break docs/mes-openapi.json on purpose.
+	MESBreaks string
+	// WebhookOrigin makes the station ask for leave before it sends events.
+	WebhookOrigin string
+	Profile       func(unit station.Serial, iccid ident.ICCID) map[string]any
+	Low           stock.LowRule
 	// Beside puts a second station on another line's world: it has the slots named
 	// in Only, a log and a vault of its own, and no profile. Only of the first one
 	// says which slots are left to it.
@@ -106,6 +111,7 @@ type Line struct {
 	Station *Station // of the present process
 
 	key        audit.Key
+	mes        *mestest.Checker     // of the present process
 	shards     map[uint32]audit.Key // of the log's later shards
 	disk       *storetest.Disk
 	st         *storetest.Station

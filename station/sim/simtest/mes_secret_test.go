@@ -34,7 +34,7 @@ func TestCodesFromTheMESShowNowhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logs bytes.Buffer
 		l := simtest.New(t, simtest.Options{
-			Units: 7, Slots: 7, MESCodes: true, Logs: &logs,
+			Units: 7, Slots: 7, MESCodes: true, Logs: &logs, MESBreaks: "at '/profile/activation_code': got number, want string",
 			Order: func(n int, o *smdpsim.Order) {
 				o.MatchingID = smdpsim.MatchingID(fmt.Sprintf("%s-%d", match, n))
 				o.ConfirmationCode = smdpsim.ConfirmationCode(confirm)

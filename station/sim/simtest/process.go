@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"linefit/modem/smdpsim"
 	"linefit/station"
 	"linefit/station/fixture"
+	"linefit/station/mes/mestest"
 	"linefit/station/sim"
 )
 
@@ -240,3 +242,22 @@ func (l *Line) heard(e smdpsim.Event) {
 	defer l.mu.Unlock()
 	l.requests = append(l.requests, e)
 }
+
+// checkMES is the way to the MES, with both sides held to the document between
+// them.
+func (l *Line) checkMES() http.RoundTripper {
+	c := mestest.Checked(l.World.MES().RoundTripper())
+	l.mes = c
+	l.t.Cleanup(func() {
+		for _, what := range c.Problems() {
+			if l.opt.MESBreaks != "" && strings.Contains(what, l.opt.MESBreaks) {
+				continue
+			}
+			l.t.Errorf("against docs/mes-openapi.json: %s", what)
+		}
+	})
+	return c
+}
+
+// MESSeen counts what the present process asked the MES, see [mestest.Checker.Seen].
+func (l *Line) MESSeen(what string) int { return l.mes.Seen(what) }

@@ -95,7 +95,7 @@ func (l *Line) assemble(st *storetest.Station) *Station {
 		Place: station.StationOpened{Software: "test", Station: cmp.Or(l.opt.Shares.Station, "test"), Simulated: "yes", MES: l.opt.MES},
 		Dir:   l.Dir, Key: l.key, Vault: stock.KeyFile{Path: filepath.Join(l.Dir, "sim", "vault.key"), Make: true},
 		Offline: l.opt.offline(), Issuers: issuers, Recipe: l.opt.Recipe, Policy: l.opt.Policy, Units: l.opt.Pairing, EIMs: l.opt.EIMs, Carried: l.opt.Carried, Slots: map[int]plant.Slot{}, Quirks: quirks, RSP: s.smdp(), Trust: trust,
-		MES:  mes.ClientOptions{URL: l.opt.MES, Transport: transport{s.p, "mes", l.World.MES().RoundTripper()}, RouteTimeout: 5 * time.Second},
+		MES:  mes.ClientOptions{URL: l.opt.MES, Transport: transport{s.p, "mes", l.checkMES()}, RouteTimeout: 5 * time.Second, WebhookOrigin: l.opt.WebhookOrigin},
 		Late: mes.LateDeferred, Answer: 5 * time.Second, Assign: engine.AssignScan, Within: 10 * time.Second, Grace: l.opt.Grace,
 		Notify:   plant.Notify{Timeout: 15 * time.Second, Parallel: 16, Backoff: []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}},
 		Observer: l.opt.Observer, FromMES: l.opt.MESCodes, Low: l.opt.Low, Shares: l.opt.Shares,
