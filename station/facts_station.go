@@ -128,7 +128,12 @@ func (OutboxDelivered) FactType() string   { return "outbox.delivered/1" }
 func (OutboxRejected) FactType() string    { return "outbox.rejected/1" }
 func (OutboxReplayed) FactType() string    { return "outbox.replayed/1" }
 
-// What a person lets go on is durable before anything does, and before the screen
-// says so.
-func (LotCleared) gate()     {}
+// What a person stops, switches off or lets go on is durable before the screen says
+// so. So is the fact that says which station the others are of, and to which MES
+// they go: a log that stopped would lose it for good.
+func (StationOpened) gate()  {}
+func (StationHalted) gate()  {}
 func (StationResumed) gate() {}
+func (SlotCleared) gate()    {}
+func (SlotSwitched) gate()   {}
+func (LotCleared) gate()     {}

@@ -250,16 +250,17 @@ func (d *demo) drained(ctx context.Context) bool {
 }
 
 // stockUp brings the codes or packages that the line bought into the ledger,
-// once. Where the log stops under it, it goes on when the log does.
+// once. What an earlier process was cut off in comes to its end first. Where the
+// log stops under it, it goes on when the log does.
 func (d *demo) stockUp(ctx context.Context) error {
 	for {
-		err := d.buy(ctx)
+		plant.AwaitOK(ctx, d.plant.Store)
+		err := d.plant.Ledger.FinishImports(ctx, d.plant.Journal)
+		if err == nil {
+			err = d.buy(ctx)
+		}
 		var state *store.StateError
 		if !errors.As(err, &state) || ctx.Err() != nil {
-			return err
-		}
-		plant.AwaitOK(ctx, d.plant.Store)
-		if err := d.plant.Ledger.Recover(ctx, d.plant.Journal); err != nil && !errors.As(err, &state) {
 			return err
 		}
 	}

@@ -205,6 +205,9 @@ func (e *Engine) halt(ctx context.Context, cmd station.Command) (station.Reply, 
 	e.mu.Lock()
 	again := e.stopped
 	e.stopped = true
+	if !again {
+		e.stoppedBy = cmd.Operator
+	}
 	e.mu.Unlock()
 	var errs []error
 	for _, id := range e.ids {

@@ -143,6 +143,7 @@ type Engine struct {
 	admitting map[station.Serial]int
 	opened    bool
 	stopped   bool // by an emergency stop
+	stoppedBy station.Actor
 }
 
 // New makes an engine. It does nothing until Run.
@@ -211,7 +212,7 @@ func (e *Engine) session(ctx context.Context, first bool) error {
 	if err != nil {
 		return err
 	}
-	if err := e.remember(); err != nil {
+	if err := e.remember(ctx); err != nil {
 		return err
 	}
 	g, sctx := errgroup.WithContext(ctx)
@@ -244,18 +245,23 @@ func (e *Engine) session(ctx context.Context, first bool) error {
 	return err
 }
 
-// remember takes an emergency stop from the log, which one may have outlived.
-func (e *Engine) remember() error {
+// remember takes an emergency stop from the log, which one may have outlived, and
+// tells the log of one that it does not have.
+func (e *Engine) remember(ctx context.Context) error {
 	if e.opt.Stopped == nil {
 		return nil
 	}
-	stopped, err := e.opt.Stopped()
+	known, err := e.opt.Stopped()
 	if err != nil {
 		return fmt.Errorf("engine: emergency stop: %w", err)
 	}
 	e.mu.Lock()
-	e.stopped = e.stopped || stopped
+	stopped, by := e.stopped, e.stoppedBy
+	e.stopped = stopped || known
 	e.mu.Unlock()
+	if stopped && !known { // it came while the log stood
+		return e.appendAs(ctx, by, station.StationHalted{})
+	}
 	return nil
 }
 

@@ -122,3 +122,40 @@ func TestAdmittedIntoASessionThatIsOver(t *testing.T) {
 		}
 	})
 }
+
+// TestExchangedFasterThanAnybodySees: while the slot's goroutine is at something
+// else one unit goes and another comes. All that it finds is a sensor that has
+// moved.
+func TestExchangedFasterThanAnybodySees(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Units: 2})
+		passed(l)
+		lit := l.Passes()
+		l.TakeOut(1)
+		next := l.Next(1)
+		synctest.Wait()
+		carried(t, l, lit, next)
+	})
+}
+
+// TestSensorThatFailsOnce: the presence sensor cannot be read when the unit has
+// left. The slot is out of work, looks again, and lets the next unit in when
+// somebody has cleared it.
+func TestSensorThatFailsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Units: 2})
+		passed(l)
+		l.Fault(simtest.Fixture("present"), simtest.Failed)
+		l.TakeOut(1)
+		if v := l.Wait(1, func(v station.SlotView) bool { return v.State != station.SlotDone }); v.State != station.SlotFault {
+			t.Errorf("%+v", v)
+		}
+		if err := l.Do(station.Command{Kind: station.CmdClear, Slot: 1, Why: "plugged in"}); err != nil {
+			t.Fatal(err)
+		}
+		if r := l.RunUnit(1); r.Verdict.Verdict != station.Pass {
+			t.Errorf("%+v", r.Verdict)
+		}
+		l.Check()
+	})
+}

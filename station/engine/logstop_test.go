@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -211,6 +212,79 @@ func TestPassLampOfAUnitThatIsGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r := l.Finish(1, u); r.Verdict.Verdict != station.Pass {
+			t.Errorf("%+v", r.Verdict)
+		}
+		l.Check()
+	})
+}
+
+// TestWhatPeopleWereToldIsInTheLog: a command that was carried out is in the log
+// also where that stops right behind it; one that came while it stood gets there
+// when it goes on.
+func TestWhatPeopleWereToldIsInTheLog(t *testing.T) {
+	has := func(l *simtest.Line, want station.Fact) (n int) {
+		for _, e := range l.Entries() {
+			if e.Type == want.FactType() {
+				n++
+			}
+		}
+		return n
+	}
+	for _, c := range []struct {
+		cmd  station.Command
+		fact station.Fact
+	}{
+		{station.Command{Kind: station.CmdDisable, Slot: 1, Why: "dirty"}, station.SlotSwitched{}},
+		{station.Command{Kind: station.CmdHalt}, station.StationHalted{}},
+	} {
+		t.Run(string(c.cmd.Kind), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := simtest.New(t, simtest.Options{})
+				l.FailAt(l.Head()+1, storetest.Full)
+				var refusal *station.Refusal
+				if err := l.Do(c.cmd); !errors.As(err, &refusal) || refusal.Reason.Code != station.LogStopped {
+					t.Errorf("a command that the log does not have: %v", err)
+				}
+				if n := has(l, c.fact); n != 0 {
+					t.Fatalf("%d in the log of a full disk", n)
+				}
+				l.MakeSpace()
+				for l.Station.View().Health == station.HealthStopped {
+					l.Pause()
+				}
+				synctest.Wait()
+				if halted := c.cmd.Kind == station.CmdHalt; has(l, c.fact) != map[bool]int{true: 1}[halted] || (l.Station.View().Health == station.HealthEmergency) != halted {
+					t.Errorf("%s %d times, health %s", c.fact.FactType(), has(l, c.fact), l.Station.View().Health)
+				}
+			})
+		})
+	}
+}
+
+// TestLogStopsAtTheStationsFirstFact: the log has it in the end, so the MES hears
+// of every run.
+func TestLogStopsAtTheStationsFirstFact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{})
+		opened := func() (n int) {
+			for _, e := range l.Entries() {
+				if e.Type == (station.StationOpened{}).FactType() {
+					n++
+				}
+			}
+			return n
+		}
+		before := opened()
+		l.Fault(simtest.Fact(station.StationOpened{}.FactType()), simtest.Failed)
+		l.Reopen()
+		for l.Station.View().Health == station.HealthStopped {
+			l.Pause()
+		}
+		synctest.Wait()
+		if n := opened() - before; l.Struck() != 1 || n != 1 {
+			t.Errorf("the start is in the log %d times, after %d faults", n, l.Struck())
+		}
+		if r := l.RunUnit(1); r.Verdict.Verdict != station.Pass {
 			t.Errorf("%+v", r.Verdict)
 		}
 		l.Check()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"linefit/station"
 )
@@ -44,13 +45,8 @@ func (r *runner) arrived(ctx context.Context) error {
 // watched the slot: before this process was started, where there is no sensor,
 // or where the sensor has changed since the last session looked.
 func (r *runner) mayHaveMoved(ctx context.Context) bool {
-	if r.first || r.fx.Edges() == nil {
+	if r.first || r.fx.Edges() == nil || r.moved() {
 		return true
-	}
-	select {
-	case <-r.fx.Edges():
-		return true
-	default:
 	}
 	present, err := r.fx.Present(ctx)
 	return err != nil || !present
@@ -62,11 +58,16 @@ func (r *runner) settle(ctx context.Context) error {
 		return nil
 	}
 	if r.fx.Edges() != nil {
+		moved := r.moved()
 		present, err := r.fx.Present(ctx)
-		if err != nil {
+		switch {
+		case err != nil:
 			return r.fault(ctx, station.NewReason(station.FixtureFault, "%v", err))
-		}
-		if present {
+		case present && moved:
+			r.unwatched = true
+			r.dark(ctx)
+			return nil
+		case present:
 			return nil
 		}
 	}
@@ -74,10 +75,43 @@ func (r *runner) settle(ctx context.Context) error {
 	// The next unit may be there before the log has taken this: nothing speaks of
 	// the last one to who stands before it.
 	r.wait(station.WaitNothing)
-	if r.lamp == station.LampPass {
-		if err := r.fx.Lamp(ctx, station.LampOff); err == nil { // else the machine's own says so
-			r.lamp = station.LampOff
-		}
-	}
+	r.dark(ctx)
 	return r.handle(ctx, station.Left{})
+}
+
+// moved reports whether the sensor has changed while this goroutine was at
+// something else: there may have been more changes than one, and another unit.
+func (r *runner) moved() bool {
+	select {
+	case <-r.fx.Edges():
+		return true
+	default:
+		return false
+	}
+}
+
+// dark puts out a pass lamp that may speak for another unit than the one that
+// stands there.
+func (r *runner) dark(ctx context.Context) {
+	if r.lamp == station.LampPass && r.fx.Lamp(ctx, station.LampOff) == nil { // else what the machine shows next says so
+		r.lamp = station.LampOff
+	}
+	r.publish()
+}
+
+// lookAgain is when to try once more what a fixture has failed in while a unit was
+// to leave.
+func (r *runner) lookAgain() <-chan time.Time {
+	if !r.jammed && (!r.open || r.slot.Fault == nil) {
+		return nil
+	}
+	return time.After(time.Second)
+}
+
+// pry tries once more to open a clamp that a unit is to leave.
+func (r *runner) pry(ctx context.Context) error {
+	if !r.jammed {
+		return nil
+	}
+	return r.unclamp(ctx)
 }

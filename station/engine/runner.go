@@ -34,6 +34,7 @@ type runner struct {
 	lamp    station.Lamp
 	waiting station.Waiting
 	open    bool // the clamp was opened for the unit to leave
+	jammed  bool // it should be and could not be
 	held    held
 	started time.Time
 	gone    chan struct{} // closed when run has returned
@@ -86,6 +87,10 @@ func (r *runner) run(ctx context.Context) error {
 			}
 		case <-r.fx.Edges():
 			if err := r.arrived(ctx); err != nil {
+				return r.end(ctx, err)
+			}
+		case <-r.lookAgain():
+			if err := r.pry(ctx); err != nil {
 				return r.end(ctx, err)
 			}
 		}
@@ -276,7 +281,7 @@ func (r *runner) show(ctx context.Context, lamp station.Lamp) error {
 	switch {
 	case r.slot.Run == nil || r.slot.State != station.SlotDone:
 		r.wait(station.WaitNothing)
-	case good || r.slot.Run.Phase == station.PhaseAcknowledged:
+	case good || r.open || r.slot.Run.Phase == station.PhaseAcknowledged:
 		r.wait(station.WaitRemoval)
 	default:
 		r.wait(station.WaitBin)
@@ -298,7 +303,12 @@ func (r *runner) unclamp(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		r.jammed = true
 		return r.recordFault(ctx, err)
+	}
+	r.jammed = false
+	if r.fx.Edges() != nil {
+		r.moved() // of the unit while the clamp was shut, or of the clamp
 	}
 	r.open = true
 	r.wait(station.WaitRemoval)

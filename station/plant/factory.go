@@ -63,10 +63,13 @@ type Supplier interface {
 // Procure does for a simulated line what people do with "linefit profiles": it
 // asks the supplier for packages, for unused one-time keys of the maker's data,
 // and takes them into the stock; for those eUICCs of the order that never had
-// one. A batch that was delivered before a crash, and not taken in, is taken in
-// first.
+// one. A batch that was delivered before a crash, and not taken in or not wholly,
+// is taken in first.
 func (pl *Plant) Procure(ctx context.Context, from Supplier, order ifpp.Order) error {
 	var err error
+	if err = pl.Ledger.FinishImports(ctx, pl.Journal); err != nil {
+		return err
+	}
 	if order.EIDs, err = pl.without(order); err != nil {
 		return err
 	}
@@ -77,6 +80,9 @@ func (pl *Plant) Procure(ctx context.Context, from Supplier, order ifpp.Order) e
 // for, also in place of packages that were used up. An eUICC without enough unused
 // one-time keys is a strictyaml.Problems.
 func (pl *Plant) Supply(ctx context.Context, from Supplier, order ifpp.Order) error {
+	if err := pl.Ledger.FinishImports(ctx, pl.Journal); err != nil {
+		return err
+	}
 	files, err := from.Batches()
 	if err != nil {
 		return err

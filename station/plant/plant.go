@@ -198,12 +198,22 @@ func (pl *Plant) install(archive *recipe.Archive) error {
 	opened := p.Place
 	opened.Slots, opened.Next = len(p.Slots), pl.Log.Last()+1
 	pl.Engine, err = engine.New(engine.Options{
-		Log: pl.Log, Bench: bench, Fixtures: fixtures, Admission: pl.Office, Policy: pl.Office,
+		Log: pl.Log, Bench: bench, Fixtures: fixtures, Admission: office{pl.Office}, Policy: pl.Office,
 		Acceptance: mes.NewAcceptance(mes.AcceptanceOptions{Outbox: pl.Outbox, Within: p.Answer, Late: p.Late, Hold: pl.Office.Hold}),
 		Recipes:    archive.Find, Resume: pl.Office.Resume, Stopped: pl.Office.Stopped, Opened: opened, Faults: p.Faults, Grace: p.Grace,
 		Assign: p.Assign, AssignWithin: p.Within, Observer: p.Observer,
 	})
 	return err
+}
+
+// office is the office while the log may stand: it admits nobody then, and says
+// so as it says everything else.
+type office struct{ *admission.Office }
+
+// Admit implements engine.Admission.
+func (o office) Admit(ctx context.Context, run station.RunID, ask engine.Ask) (engine.Grant, error) {
+	grant, err := o.Office.Admit(ctx, run, ask)
+	return grant, Later(err)
 }
 
 // Recover brings the ledger and the vault to one state, keeps back what the log

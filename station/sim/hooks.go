@@ -12,6 +12,8 @@ import (
 // They are called from the goroutines of the parts, several at once, and must
 // not call the World.
 type Hooks struct {
+	// Label changes what is printed on a unit's label.
+	Label func(UnitState) string
 	// Card changes a unit's card before it is made.
 	Card func(UnitState, *euiccsim.Options)
 	// Socket stands between a unit's module and its card. It is asked each time

@@ -3,8 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -190,6 +188,9 @@ func (c *Crew) feed(ctx context.Context, slot int, u *unit) (time.Duration, erro
 // refused takes a unit away that may not run, or tries again later where the
 // reason will pass.
 func (c *Crew) refused(slot int, u *unit, reason *station.Reason) (time.Duration, error) {
+	if c.World.jigs[slot].present() != u {
+		return c.Again, nil // somebody was faster
+	}
 	to := Place("")
 	switch reason.Code {
 	case station.UnitHeld, station.MESRejected, station.IdentityMismatch:
@@ -198,7 +199,7 @@ func (c *Crew) refused(slot int, u *unit, reason *station.Reason) (time.Duration
 		to = PlaceScrap
 	case station.UnitDuplicate:
 		if strings.Contains(reason.Detail, "has passed") { // else another slot has it, by its label
-			to = PlaceOut
+			to = PlaceHold // nobody saw this very unit pass: its label may be another one's
 		}
 	case station.RetestLimit:
 		to = PlaceRepair
@@ -265,83 +266,3 @@ func stands(err error) bool {
 	var refusal *station.Refusal
 	return errors.As(err, &refusal) && refusal.Reason.Code == station.LogStopped
 }
-
-// Put sets a unit of the queue into a slot: first in the world's file, then in
-// the fixture.
-func (w *World) Put(slot int, serial station.Serial) error {
-	return w.stand(w.jigs[slot], serial, func(_ *state, u *UnitState) { u.Place, u.Slot, u.Attempt = PlaceSlot, slot, u.Attempt+1 })
-}
-
-// Take carries a unit to where its disposition says; one whose label is not the
-// one on the screen goes back to the queue. It does nothing while the clamp is
-// shut.
-func (w *World) Take(v station.SlotView) error {
-	if u := w.jigs[v.ID].present(); u != nil && u.st.Serial != v.Unit {
-		return w.move(v.ID, PlaceQueue, u.st.Last)
-	}
-	to := map[station.Disposition]Place{
-		station.Release: PlaceOut, station.Next: PlaceShelf, station.Retest: PlaceQueue, station.Rework: PlaceRepair,
-		station.Hold: PlaceHold, station.Scrap: PlaceScrap,
-	}[v.Disposal]
-	if to == "" {
-		to = PlaceHold
-	}
-	return w.move(v.ID, to, v.Disposal)
-}
-
-// move takes a unit out of a slot. The world's file says so before the
-// presence sensor does.
-func (w *World) move(slot int, to Place, last station.Disposition) error {
-	j := w.jigs[slot]
-	u := j.loose()
-	if u == nil {
-		return nil
-	}
-	saw := u.sums()
-	_, err := w.ledger.change(u.st.Serial, func(s *state, st *UnitState) {
-		st.Place, st.Slot, st.Last = to, 0, last
-		st.Saw = st.Saw.plus(saw)
-		if to == PlaceQueue {
-			st.Order = s.Next
-			s.Next++
-		}
-	})
-	if err != nil {
-		return err
-	}
-	w.slotOf.Delete(u.st.EID)
-	err = j.take()
-	j.edge()
-	return err
-}
-
-// place moves a unit that stands in no slot.
-func (w *World) place(serial station.Serial, to Place) error {
-	_, err := w.ledger.change(serial, func(s *state, u *UnitState) {
-		u.Place = to
-		if to == PlaceQueue {
-			u.Order = s.Next
-			s.Next++
-		}
-	})
-	return err
-}
-
-// Bring puts a unit that stands in no slot at the end of the queue.
-func (w *World) Bring(serial station.Serial) error { return w.place(serial, PlaceQueue) }
-
-// done reports whether no unit has anywhere to go.
-func (w *World) done() bool {
-	return !slices.ContainsFunc(w.ledger.units(), func(u UnitState) bool {
-		return u.Place == PlaceQueue || u.Place == PlaceSlot || u.Place == PlaceRepair
-	})
-}
-
-// Queued is the unit that the operator takes next; false when none waits.
-func (w *World) Queued() (UnitState, bool) { return w.ledger.next() }
-
-// Units is what the world knows of its units.
-func (w *World) Units() []UnitState { return w.ledger.units() }
-
-// Slots are the numbers of the slots, ascending.
-func (w *World) Slots() []int { return slices.Sorted(maps.Keys(w.jigs)) }

@@ -64,6 +64,9 @@ func (w *World) fresh(n int) (UnitState, error) {
 	u := UnitState{Serial: station.Serial(fmt.Sprintf("LF%06d", n+1)), Persona: persona, IMEI: imei, EID: eid}
 	w.opt.Fleet.unit(n, &u, w.opt.Factory != nil)
 	u.Label = fmt.Sprintf("SN=%s;IMEI=%s;EID=%s", u.Serial, imei, eid)
+	if label := w.opt.Hooks.Label; label != nil {
+		u.Label = label(u)
+	}
 	return u, nil
 }
 

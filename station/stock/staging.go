@@ -101,6 +101,14 @@ func (l *Ledger) Recover(ctx context.Context, j Journal) error {
 	return l.dropPackages()
 }
 
+// FinishImports finishes or undoes imports that a crash or a log that stopped cut
+// off. Unlike [Ledger.Recover] it may be called at any time.
+func (l *Ledger) FinishImports(ctx context.Context, j Journal) error {
+	l.importing.Lock()
+	defer l.importing.Unlock()
+	return l.recover(ctx, j)
+}
+
 func (l *Ledger) recover(ctx context.Context, j Journal) error {
 	ready, err := l.vault.List(KindImport)
 	if err != nil {

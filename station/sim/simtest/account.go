@@ -66,6 +66,7 @@ func (l *Line) Account() Account {
 	l.checkVault(&a, books.Items, pending)
 	l.checkLog(&a)
 	l.checkFactory(&a)
+	l.checkOrder(&a)
 	return a
 }
 
@@ -218,28 +219,6 @@ func (l *Line) checkServer(a *Account) {
 			e.Detail != "cancelled: postponed" && e.Detail != "cancelled: timeout" {
 			a.problem("order %s: the session was %s", e.Order, e.Detail)
 		}
-	}
-}
-
-// checkVault: what is not needed any more is gone.
-func (l *Line) checkVault(a *Account, items []station.StockItem, pending int) {
-	vault := l.Station.Ledger.Vault()
-	packages, err := vault.List(stock.KindPackage)
-	l.must(err)
-	unknown := 0
-	for _, i := range items {
-		waits := i.Kind == station.KindPreparedPackage && i.State == station.StockAvailable
-		if i.Left() == station.StateUnknown || i.State == station.StockReserved || waits {
-			unknown++
-		}
-	}
-	if len(packages) > unknown {
-		a.problem("%d bound packages in the vault, %d profiles of which the outcome is unknown", len(packages), unknown)
-	}
-	kept, err := vault.List(stock.KindNotification)
-	l.must(err)
-	if len(kept) != pending {
-		a.problem("%d notifications in the vault, %d are pending", len(kept), pending)
 	}
 }
 

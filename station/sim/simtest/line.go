@@ -62,6 +62,7 @@ type Options struct {
 	Observer  engine.Observer
 	Shard     uint64 // entries in a shard of the log; 0: the store's own number
 
+	Label  func(sim.UnitState) string
 	Card   func(sim.UnitState, *euiccsim.Options)
 	Order  func(n int, o *smdpsim.Order)
 	Server func(smdpsim.FaultPoint) smdpsim.Fault
@@ -126,6 +127,7 @@ type Line struct {
 	failDelay  atomic.Int64
 	restarts   int
 	again      []uint64
+	cut        bool  // the next kill takes the machine's power, too
 	radio      int64 // registration attempts in worlds that were closed
 
 	mu       sync.Mutex // guards what follows
@@ -264,7 +266,7 @@ func (l *Line) openWorld() {
 	w, err := sim.Open(sim.Options{
 		Dir: filepath.Join(l.Dir, "sim"), Units: o.Units, Slots: o.Slots, Seed: o.Seed, Faults: o.Faults,
 		Personas: l.personas(), Mix: o.Mix, Fleet: o.Fleet, Spare: o.Spare, Cap: o.Cap, Memory: true, ProfileSize: o.Size, MESCodes: o.MESCodes, Factory: o.worldFactory(),
-		Hooks: sim.Hooks{Card: o.Card, Order: o.Order, Server: o.Server, Request: l.heard, Route: o.Route, Profile: o.Profile, Socket: l.socket, Module: l.drawn},
+		Hooks: sim.Hooks{Label: o.Label, Card: o.Card, Order: o.Order, Server: o.Server, Request: l.heard, Route: o.Route, Profile: o.Profile, Socket: l.socket, Module: l.drawn},
 	})
 	l.must(err)
 	l.World = w

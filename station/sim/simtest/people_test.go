@@ -1,6 +1,7 @@
 package simtest_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 
@@ -33,5 +34,30 @@ func TestLogStopsUnderTheTechnician(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestLogStopsUnderAnAdmission: the log fails at the code that the MES has handed
+// out with its route check. The unit is refused until the log goes on.
+func TestLogStopsUnderAnAdmission(t *testing.T) {
+	for _, how := range []simtest.How{simtest.Failed, simtest.TookEffect} {
+		t.Run(string(how), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := simtest.New(t, simtest.Options{MESCodes: true})
+				l.Fault(simtest.Fact(station.StockImported{}.FactType()), how)
+				u := l.Next(1)
+				err := l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label})
+				var refusal *station.Refusal
+				if !errors.As(err, &refusal) || refusal.Reason.Code != station.LogStopped {
+					t.Errorf("%v", err)
+				}
+				l.RunAll()
+				if u := l.World.Units()[0]; l.Struck() != 1 || u.Place != sim.PlaceOut {
+					t.Errorf("%d faults, %+v", l.Struck(), u)
+				}
+				l.Check()
+				issuesAgree(t, l)
+			})
+		})
 	}
 }

@@ -28,15 +28,20 @@ func (l *Line) begin() {
 // station's and the world's.
 func (l *Line) Restart() { l.RestartAfter(func() {}) }
 
-// RestartAfter does so, and people do something while the station is dead.
+// RestartAfter does so, and people do something while the station is dead and its
+// clamps are open.
 func (l *Line) RestartAfter(people func()) {
 	l.t.Helper()
 	l.kill()
-	people()
 	l.Station.end()
+	if l.cut {
+		l.st.PowerCut()
+		l.cut = false
+	}
 	l.restarts++
 	l.closeWorld()
 	l.openWorld()
+	people()
 	l.st = l.st.Restart()
 	if len(l.again) > 0 {
 		l.KillAfter(l.Head() + l.again[0])

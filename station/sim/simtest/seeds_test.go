@@ -12,6 +12,8 @@ import (
 
 	"linefit/audit/store/storetest"
 	"linefit/modem/smdpsim"
+	"linefit/station"
+	"linefit/station/sim"
 	"linefit/station/sim/simtest"
 )
 
@@ -42,61 +44,171 @@ func TestSeeds(t *testing.T) {
 
 // seeded is one line.
 func seeded(t *testing.T, seed uint64) {
-	dice := rand.New(rand.NewPCG(seed, 77))
-	pick := func(of ...string) string { return of[dice.IntN(len(of))] }
-	units, slots, faults := 2+dice.IntN(2), 1+dice.IntN(2), pick("none", "typical", "typical", "harsh")
-	l := simtest.New(t, simtest.Options{
-		Units: units, Slots: slots, Spare: 3, Seed: seed, Faults: faults,
-		CSIM: dice.IntN(4) == 0, Mix: []string{"demo-eg25", "demo-sara-r5", "demo-le910", "demo-nrf91", "demo-generic"}[dice.IntN(5):],
-	})
-	s := simtest.NewShift(l, seed)
-	s.Hands, s.Slips = time.Second, 0.1*float64(dice.IntN(3))
-	servers := []smdpsim.Point{smdpsim.InitiateAuthentication, smdpsim.AuthenticateClient, smdpsim.GetBoundProfilePackage, smdpsim.HandleNotification, smdpsim.CancelSession}
-	said := ""
-	for range 1 + dice.IntN(4) {
-		at := l.Head() + 1 + uint64(dice.IntN(60))
-		what := dice.IntN(9)
-		said += fmt.Sprintf(" %d@%d", what, at)
-		switch what {
-		case 0:
-			l.KillAfter(at)
-		case 1:
-			l.KillBefore(at)
-		case 2:
-			l.FailAt(at, storetest.Failed)
-		case 3:
-			l.FailAt(at, storetest.TookEffect)
-		case 4:
-			l.FailAt(at, storetest.Torn)
-		case 5:
-			l.FailAt(at, storetest.Full)
-		case 6:
-			s.NoMES(true)
-		case 7:
-			hows := []simtest.How{simtest.Failed, simtest.TookEffect, simtest.Lost, simtest.AnswerLost, simtest.KilledBefore, simtest.KilledAfter}
-			l.Fault(simtest.Server(servers[dice.IntN(len(servers))]), hows[dice.IntN(len(hows))])
-		case 8:
-			hows := []simtest.How{simtest.KilledBefore, simtest.KilledAfter, simtest.PowerBefore, simtest.PowerAfter}
-			l.Fault(simtest.Load(1+dice.IntN(4)), hows[dice.IntN(len(hows))])
-		}
-		s.Work(time.Duration(1+dice.IntN(20)) * time.Minute)
-		s.NoMES(false)
-		l.MakeSpace()
+	d := &disturber{t: t, dice: rand.New(rand.NewPCG(seed, 77)), seed: seed}
+	d.open()
+	for range 1 + d.dice.IntN(4) {
+		d.strike()
+		d.shift.Work(time.Duration(1+d.dice.IntN(20)) * time.Minute)
+		d.relent()
 	}
-	l.KillAfter(0)
-	l.KillBefore(0)
-	for n := 0; !s.Work(time.Hour); n++ {
+	d.line.KillAfter(0)
+	d.line.KillBefore(0)
+	d.line.FailAt(0, 0)
+	d.line.Mend()
+	d.shift.Mischief = 0
+	for n := 0; !d.shift.Work(time.Hour); n++ {
 		if n == 12 {
-			t.Fatalf("the line does not come to rest:%s: %+v", said, l.Station.View())
+			t.Fatalf("the line does not come to rest; seed %d:%s: %+v", seed, d.said, d.line.Station.View())
 		}
-		l.MakeSpace()
+		d.line.MakeSpace()
 	}
-	l.Drain()
-	for _, p := range l.Account().Problems {
+	d.line.Drain()
+	for _, slot := range d.line.World.Slots() { // the log has the last unit's leaving, or a result that nobody was there to see
+		d.line.Wait(slot, func(v station.SlotView) bool {
+			return v.State == station.SlotEmpty || v.State == station.SlotFault || v.State == station.SlotDone && v.Waiting == station.WaitBin
+		})
+	}
+	for _, p := range d.line.Rested().Problems {
 		// A module that is mute at boot, which is one of the faults, may be on the
 		// air before anybody can tell it not to.
-		if faults == "none" || !strings.HasSuffix(p, "attempts to register on a network") {
-			t.Errorf("%s; seed %d:%s", p, seed, said)
+		if d.faults == "none" || !strings.HasSuffix(p, "attempts to register on a network") {
+			t.Errorf("%s; seed %d:%s", p, seed, d.said)
 		}
 	}
+	if d.codes {
+		issuesAgree(t, d.line)
+	}
+}
+
+// disturber draws a line and what happens to it.
+type disturber struct {
+	t      *testing.T
+	dice   *rand.Rand
+	seed   uint64
+	line   *simtest.Line
+	shift  *simtest.Shift
+	faults string
+	codes  bool   // from the MES
+	said   string // what was drawn
+}
+
+func one[T any](d *disturber, of ...T) T { return of[d.dice.IntN(len(of))] }
+
+// open makes the line: consumer units mostly, else a fleet of all kinds, IoT
+// ones, units of in-factory provisioning with no network, or codes from the MES.
+func (d *disturber) open() {
+	d.faults = one(d, "none", "typical", "typical", "harsh")
+	o := simtest.Options{
+		Units: 2 + d.dice.IntN(2), Slots: 1 + d.dice.IntN(2), Spare: 3, Seed: d.seed, Faults: d.faults,
+		CSIM: d.dice.IntN(4) == 0, Mix: []string{"demo-eg25", "demo-sara-r5", "demo-le910", "demo-nrf91", "demo-generic"}[d.dice.IntN(5):],
+		Pace: one(d, simtest.AsItComes, simtest.AsItComes, simtest.Eager, simtest.Lazy),
+	}
+	kind := one(d, "consumer", "consumer", "consumer", "fleet", "iot", "factory", "codes")
+	switch kind {
+	case "fleet":
+		o.Recipe, o.Factory, o.Units, o.Spare = simtest.Recipe(d.t, "fleet"), fleetFactory, 4, 4
+	case "iot":
+		o.Recipe = simtest.Recipe(d.t, "iot")
+	case "factory":
+		o.Recipe, o.Factory = simtest.Recipe(d.t, "factory"), fleetFactory
+	case "codes":
+		o.MESCodes, d.codes = true, true
+	}
+	if d.dice.IntN(8) == 0 { // the second unit bears the first one's label
+		label := ""
+		o.Label = func(u sim.UnitState) string {
+			if label == "" {
+				label = u.Label
+			}
+			return one(d, u.Label, label)
+		}
+	}
+	d.line = simtest.New(d.t, o)
+	d.shift = simtest.NewShift(d.line, d.seed)
+	d.shift.Hands, d.shift.Slips = time.Second, 0.1*float64(d.dice.IntN(3))
+	d.shift.Mischief = one(d, 0, 0, 0.01, 0.05)
+	d.said = fmt.Sprintf(" %s, faults %s, slips %.1f, mischief %.2f;", kind, d.faults, d.shift.Slips, d.shift.Mischief)
+}
+
+// disturbances are what can happen to a line beside what its own faults and
+// people do; each is for the time until relent.
+var disturbances = []struct {
+	name string
+	do   func(d *disturber, l *simtest.Line, at uint64)
+}{
+	{"killed", func(d *disturber, l *simtest.Line, at uint64) { one(d, l.KillAfter, l.KillBefore)(at) }},
+	{"killed", func(d *disturber, l *simtest.Line, at uint64) { one(d, l.KillAfter, l.KillBefore)(at) }},
+	{"killed again and again", func(d *disturber, l *simtest.Line, at uint64) {
+		l.KillAfter(at)
+		for range 3 {
+			l.KillAgain(1 + uint64(d.dice.IntN(9)))
+		}
+	}},
+	{"power cut", func(d *disturber, l *simtest.Line, at uint64) {
+		l.CutPower()
+		one(d, l.KillAfter, l.KillBefore)(at)
+	}},
+	{"log stops", func(d *disturber, l *simtest.Line, at uint64) {
+		l.FailAt(at, one(d, storetest.Failed, storetest.TookEffect, storetest.Torn))
+	}},
+	{"log stops", func(d *disturber, l *simtest.Line, at uint64) {
+		l.FailAt(at, one(d, storetest.Failed, storetest.TookEffect, storetest.Torn))
+	}},
+	{"disk full", func(d *disturber, l *simtest.Line, at uint64) { l.FailAt(at, storetest.Full) }},
+	{"disk full at once", func(_ *disturber, l *simtest.Line, _ uint64) { l.Full() }},
+	{"disk hangs", func(d *disturber, l *simtest.Line, at uint64) {
+		l.SlowAt(at, one(d, 3*time.Second, 70*time.Second, 5*time.Minute))
+	}},
+	{"fact", func(d *disturber, l *simtest.Line, _ uint64) {
+		l.FaultLater(simtest.Fact(one(d, seedFacts...).FactType()), one(d, simtest.Failed, simtest.TookEffect, simtest.KilledBefore, simtest.KilledAfter), d.dice.IntN(2))
+	}},
+	{"fact", func(d *disturber, l *simtest.Line, _ uint64) {
+		l.FaultLater(simtest.Fact(one(d, seedFacts...).FactType()), one(d, simtest.Failed, simtest.TookEffect, simtest.KilledBefore, simtest.KilledAfter), d.dice.IntN(2))
+	}},
+	{"no MES", func(d *disturber, _ *simtest.Line, _ uint64) { d.shift.NoMES(true) }},
+	{"no network", func(d *disturber, _ *simtest.Line, _ uint64) { d.shift.NoNetwork(true) }},
+	{"MES", func(d *disturber, l *simtest.Line, _ uint64) {
+		l.FaultLater(one(d, simtest.Point("mes/validate"), "mes/events"), one(d, seedHows...), d.dice.IntN(2))
+	}},
+	{"server", func(d *disturber, l *simtest.Line, _ uint64) {
+		at := simtest.Server(one(d, smdpsim.InitiateAuthentication, smdpsim.AuthenticateClient, smdpsim.GetBoundProfilePackage, smdpsim.HandleNotification, smdpsim.CancelSession))
+		l.Fault(at, one(d, seedHows...))
+	}},
+	{"load", func(d *disturber, l *simtest.Line, _ uint64) {
+		l.Fault(simtest.Load(one(d, -1, 1, 2, 3, 4)), one(d, append(seedHows, simtest.PowerBefore, simtest.PowerAfter)...))
+	}},
+	{"card", func(d *disturber, l *simtest.Line, _ uint64) {
+		l.FaultLater(simtest.Card(one(d, seedFunctions...)), one(d, append(seedHows, simtest.PowerBefore, simtest.PowerAfter, simtest.Reboot)...), d.dice.IntN(2))
+	}},
+	{"fixture", func(d *disturber, l *simtest.Line, _ uint64) {
+		at := simtest.Fixture(one(d, "power-on", "power-off", "clamp", "open", "present", "lamp"))
+		l.FaultLater(at, one(d, simtest.Failed, simtest.KilledBefore, simtest.KilledAfter), d.dice.IntN(3))
+	}},
+	{"started anew", func(_ *disturber, l *simtest.Line, _ uint64) { l.Reopen() }},
+	{"rebuilt", func(_ *disturber, l *simtest.Line, _ uint64) { l.Rebuild() }},
+}
+
+var (
+	seedFacts = []station.Fact{
+		station.RunStarted{}, station.ProfileReserved{}, station.Intent{}, station.Result{}, station.ProfileCommitted{}, station.RunVerdict{},
+		station.UnitDisposed{}, station.RunAccepted{}, station.UnitAcknowledged{}, station.UnitLeft{}, station.OutboxDelivered{}, station.NotificationKept{},
+		station.NotificationDelivered{}, station.SlotFaulted{}, station.SlotCleared{}, station.TicketClaimed{}, station.TicketRepaired{}, station.RunResumed{},
+	}
+	seedHows      = []simtest.How{simtest.Failed, simtest.TookEffect, simtest.Lost, simtest.AnswerLost, simtest.KilledBefore, simtest.KilledAfter}
+	seedFunctions = []string{"EnableProfile", "RemoveNotification", "CancelSession", "DeleteOneTimeKeys", "AddInitialEim", "DeleteProfile"}
+)
+
+// strike draws a disturbance.
+func (d *disturber) strike() {
+	at := d.line.Head() + 1 + uint64(d.dice.IntN(60))
+	what := disturbances[d.dice.IntN(len(disturbances))]
+	d.said += fmt.Sprintf(" %s@%d", what.name, at)
+	what.do(d, d.line, at)
+}
+
+// relent ends what lasts.
+func (d *disturber) relent() {
+	d.shift.NoMES(false)
+	d.shift.NoNetwork(false)
+	d.line.MakeSpace()
 }

@@ -21,6 +21,9 @@ type Shift struct {
 	Line  *Line
 	Hands time.Duration // how long a hand takes to begin with what a slot needs
 	Slips float64       // share of an operator's actions that go wrong first
+	// Mischief is the share of glances at the screen before which somebody does
+	// with units what it does not ask for, also while the station is dead.
+	Mischief float64
 
 	mu    sync.Mutex // guards what follows
 	dice  *rand.Rand
@@ -42,7 +45,11 @@ func (s *Shift) Work(d time.Duration) (done bool) {
 		case over:
 			return true
 		case killed:
-			s.Line.Restart()
+			s.Line.RestartAfter(func() {
+				if s.Mischief > 0 {
+					s.mischief()
+				}
+			})
 		}
 	}
 	return false

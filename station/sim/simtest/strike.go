@@ -53,3 +53,10 @@ func (l *Line) MakeSpace() { l.disk.MakeSpace() }
 // KillAgain kills the station once more when so many entries more are durable
 // after the next restart; called several times, after the restarts that follow.
 func (l *Line) KillAgain(after uint64) { l.again = append(l.again, after) }
+
+// CutPower makes of the next kill a power cut: what the log had not flushed is
+// gone, and everything that is derived from it.
+func (l *Line) CutPower() { l.cut = true }
+
+// Full makes the disk full at once, until MakeSpace.
+func (l *Line) Full() { l.disk.Fill() }

@@ -246,3 +246,34 @@ func (l *Line) pendingOn(u sim.UnitState) (sequences []int64) {
 	}
 	return sequences
 }
+
+// checkVault: what is not needed any more is gone.
+func (l *Line) checkVault(a *Account, items []station.StockItem, pending int) {
+	vault := l.Station.Ledger.Vault()
+	packages, err := vault.List(stock.KindPackage)
+	l.must(err)
+	unknown := 0
+	for _, i := range items {
+		waits := i.Kind == station.KindPreparedPackage && i.State == station.StockAvailable
+		if i.Left() == station.StateUnknown || i.State == station.StockReserved || waits {
+			unknown++
+		}
+	}
+	if len(packages) > unknown {
+		a.problem("%d bound packages in the vault, %d profiles of which the outcome is unknown", len(packages), unknown)
+	}
+	kept, err := vault.List(stock.KindNotification)
+	l.must(err)
+	spare := 0
+	for _, u := range l.World.Units() { // those that a unit took with it while they were taken over
+		for _, n := range l.pendingOn(u) {
+			handle := vault.HandleFor(stock.KindNotification, fmt.Sprintf("%s/%d", u.EID, n))
+			if slices.ContainsFunc(kept, func(i stock.Item) bool { return i.Handle == handle }) {
+				spare++
+			}
+		}
+	}
+	if len(kept) < pending || len(kept) > pending+spare {
+		a.problem("%d notifications in the vault, %d are pending, %d are on their eUICCs still", len(kept), pending, spare)
+	}
+}
