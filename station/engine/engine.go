@@ -141,6 +141,7 @@ type Engine struct {
 	version   uint64
 	changed   chan struct{} // closed and replaced at every change
 	admitting map[station.Serial]int
+	lost      map[int]station.RunID // runs whose unit may have been exchanged, by slot
 	opened    bool
 	stopped   bool // by an emergency stop
 	stoppedBy station.Actor
@@ -153,7 +154,7 @@ func New(opt Options) (*Engine, error) {
 	}
 	e := &Engine{
 		opt: opt, health: station.HealthOK, runners: map[int]*runner{}, views: map[int]station.SlotView{},
-		changed: make(chan struct{}), admitting: map[station.Serial]int{}, arrivals: make(chan int, len(opt.Fixtures)),
+		changed: make(chan struct{}), admitting: map[station.Serial]int{}, lost: map[int]station.RunID{}, arrivals: make(chan int, len(opt.Fixtures)),
 	}
 	for id := range opt.Fixtures {
 		e.ids = append(e.ids, id)

@@ -159,3 +159,38 @@ func TestSensorThatFailsOnce(t *testing.T) {
 		l.Check()
 	})
 }
+
+// TestExchangedBeforeTheLastSession: units are exchanged while the log stands, and
+// then it stands once more. What the sensor has told one session the next one knows.
+func TestExchangedBeforeTheLastSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Units: 2})
+		passed(l)
+		l.Drain()
+		lit := l.Passes()
+		stop := func(meanwhile func()) {
+			l.FailAt(l.Head()+1, storetest.Full)
+			_ = l.Do(station.Command{Kind: station.CmdHalt})
+			synctest.Wait() // it stands
+			meanwhile()
+			l.MakeSpace()
+			for l.Station.View().Health == station.HealthStopped {
+				l.Pause()
+			}
+			if err := l.Do(station.Command{Kind: station.CmdResume}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		var next sim.UnitState
+		v := l.View(1)
+		stop(func() {
+			if err := l.World.Take(v); err != nil {
+				t.Fatal(err)
+			}
+			next = l.Next(1)
+		})
+		stop(func() {})
+		carried(t, l, lit, next)
+	})
+}

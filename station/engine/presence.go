@@ -45,7 +45,7 @@ func (r *runner) arrived(ctx context.Context) error {
 // watched the slot: before this process was started, where there is no sensor,
 // or where the sensor has changed since the last session looked.
 func (r *runner) mayHaveMoved(ctx context.Context) bool {
-	if r.first || r.fx.Edges() == nil || r.moved() {
+	if r.first || r.fx.Edges() == nil || r.moved() || r.e.hasMoved(r.id, r.env.Run) {
 		return true
 	}
 	present, err := r.fx.Present(ctx)
@@ -64,7 +64,7 @@ func (r *runner) settle(ctx context.Context) error {
 		case err != nil:
 			return r.fault(ctx, station.NewReason(station.FixtureFault, "%v", err))
 		case present && moved:
-			r.unwatched = true
+			r.lose()
 			r.dark(ctx)
 			return nil
 		case present:
@@ -88,6 +88,22 @@ func (r *runner) moved() bool {
 	default:
 		return false
 	}
+}
+
+// lose notes that the unit may be another one than that of the run. Sessions that
+// follow do not hear of it from the sensor again.
+func (r *runner) lose() {
+	r.unwatched = true
+	r.e.mu.Lock()
+	defer r.e.mu.Unlock()
+	r.e.lost[r.id] = r.env.Run
+}
+
+// hasMoved reports whether an earlier session has lost sight of a run's unit.
+func (e *Engine) hasMoved(slot int, run station.RunID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lost[slot] == run
 }
 
 // dark puts out a pass lamp that may speak for another unit than the one that

@@ -129,7 +129,9 @@ func (r *runner) begin(ctx context.Context) error {
 	if r.slot.Run == nil {
 		return r.do(ctx, station.ShowLamp{Lamp: restingLamp(r.slot.State)})
 	}
-	r.unwatched = !r.slot.Run.ReadsAgain() && r.mayHaveMoved(ctx)
+	if !r.slot.Run.ReadsAgain() && r.mayHaveMoved(ctx) {
+		r.lose()
+	}
 	return r.handle(ctx, station.Resume{})
 }
 
