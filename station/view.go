@@ -108,6 +108,15 @@ type Witness struct {
 	Fork  bool   `json:"fork,omitempty"`  // it has seen another history of the log
 }
 
+// Witnessed says whether a witness has seen another history of the log, and how
+// often at most one was asked in vain since it has cosigned.
+func (v View) Witnessed() (forked bool, tries int) {
+	for _, w := range v.Witnesses {
+		forked, tries = forked || w.Fork, max(tries, w.Tries)
+	}
+	return forked, tries
+}
+
 // Notifications are eUICCs' notifications on their way to their servers.
 type Notifications struct {
 	Pending    int         `json:"pending"` // without those that are held

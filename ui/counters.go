@@ -38,12 +38,10 @@ func (m *Model) counters() string {
 	} else if s.Notifications.Pending > 0 {
 		parts = append(parts, part{m.words.T("ui.notify", "pending", s.Notifications.Pending), careful, ""})
 	}
-	for _, w := range s.Witnesses {
-		if w.Fork {
-			parts = append(parts[:1:1], append([]part{{m.words.T("ui.witness_fork", "witness", w.Name), badNews, m.words.T("ui.witness_fork_short")}}, parts[1:]...)...)
-		} else if w.Tries > 0 {
-			parts = append(parts, part{m.words.T("ui.witness", "witness", w.Name), careful, m.words.T("ui.witness_short")})
-		}
+	if forked, tries := s.Witnessed(); forked {
+		parts = append(parts[:1:1], append([]part{{m.words.T("ui.witness_fork"), badNews, ""}}, parts[1:]...)...)
+	} else if tries > 0 {
+		parts = append(parts, part{m.words.T("ui.witness"), careful, ""})
 	}
 	if s.Pending > 0 {
 		parts = append(parts, part{m.words.T("ui.pending", "pending", s.Pending), careful, ""})

@@ -301,6 +301,14 @@ func TestFrames(t *testing.T) {
 				v.Notifications = station.Notifications{Pending: 12, Recipients: []station.Recipient{{Address: "smdp.example.com", Pending: 12, Tries: 9, Error: "HTTP status 404"}}}
 				d.view(v)
 			}},
+			{"witnesses", func(d *driver) {
+				v := aView(8)
+				v.Witnesses = []station.Witness{
+					{Name: "w.example/1", Log: "linefit.example/st-1", Size: 1812}, {Name: "w.example/2", Tries: 3, Error: "no route"},
+					{Name: "w.example/3", Tries: 1, Error: "fork", Fork: true},
+				}
+				d.view(v)
+			}},
 			{"lost", func(d *driver) {
 				d.view(aView(8))
 				d.now = d.now.Add(3 * time.Second)

@@ -49,7 +49,10 @@ func (c *auditRebuildCmd) Run(a *app) error {
 func printRebuilt(a *app, r store.Rebuilt) {
 	for _, p := range r.Parts {
 		verdict := "same"
-		if !p.Same {
+		switch {
+		case r.NotCompared != "":
+			verdict = "made"
+		case !p.Same:
 			verdict = fmt.Sprintf("NOT THE SAME: it had %d keys", p.Before)
 		}
 		fmt.Fprintf(a.stdout, "%-24s %8d keys  %s\n", p.Name, p.Keys, verdict)
