@@ -155,6 +155,10 @@ func controlParameters(f *saip.File) []byte {
 		descriptor = append(descriptor[:2], byte(f.Record>>8), byte(f.Record), byte(f.Records()))
 	}
 	parts := [][]byte{wire.TLV(0x82, descriptor)}
+	var rules []byte
+	if f.Rules != nil {
+		rules = wire.TLV(0x8B, f.Rules)
+	}
 	if f.AID != nil {
 		parts = append(parts, wire.TLV(0x84, f.AID))
 	} else {
@@ -166,10 +170,10 @@ func controlParameters(f *saip.File) []byte {
 			// an eUICC wants before the ISD-R is selected (SGP.22 section 3.4.2).
 			parts = append(parts, wire.TLV(0xA5, wire.TLV(0x80, []byte{0x71}), wire.TLV(0x87, []byte{0x01})))
 		}
-		parts = append(parts, wire.TLV(0x8A, []byte{0x05}), wire.TLV(0xC6, wire.TLV(0x90, []byte{0x00}), wire.TLV(0x83, []byte{0x01})))
+		parts = append(parts, wire.TLV(0x8A, []byte{0x05}), rules, wire.TLV(0xC6, wire.TLV(0x90, []byte{0x00}), wire.TLV(0x83, []byte{0x01})))
 		return wire.TLV(0x62, parts...)
 	}
-	parts = append(parts, wire.TLV(0x8A, []byte{0x05}), wire.TLV(0x80, []byte{byte(len(f.Content) >> 8), byte(len(f.Content))}))
+	parts = append(parts, wire.TLV(0x8A, []byte{0x05}), rules, wire.TLV(0x80, []byte{byte(len(f.Content) >> 8), byte(len(f.Content))}))
 	if f.Short != 0 {
 		parts = append(parts, wire.TLV(0x88, []byte{f.Short << 3}))
 	}

@@ -88,7 +88,7 @@ func (b *builder) template(n wire.Node) error {
 		switch {
 		case f == nil:
 		case n.Tag == tagMF && entry.Tag == 0xA2:
-			b.root.descriptor = f.descriptor
+			b.root.descriptor, b.root.Rules = f.descriptor, f.Rules
 			current, own = b.root, b.root
 		case f.Kind == Directory && own == nil:
 			current, own = f, f
@@ -154,9 +154,13 @@ func (b *builder) file(element wire.Tag, n wire.Node, id uint16) (*File, error) 
 		return nil, err
 	}
 	f := &File{ID: id}
-	w := writer{b: b, f: f}
+	w := writer{b: b, f: f, element: element}
 	if a, ok := b.about[element][id]; ok {
 		w.template = &a
+		f.Short = a.short
+		if a.rule != 0 {
+			w.access([]byte{a.rule})
+		}
 	}
 	for i, e := range list {
 		if i == 0 && e.Tag != 0x80 && e.Tag != 0xA1 {

@@ -10,6 +10,9 @@ const (
 	fidICCID uint16 = 0x2FE2
 	fidIMSI  uint16 = 0x6F07
 	fidGID1  uint16 = 0x6F3E
+	// EF_ARR below the MF and below an application.
+	fidRules     uint16 = 0x2F06
+	fidUSIMRules uint16 = 0x6F06
 )
 
 // Kind is the structure of a file (ETSI TS 102 221 section 11.1.1.4.3).
@@ -34,6 +37,9 @@ type File struct {
 	Content  []byte
 	Parent   *File
 	Children []*File
+	// Rules names the access rules: EF_ARR's identifier and a record (ETSI TS 102
+	// 221 section 11.1.1.4.7.3); nil where the package names none.
+	Rules []byte
 
 	descriptor []byte // value of tag 82 as created
 	linked     []byte // path of the file that this one is a link to

@@ -18,15 +18,31 @@ type writer struct {
 	fixed bool
 	// template has the file's attributes where the package gives none, if known.
 	template *attributes
+	element  wire.Tag // the profile element that the file is in
 }
 
 // byTemplate makes a file that the package does not describe.
 func (w *writer) byTemplate() error {
-	if w.template == nil {
+	if w.template == nil || w.template.size == 0 {
 		return nil
 	}
 	w.shape()
 	return w.templateSize()
+}
+
+// access takes the access rules: a record of the directory's EF_ARR, or of the
+// one that is named.
+func (w *writer) access(rules []byte) {
+	if len(rules) == 1 {
+		file := fidUSIMRules
+		if w.element == tagMF || w.element == tagIoT && w.f.ID>>8 != 0x6F {
+			file = fidRules
+		}
+		rules = []byte{byte(file >> 8), byte(file), rules[0]}
+	}
+	if len(rules) >= 3 {
+		w.f.Rules = rules
+	}
 }
 
 // shape takes the structure from the template.
@@ -44,7 +60,7 @@ func (w *writer) shape() {
 
 // templateSize takes size and content from the template.
 func (w *writer) templateSize() error {
-	if w.template == nil || w.f.Kind != w.template.kind || w.f.Record != w.template.record {
+	if w.template == nil || w.template.size == 0 || w.f.Kind != w.template.kind || w.f.Record != w.template.record {
 		return nil
 	}
 	content, err := w.b.allocate(w.template.size)
@@ -94,8 +110,11 @@ func (w *writer) create(n wire.Node) error {
 	if link, ok := n.Find(0xC7); ok {
 		f.linked = trimMF(link.Value)
 	}
-	if f.descriptor == nil && w.template != nil {
+	if f.descriptor == nil && w.template != nil && w.template.size > 0 {
 		w.shape()
+	}
+	if rules, ok := n.Find(0x8B); ok {
+		w.access(rules.Value)
 	}
 	if f.descriptor == nil { // a template's: directories have no size
 		_, hasSize := n.Find(0x80)
@@ -105,7 +124,7 @@ func (w *writer) create(n wire.Node) error {
 			f.Kind, f.descriptor = Directory, []byte{0x78, 0x21}
 		}
 	}
-	f.short(n)
+	w.short(n)
 	return w.size(n)
 }
 
@@ -142,18 +161,23 @@ func (f *File) describe(d []byte) error {
 	return nil
 }
 
-// short is the short file identifier: given, forbidden by an empty tag 88, or
-// the low five bits of the identifier.
-func (f *File) short(n wire.Node) {
+// short is the short file identifier: given, forbidden by an empty tag 88, the
+// template's, or the low five bits of the identifier.
+func (w *writer) short(n wire.Node) {
+	f := w.f
 	if f.Kind == Directory {
 		return
 	}
 	s, ok := n.Find(0x88)
 	switch {
+	case !ok && w.template != nil && w.template.short != 0:
+		f.Short = w.template.short
 	case !ok:
 		f.Short = byte(f.ID & 0x1F)
 	case len(s.Value) == 1:
 		f.Short = s.Value[0] >> 3
+	default:
+		f.Short = 0
 	}
 }
 

@@ -237,7 +237,7 @@ func TestTemplates(t *testing.T) {
 			wire.TLV(0xAB, fcp(wire.TLV(0x82, []byte{0x42, 0x21, 0, 30}), wire.TLV(0x80, []byte{30}))),    // EF_SMSP with other records
 			wire.TLV(0xAD, wire.TLV(0x83, []byte{0, 'l'})),                                                // EF_SPN with a name
 			wire.TLV(0xB0, fcp(wire.TLV(0x80, []byte{4}))),                                                // EF_THRESHOLD of another size
-			wire.TLV(0xB4, fcp(wire.TLV(0x88))),                                                           // EF_LOCI
+			wire.TLV(0xB4, fcp(wire.TLV(0x88), wire.TLV(0x8B, []byte{7}))),                                // EF_LOCI
 			wire.TLV(0xB6, wire.TLV(0x83, []byte{0x11, 0xF2, 0xFF, 0})),                                   // EF_ECC, records
 			wire.TLV(0xA3, wire.TLV(0x83, []byte{8, 9, 0x10, 0x10, 0x10, 0x32, 0x54, 0x76, 0x98, 0xAA}))), // EF_IMSI, longer than its template
 	)
@@ -269,8 +269,14 @@ func TestTemplates(t *testing.T) {
 	if f := usim.Child(0x6FB7); f == nil || f.Records() != 1 || !bytes.Equal(f.Descriptor(), []byte{0x42, 0x21, 0, 4}) {
 		t.Errorf("EF_ECC: %+v", f)
 	}
-	if f := p.Root().Child(0x2F08); f == nil || len(f.Content) != 5 {
+	if f := p.Root().Child(0x2F08); f == nil || len(f.Content) != 5 || f.Short != 8 || !bytes.Equal(f.Rules, []byte{0x2F, 0x06, 10}) {
 		t.Errorf("EF_UMPC: %+v", f)
+	}
+	if f := usim.Child(0x6F5C); f == nil || f.Short != 0x10 || !bytes.Equal(f.Rules, []byte{0x6F, 0x06, 2}) {
+		t.Errorf("EF_THRESHOLD: %+v", f)
+	}
+	if f := usim.Child(0x6F7E); f == nil || f.Short != 0 || !bytes.Equal(f.Rules, []byte{0x6F, 0x06, 7}) {
+		t.Errorf("EF_LOCI with rules of its own: %+v", f)
 	}
 }
 
