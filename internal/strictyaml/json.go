@@ -28,6 +28,9 @@ func DecodeJSON(file string, data []byte, limit int, schema *jsonschema.Schema, 
 	if len(data) > limit {
 		return problem("the file has %d bytes, more than %d", len(data), limit)
 	}
+	if found := flaws(file, data); len(found) > 0 {
+		return found.Err()
+	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
 	if err != nil {
 		return problem("this is not one JSON document")

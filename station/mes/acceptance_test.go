@@ -141,6 +141,8 @@ func TestRouteCheck(t *testing.T) {
 		{"other words", 200, `{"answer":"yes"}`, station.MESUnreachable},
 		{"no JSON", 200, `OK`, station.MESUnreachable},
 		{"wrong digit", 200, `{"answer":"confirmed","imei":"490154203237519"}`, station.MESUnreachable},
+		{"long order", 200, `{"answer":"confirmed","work_order":"` + strings.Repeat("W", 2000) + `"}`, station.MESUnreachable},
+		{"cannot be shown", 200, `{"answer":"confirmed","customer":"a\u001b[31m"}`, station.MESUnreachable},
 		{"wrong EID", 200, `{"answer":"confirmed","eid":"1"}`, station.MESUnreachable},
 		{"not found", 404, `{"detail":"no such unit"}`, station.MESRejected},
 		{"forbidden", 403, ``, station.MESRejected},

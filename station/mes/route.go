@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"linefit/modem/ident"
 	"linefit/station"
@@ -171,9 +174,23 @@ func decideRoute(r reply) (Route, error) {
 	return Route{}, station.Refuse(station.MESUnreachable, "route check: no decision: %s", orStatus(route.Reason, r.status))
 }
 
+// maxRouteText bounds the names in an answer, in bytes: they go into the log with
+// each run, onto screens and into exports.
+const maxRouteText = 100
+
 // check holds what the MES says of the unit against its form: a wrong digit
 // there must not become a mismatch of the unit.
 func (r Route) check() error {
+	for _, f := range []struct{ name, text string }{
+		{"work_order", r.Order}, {"sku", r.SKU}, {"customer", r.Customer}, {"recipe", r.Recipe}, {"batch", r.Batch}, {"eim", r.EIM},
+	} {
+		if len(f.text) > maxRouteText {
+			return station.Refuse(station.MESUnreachable, "route check: %s has %d bytes, more than %d", f.name, len(f.text), maxRouteText)
+		}
+		if strings.ContainsFunc(f.text, func(c rune) bool { return !unicode.IsPrint(c) || c == utf8.RuneError }) {
+			return station.Refuse(station.MESUnreachable, "route check: %s has characters that cannot be shown", f.name)
+		}
+	}
 	if r.IMEI != "" {
 		if _, err := ident.ParseIMEI(string(r.IMEI)); err != nil {
 			return station.Refuse(station.MESUnreachable, "route check: %v", err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -37,10 +38,28 @@ func TrustIssuers(issuers ...*x509.Certificate) func(*x509.Certificate) error {
 	}
 }
 
-// IsBatch reports whether a file says that it is a batch of prepared packages.
+// IsBatch reports whether a file says that it is a batch of prepared packages, of
+// whatever version, and be it cut short: then that is what is wrong with it, and
+// not that it is no list of codes.
 func IsBatch(data []byte) bool {
-	var head struct {
-		Format string `json:"format"`
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return false
 	}
-	return json.Unmarshal(data, &head) == nil && head.Format == "linefit-batch/1"
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return false
+		}
+		if name == "format" {
+			t, err := dec.Token()
+			format, ok := t.(string)
+			return err == nil && ok && strings.HasPrefix(format, "linefit-batch/")
+		}
+		var skip json.RawMessage
+		if dec.Decode(&skip) != nil {
+			return false
+		}
+	}
+	return false
 }

@@ -1,0 +1,31 @@
+package strictyaml_test
+
+import (
+	"strings"
+	"testing"
+
+	"linefit/internal/strictyaml"
+)
+
+func TestDecodeJSONRefusesFlaws(t *testing.T) {
+	schema := strictyaml.Compile("any.json", "{}")
+	for name, c := range map[string]struct{ text, want string }{
+		"twice":         {"{\"a\":1,\n \"b\":{\"c\":1},\n \"a\":2}", `f:3:2: member "a" is there twice`},
+		"twice, inside": {"{\"l\":[{\"x\":1},\n{\"y\":1,\"y\":\"y\"}]}", `f:2:8: member "y" is there twice`},
+		"behind it":     {"{}\n x", "f:2:2: this is not one JSON document"},
+		"two":           {"{} {}", "f:1:4: this is not one JSON document: something follows"},
+		"cut short":     {"{\"a\":[1,", "this is not one JSON document"},
+		"nothing":       {"", "f:1:1: this is not one JSON document"},
+		"deep":          {strings.Repeat("[", 100) + strings.Repeat("]", 100), "f:1:65: nested too deeply"},
+		"fine":          {"{\"a\":[{\"b\":\"b\"},{\"b\":null}],\"b\":[\"a\",\"a\"],\"c\":\"c\"}", ""},
+	} {
+		var v any
+		err := strictyaml.DecodeJSON("f", []byte(c.text), 1000, schema, "l", &v)
+		if c.want == "" && err == nil {
+			continue
+		}
+		if err == nil || c.want == "" || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
