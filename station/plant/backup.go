@@ -37,7 +37,7 @@ type Backup struct {
 	Origin     string       `json:"origin"`
 	VKey       string       `json:"vkey"`
 	Entries    uint64       `json:"entries"`
-	Checkpoint string       `json:"checkpoint"` // signed note that was published when it began
+	Checkpoint string       `json:"checkpoint"` // signed note, the newest that the copied log carries
 	Files      []BackupFile `json:"files"`
 }
 
@@ -71,6 +71,9 @@ func MakeBackup(ctx context.Context, dir, out string) (b Backup, err error) {
 		}
 		b.Files = append(b.Files, files...)
 	}
+	if err := b.settle(ctx, dir, to); err != nil {
+		return b, fmt.Errorf("backup: %w", err)
+	}
 	r, err := store.Verify(ctx, to, store.VerifyOptions{})
 	if err != nil {
 		return b, fmt.Errorf("backup: %w", err)
@@ -88,6 +91,26 @@ func MakeBackup(ctx context.Context, dir, out string) (b Backup, err error) {
 		err = writeDurably(filepath.Join(out, manifestName), append(text, '\n'))
 	}
 	return b, err
+}
+
+// settle brings the copied checkpoint up to what the station has published while
+// the segments were copied.
+func (b *Backup) settle(ctx context.Context, dir, to string) error {
+	if err := store.SettleCopy(ctx, dir, to); err != nil {
+		return err
+	}
+	for i, f := range b.Files {
+		if strings.Contains(f.Name, "/") {
+			continue
+		}
+		again, err := digest(filepath.Join(to, f.Name))
+		if err != nil {
+			return err
+		}
+		again.Name = f.Name
+		b.Files[i] = again
+	}
+	return nil
 }
 
 // ReadBackup reads a backup's manifest and holds every file against it.
