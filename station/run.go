@@ -287,6 +287,11 @@ func (r *Run) ReadsAgain() bool {
 	return r.Phase == PhaseSteps && running && !r.Closing
 }
 
+// Clamped reports whether the run has shut the clamp and goes on behind that.
+func (r *Run) Clamped() bool {
+	return r.ReadsAgain() && slices.ContainsFunc(r.Recipe.Steps[:r.At], func(s Step) bool { return s.Kind == KindClamp })
+}
+
 // shipGate lets no unit pass a recipe of in-factory provisioning with a result
 // open, nor the closing one with one-time keys left: its LPA would stay shut.
 func (r *Run) shipGate() *Failure {

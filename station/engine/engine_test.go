@@ -131,6 +131,8 @@ type office struct {
 	refuse error
 	answer string
 	asked  chan struct{} // where it is not nil: an admission is answered when it is closed
+	// accepting is called before a result is accepted; nil: nothing is.
+	accepting func()
 }
 
 func (o *office) Admit(_ context.Context, _ station.RunID, ask engine.Ask) (engine.Grant, error) {
@@ -149,6 +151,9 @@ func (o *office) Dispose(_ context.Context, run *station.Run) (station.Dispose, 
 }
 
 func (o *office) Accept(context.Context, *station.Run) (station.Accept, error) {
+	if o.accepting != nil {
+		o.accepting()
+	}
 	return station.Accept{Answer: station.RunAccepted{Answer: o.answer}}, nil
 }
 

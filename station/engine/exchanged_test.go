@@ -194,3 +194,52 @@ func TestExchangedBeforeTheLastSession(t *testing.T) {
 		carried(t, l, lit, next)
 	})
 }
+
+// TestClampIsShutAgain: a run goes on behind the step that has shut the clamp, and
+// the clamp has opened with the process's end. Nobody takes the unit out before
+// its verdict.
+func TestClampIsShutAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{})
+		l.Fault(simtest.Card("EnableProfile"), simtest.KilledAfter)
+		u := l.Next(1)
+		_ = l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label})
+		shut := false
+		l.Wait(1, func(v station.SlotView) bool {
+			look := l.World.Jig(1).Look()
+			shut = shut || l.Restarts() == 1 && v.State == station.SlotRunning && look.Clamped
+			if shut && v.State == station.SlotRunning && !look.Clamped {
+				t.Errorf("the clamp is open: %+v", v)
+			}
+			return v.Waiting == station.WaitRemoval
+		})
+		if l.Restarts() != 1 || !shut {
+			t.Errorf("%d restarts, the clamp was shut: %v", l.Restarts(), shut)
+		}
+		l.TakeOut(1)
+		l.Drain()
+		l.Check()
+	})
+}
+
+// TestExchangedBeforeTheLamp: in a fixture that holds nothing units are exchanged
+// between the last step and the lamp.
+func TestExchangedBeforeTheLamp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t, 1)
+		l.start()
+		defer func() { l.stop() }()
+		l.jigs[1].put(true)
+		l.office.accepting = func() {
+			l.jigs[1].put(false)
+			l.jigs[1].put(true)
+		}
+		if err := l.do(station.Command{Kind: station.CmdScan, Slot: 1, Text: "SN1"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if v := l.view(1); v.Waiting != station.WaitRemoval || !v.Unwatched || l.jigs[1].showed(station.LampPass) {
+			t.Errorf("%+v", v)
+		}
+	})
+}

@@ -132,6 +132,11 @@ func (r *runner) begin(ctx context.Context) error {
 	if !r.slot.Run.ReadsAgain() && r.mayHaveMoved(ctx) {
 		r.lose()
 	}
+	if r.slot.Run.Clamped() && !r.e.inStop() { // it may have opened with the process's end
+		if err := r.fx.Clamp(ctx, true); err != nil {
+			r.abort(station.NewReason(station.FixtureFault, "%v", err))
+		}
+	}
 	return r.handle(ctx, station.Resume{})
 }
 
@@ -269,6 +274,9 @@ func (r *runner) accept(ctx context.Context) ([]station.Effect, error) {
 // person compares the label then (SlotView.Unwatched).
 func (r *runner) show(ctx context.Context, lamp station.Lamp) error {
 	good := lamp == station.LampPass
+	if good && !r.open && r.fx.Edges() != nil && r.moved() { // since the last step's end
+		r.lose()
+	}
 	if good && r.unwatched {
 		lamp = station.LampOff
 	}

@@ -45,6 +45,11 @@ func TestSeeds(t *testing.T) {
 // seeded is one line.
 func seeded(t *testing.T, seed uint64) {
 	d := &disturber{t: t, dice: rand.New(rand.NewPCG(seed, 77)), seed: seed}
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d:%s", seed, d.said)
+		}
+	}()
 	d.open()
 	for range 1 + d.dice.IntN(4) {
 		d.strike()
@@ -58,7 +63,7 @@ func seeded(t *testing.T, seed uint64) {
 	d.shift.Mischief = 0
 	for n := 0; !d.shift.Work(time.Hour); n++ {
 		if n == 12 {
-			t.Fatalf("the line does not come to rest; seed %d:%s: %+v", seed, d.said, d.line.Station.View())
+			t.Fatalf("the line does not come to rest: %+v", d.line.Station.View())
 		}
 		d.line.MakeSpace()
 	}
@@ -72,7 +77,7 @@ func seeded(t *testing.T, seed uint64) {
 		// A module that is mute at boot, which is one of the faults, may be on the
 		// air before anybody can tell it not to.
 		if d.faults == "none" || !strings.HasSuffix(p, "attempts to register on a network") {
-			t.Errorf("%s; seed %d:%s", p, seed, d.said)
+			t.Error(p)
 		}
 	}
 	if d.codes {
