@@ -29,3 +29,19 @@ func TestDecodeJSONRefusesFlaws(t *testing.T) {
 		}
 	}
 }
+
+// Brackets and dashes without end take the parser no time.
+func TestParseRefusesDepth(t *testing.T) {
+	for name, text := range map[string]string{
+		"brackets": "a: 1\nb: " + strings.Repeat("[", 200_000),
+		"braces":   "a: 1\nb: " + strings.Repeat("{x: ", 100_000),
+		"dashes":   "a:\n" + strings.Repeat("- ", 100_000) + "x",
+	} {
+		if _, err := strictyaml.Parse("f", []byte(text)); err == nil || err.Error() != "f:2:1: nested too deeply" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := strictyaml.Parse("f", []byte("a: [[1, 2], [3]]\nb: \"[[\"\nc: {d: {e: []}}\n- x"[:40])); err != nil {
+		t.Error(err)
+	}
+}

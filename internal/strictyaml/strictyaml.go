@@ -72,6 +72,9 @@ func Parse(file string, data []byte) (*Doc, error) {
 	if len(data) > maxSize {
 		return nil, Problems{{File: file, Line: 1, Column: 1, Text: fmt.Sprintf("the file has %d bytes, more than %d", len(data), maxSize)}}
 	}
+	if line := tooDeep(data); line > 0 {
+		return nil, Problems{{File: file, Line: line, Column: 1, Text: "nested too deeply"}}
+	}
 	f, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, Problems{syntaxProblem(file, err)}
