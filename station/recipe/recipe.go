@@ -92,11 +92,26 @@ func parse(name string, data []byte, read func(file string) ([]byte, error)) (*s
 		return nil, err
 	}
 	r := f.recipe()
-	found := attach(doc, r, read)
+	found := append(f.endless(doc), attach(doc, r, read)...)
 	if err := append(found, lint(doc, r, f)...).Err(); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// maxTimeout is longer than any step.
+const maxTimeout = 24 * time.Hour
+
+// endless notes the timeouts that are longer than that: one that no number holds
+// would be none.
+func (f file) endless(doc *strictyaml.Doc) (found strictyaml.Problems) {
+	for i, s := range f.Steps {
+		d, err := time.ParseDuration(s.Timeout)
+		if s.Timeout != "" && (err != nil || d > maxTimeout) {
+			found = append(found, doc.Problem(strictyaml.Path("steps", i, "timeout"), "%.40q is more than %v", s.Timeout, maxTimeout))
+		}
+	}
+	return found
 }
 
 func (f file) recipe() *station.Recipe {
@@ -106,7 +121,7 @@ func (f file) recipe() *station.Recipe {
 	}
 	for _, s := range f.Steps {
 		kind, _ := station.KindByName(s.Kind)
-		timeout, _ := time.ParseDuration(s.Timeout) // the schema's pattern holds
+		timeout, _ := time.ParseDuration(s.Timeout) // see endless
 		out := station.Step{
 			ID: s.ID, Kind: s.Kind, Limits: s.Limits, Timeout: timeout, Attempts: max(s.Attempts, 1), RetryFrom: s.RetryFrom,
 			Irreversible: s.Irreversible || kind.Irreversible, Always: s.Always, Optional: s.Optional, Final: s.Final,
