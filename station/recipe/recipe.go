@@ -102,13 +102,22 @@ func parse(name string, data []byte, read func(file string) ([]byte, error)) (*s
 // maxTimeout is longer than any step.
 const maxTimeout = 24 * time.Hour
 
-// endless notes the timeouts that are longer than that: one that no number holds
+// endless notes the times that are longer than that: one that no number holds
 // would be none.
 func (f file) endless(doc *strictyaml.Doc) (found strictyaml.Problems) {
+	look := func(path []string, text string) {
+		d, err := time.ParseDuration(text)
+		if text != "" && (err != nil || d > maxTimeout) {
+			found = append(found, doc.Problem(path, "%.40q is more than %v", text, maxTimeout))
+		}
+	}
 	for i, s := range f.Steps {
-		d, err := time.ParseDuration(s.Timeout)
-		if s.Timeout != "" && (err != nil || d > maxTimeout) {
-			found = append(found, doc.Problem(strictyaml.Path("steps", i, "timeout"), "%.40q is more than %v", s.Timeout, maxTimeout))
+		look(strictyaml.Path("steps", i, "timeout"), s.Timeout)
+		kind, _ := station.KindByName(s.Kind)
+		for _, p := range kind.Params {
+			if text, ok := s.With[p.Name].(string); ok && p.Type == station.ParamDuration {
+				look(strictyaml.Path("steps", i, "with", p.Name), text)
+			}
 		}
 	}
 	return found
