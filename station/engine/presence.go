@@ -115,13 +115,17 @@ func (r *runner) dark(ctx context.Context) {
 	r.publish()
 }
 
+// lookEvery is how often a fixture that failed while a unit was to leave is tried
+// once more.
+const lookEvery = time.Second
+
 // lookAgain is when to try once more what a fixture has failed in while a unit was
 // to leave.
 func (r *runner) lookAgain() <-chan time.Time {
 	if !r.jammed && (!r.open || r.slot.Fault == nil) {
 		return nil
 	}
-	return time.After(time.Second)
+	return time.After(lookEvery)
 }
 
 // pry tries once more to open a clamp that a unit is to leave.

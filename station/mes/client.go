@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -247,17 +246,6 @@ func (c *Client) answered(status int) {
 	}
 }
 
-// retryAfter reads the header's number of seconds or date; at most a day.
-func retryAfter(s string) time.Duration {
-	if n, err := strconv.Atoi(s); err == nil && n > 0 {
-		return min(time.Duration(min(n, 86400))*time.Second, 24*time.Hour)
-	}
-	if at, err := http.ParseTime(s); err == nil {
-		return min(max(time.Until(at), 0), 24*time.Hour)
-	}
-	return 0
-}
-
 // Anchor asks the MES for the newest checkpoint of this station's log that it
 // keeps: the log must be consistent with it. It is nil where the MES has none.
 // The answer is not verified here.
@@ -295,52 +283,6 @@ func (c *Client) eventHeaders(id string, body, checkpoint []byte, now time.Time)
 		h.Set(webhooks.HeaderWebhookSignature, sig)
 	}
 	return h, nil
-}
-
-// answerBody is what the MES may say in the body of a 2xx reply to an event.
-type answerBody struct {
-	Answer     string `json:"answer,omitempty"`
-	Reason     string `json:"reason,omitempty"`
-	Ref        string `json:"ref,omitempty"`
-	Checkpoint string `json:"checkpoint,omitempty"` // base64 of the newest one that it keeps
-}
-
-// parseAnswer reads an answer body leniently: an MES that says nothing, or
-// something else, has taken the event all the same.
-func parseAnswer(status int, body []byte) answerBody {
-	var a answerBody
-	if err := json.Unmarshal(body, &a); err != nil {
-		a = answerBody{}
-		if len(bytes.TrimSpace(body)) > 0 {
-			a.Answer = AnswerDeferred
-		}
-	}
-	switch a.Answer {
-	case AnswerConfirmed, AnswerRejectedHold, AnswerRejectedPass:
-	case "":
-		a.Answer = AnswerConfirmed
-		if status == http.StatusAccepted { // taken, not processed
-			a.Answer = AnswerDeferred
-		}
-	default:
-		a.Answer = AnswerDeferred
-	}
-	a.Reason, a.Ref = bounded(a.Reason, 200), bounded(a.Ref, 100)
-	return a
-}
-
-// bounded shortens foreign text so that an entry of the log stays small.
-func bounded(s string, limit int) string {
-	s = strings.ToValidUTF8(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s), "?")
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "") + "…"
-	}
-	return s
 }
 
 // jitter spreads a delay by a quarter to both sides, so that stations of one
