@@ -205,8 +205,9 @@ func TestClampIsShutAgain(t *testing.T) {
 		u := l.Next(1)
 		_ = l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: u.Label})
 		shut := false
-		l.Wait(1, func(v station.SlotView) bool {
+		l.Wait(1, func(station.SlotView) bool {
 			look := l.World.Jig(1).Look()
+			v := l.View(1) // after the look: the clamp opens behind the verdict only
 			shut = shut || l.Restarts() == 1 && v.State == station.SlotRunning && look.Clamped
 			if shut && v.State == station.SlotRunning && !look.Clamped {
 				t.Errorf("the clamp is open: %+v", v)
