@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"linefit/internal/strictyaml"
@@ -17,12 +18,13 @@ import (
 // The mark beside a list goes only when it is certain that nothing of it was
 // taken: an answer that was lost may have been a yes.
 func TestNothingTaken(t *testing.T) {
-	reply := http.StatusOK
+	var reply atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if reply == 0 {
+		status := int(reply.Load())
+		if status == 0 {
 			panic(http.ErrAbortHandler)
 		}
-		w.WriteHeader(reply)
+		w.WriteHeader(status)
 	}))
 	defer server.Close()
 	ask := func(address string, status int) error {
@@ -31,7 +33,7 @@ func TestNothingTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		reply = status
+		reply.Store(int32(status))
 		var out stock.Imported
 		return c.Post(t.Context(), "/v1/stock/import", map[string]string{}, &out)
 	}
