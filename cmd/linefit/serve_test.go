@@ -279,19 +279,17 @@ func TestDemoStopped(t *testing.T) {
 	}
 	d := start(t, "stderr", "demo", "--headless", "--units", "40", "--slots", "2", "--baud", "0", "--json")
 	d.line("slot")
-	said := make(chan bool, 1)
+	said := make(chan string, 1)
 	go func() {
-		for d.out.Scan() {
-			if strings.Contains(d.out.Text(), "stopped before all units were done") {
-				said <- true
-				return
-			}
+		last := ""
+		for d.out.Scan() && !strings.Contains(last, "stopped before all units were done") {
+			last = d.out.Text()
 		}
-		said <- false
+		said <- last
 	}()
 	d.stop()
-	if !<-said {
-		t.Error("it does not say that it was stopped")
+	if last := <-said; !strings.Contains(last, "stopped before all units were done") {
+		t.Errorf("it does not say that it was stopped: %s", last)
 	}
 	if code := d.end(); code != 1 {
 		t.Errorf("exit %d", code)
