@@ -244,3 +244,32 @@ func TestExchangedBeforeTheLamp(t *testing.T) {
 		}
 	})
 }
+
+// TestExchangedForAnotherFamily: while the station is dead somebody puts a unit of
+// another family into the place of one whose module is known. It starts with its
+// radio on and announces nothing, and is told to be quiet before it registers.
+func TestExchangedForAnotherFamily(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, simtest.Options{Units: 2, Mix: []string{"demo-sara-r5", "demo-le910"}})
+		quiet := l.Next(1)
+		_ = l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: quiet.Label})
+		l.Finish(1, quiet)
+		said := l.Next(1)
+		_ = l.Do(station.Command{Kind: station.CmdScan, Slot: 1, Text: said.Label})
+		l.Wait(1, func(v station.SlotView) bool { return v.IMEI == said.IMEI && v.EID != "" })
+		l.RestartAfter(func() {
+			if err := l.World.Lift(1, true); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.World.Put(1, quiet.Serial); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if r := l.Finish(1, said); r.Verdict.Verdict == station.Pass {
+			t.Errorf("another unit's run: %+v", r.Verdict)
+		}
+		if n := l.Account().Registrations; n != 0 {
+			t.Errorf("%d attempts to register on a network", n)
+		}
+	})
+}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"linefit/internal/pause"
 )
 
 // requestRate is how many events a minute the station asks leave for: more than a
@@ -144,12 +146,5 @@ func (h *handshake) turn(ctx context.Context) error {
 	}
 	h.next = at.Add(h.every)
 	h.mu.Unlock()
-	timer := time.NewTimer(time.Until(at))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause.For(ctx, time.Until(at))
 }

@@ -141,6 +141,7 @@ func (b *Bench) lot() error {
 func (b *Bench) Forget(slot int) {
 	if s := b.slots[slot]; s != nil {
 		s.drop()
+		s.known = modem.Identity{}
 	}
 }
 
@@ -154,6 +155,7 @@ type session struct {
 	supply  supply
 	since   time.Time // of the last change of the supply
 	module  *modem.Module
+	known   modem.Identity // who answered here before, and cannot have left since
 	channel *apdu.Channel
 	card    *card
 	seen    seen

@@ -63,10 +63,10 @@ func (s *session) boot(ctx context.Context, run *station.Run) error {
 	if err != nil {
 		return err
 	}
-	id := run.Identity
+	// The run's identity may be an earlier process's: who stands here now may start
+	// in another way, and be on the air before that family's ready line is due.
 	m, err := modem.Attach(ctx, rwc, s.bench.opt.Quirks, modem.Options{
-		Quirk: s.bench.opt.Quirk, Booting: true, RadioOff: true, Trace: s.trace.at,
-		Known: modem.Identity{Maker: id.Maker, Model: id.Model, Firmware: id.Firmware, IMEI: id.IMEI},
+		Quirk: s.bench.opt.Quirk, Booting: true, RadioOff: true, Trace: s.trace.at, Known: s.known,
 	})
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (s *session) boot(ctx context.Context, run *station.Run) error {
 	if known := run.Identity.IMEI; known != "" && m.Identity().IMEI != known {
 		return errors.Join(&modem.OtherModuleError{Want: known, Got: m.Identity().IMEI}, m.Close())
 	}
-	s.module, s.suspect, s.refreshing = m, false, false
+	s.module, s.known, s.suspect, s.refreshing = m, m.Identity(), false, false
 	return nil
 }
 

@@ -32,6 +32,8 @@ type process struct {
 	dead   atomic.Bool
 	killed chan struct{}
 	once   sync.Once
+	// supplies are on their way down after a kill.
+	supplies sync.WaitGroup
 
 	mu    sync.Mutex // guards what follows
 	ports map[*port]bool
@@ -41,11 +43,17 @@ func newProcess(l *Line) *process {
 	return &process{line: l, killed: make(chan struct{}), ports: map[*port]bool{}}
 }
 
-// kill may be called by anyone at any moment; it does not wait.
+// kill may be called by anyone at any moment, by a card in the middle of a
+// function too, so it does not wait. With the process go the supplies that it
+// held (docs/fixture.md).
 func (p *process) kill() {
 	p.once.Do(func() {
 		p.dead.Store(true)
 		close(p.killed)
+		for _, slot := range p.line.World.Slots() {
+			jig := p.line.World.Jig(slot)
+			p.supplies.Go(func() { _ = jig.Halt() }) // never fails
+		}
 	})
 }
 

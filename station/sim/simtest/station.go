@@ -153,6 +153,7 @@ func (s *Station) end() {
 	}
 	s.wg.Wait()
 	if dead {
+		s.p.supplies.Wait()
 		s.p.close()
 		s.st.Kill()
 		return
