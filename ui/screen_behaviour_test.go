@@ -221,7 +221,7 @@ func TestOnlyLitLampsCount(t *testing.T) {
 }
 
 // TestNewestStays holds that the big result is that of the newest decided slot
-// and stays when its unit has left.
+// and stays when its unit has left, without what was to be done with it.
 func TestNewestStays(t *testing.T) {
 	d := drive(t, Options{})
 	decidedSlot := func(id int, run station.RunID, unit station.Serial) station.SlotView {
@@ -243,10 +243,10 @@ func TestNewestStays(t *testing.T) {
 	if f := step(a, empty(2, nil)); !strings.Contains(f, "AAA") {
 		t.Error(f)
 	}
-	if f := step(a, b); !strings.Contains(f, "BBB") {
+	if f := step(a, b); !strings.Contains(f, "BBB") || !strings.Contains(f, "Take it out") {
 		t.Error(f)
 	}
-	if f := step(empty(1, a.Last), empty(2, b.Last)); !strings.Contains(f, "BBB") || strings.Contains(f, "AAA") {
+	if f := step(empty(1, a.Last), empty(2, b.Last)); !strings.Contains(f, "BBB") || strings.Contains(f, "AAA") || strings.Contains(f, "Take it out") {
 		t.Error(f)
 	}
 	if f := step(decidedSlot(1, "r3", "CCC"), empty(2, b.Last)); !strings.Contains(f, "CCC") {

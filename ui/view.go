@@ -120,7 +120,7 @@ func (m *Model) bannerBody(l layout) []string {
 		return pad([]string{"", "  " + faint.Render(cut(m.words.T("ui.no_result"), m.width-2, m.signs.more))}, m.width, l.banner)
 	}
 	r := m.signs.result(lamp)
-	about := m.about(s.ID, *last, lamp)
+	about := m.about(s, lamp)
 	if l.banner < smallHeight {
 		return []string{r.block.Render(fit(" "+r.sign+" "+r.word+"  "+strings.Join(about, "  "), m.width, m.signs.more))}
 	}
@@ -145,10 +145,11 @@ func (m *Model) bannerBody(l layout) []string {
 	return out
 }
 
-// about says of a result where it was, and if it is not good, why and what to
-// do now.
-func (m *Model) about(slot int, last station.LastResult, lamp station.Lamp) []string {
-	lines := []string{m.words.T("ui.slot_unit", "slot", slot, "unit", last.Unit)}
+// about says of a slot's last result where it was, and if it is not good, why; and
+// while its unit stands there what to do with it.
+func (m *Model) about(s station.SlotView, lamp station.Lamp) []string {
+	last := s.Last
+	lines := []string{m.words.T("ui.slot_unit", "slot", s.ID, "unit", last.Unit)}
 	what := m.words.Word("result", string(lamp))
 	if last.Disposition != "" && last.Disposition != station.Release && last.Disposition != station.Hold {
 		what = m.words.T("ui.result_to", "result", what, "disposition", m.words.Word("disposition", string(last.Disposition)))
@@ -156,6 +157,9 @@ func (m *Model) about(slot int, last station.LastResult, lamp station.Lamp) []st
 	lines = append(lines, what+"  "+m.words.T("ui.duration", "seconds", last.Millis/1000))
 	if lamp != station.LampPass && last.Reason != nil {
 		lines = append(lines, m.words.Reason(last.Reason.Code))
+	}
+	if s.State != station.SlotDone || s.Run != last.Run {
+		return lines
 	}
 	return append(lines, m.words.Word("todo", string(last.Disposition)))
 }
