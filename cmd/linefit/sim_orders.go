@@ -2,6 +2,7 @@ package main
 
 import (
 	_ "embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -40,6 +41,14 @@ type simOrder struct {
 	Provider             string
 	Class                string
 	PPRs                 []int `yaml:"pprs"`
+	Owner                *simOwner
+}
+
+// simOwner is a profile owner; group identifiers are hexadecimal.
+type simOwner struct {
+	MCCMNC string  `yaml:"mcc_mnc"`
+	GID1   *string `yaml:"gid1"`
+	GID2   *string `yaml:"gid2"`
 }
 
 //go:embed sim_orders.schema.json
@@ -147,7 +156,38 @@ func (in simOrder) order(files map[string][]byte) (smdpsim.Order, error) {
 		}
 		o.Package = der
 	}
+	var err error
+	if o.Metadata.Owner, err = in.owner(o.Generic); err != nil {
+		errs = append(errs, err)
+	}
 	return o, errors.Join(errs...)
+}
+
+// owner is the profile's owner. Policy rules need one: that of a generated
+// profile is its own network.
+func (in simOrder) owner(generated *smdpsim.Generic) (*smdpsim.Owner, error) {
+	if in.Owner == nil {
+		if generated == nil || len(in.PPRs) == 0 {
+			return nil, nil
+		}
+		return smdpsim.OwnerOf(generated.IMSI.Reveal()[:5])
+	}
+	owner, err := smdpsim.OwnerOf(in.Owner.MCCMNC)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range []struct {
+		text *string
+		to   *[]byte
+	}{{in.Owner.GID1, &owner.GID1}, {in.Owner.GID2, &owner.GID2}} {
+		if g.text == nil {
+			continue
+		}
+		if *g.to, err = hex.DecodeString(*g.text); err != nil {
+			return nil, fmt.Errorf("owner: %w", err)
+		}
+	}
+	return owner, nil
 }
 
 // orderICCID is the ICCID that an order will have.

@@ -195,7 +195,8 @@ func TestSimSmdpOrders(t *testing.T) {
 	write(`orders:
   - {id: plain, profile: one, matching_id: ABC-1}
   - {id: code, generated: 5, size: 6000, confirmation_code: "1234", attempts: 2, expires: 2099-01-01T00:00:00Z}
-  - {id: bound, generated: 6, eid: "89049032123451234512345678901235", held: true, class: test, pprs: [1]}
+  - {id: bound, generated: 6, eid: "89049032123451234512345678901235", held: true, class: test, pprs: [1], owner: {mcc_mnc: "00101", gid1: "0a", gid2: ""}}
+  - {id: ruled, generated: 7, pprs: [2]}
   - {id: pending, profile: one, iccid: "8988299800000000995", eid: "89049032123451234512345678901235", pending: true}
 `)
 	p := startSmdp(t, "--profiles", dir, "--orders", file)
@@ -208,6 +209,7 @@ func TestSimSmdpOrders(t *testing.T) {
 		"code released true false " + string(smdpsim.GeneratedICCID(5)),
 		"pending released false true 8988299800000000995",
 		"plain released false false " + string(smdpsim.GeneratedICCID(0)),
+		"ruled released false false " + string(smdpsim.GeneratedICCID(7)),
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%v", got)

@@ -11,9 +11,21 @@ import (
 
 type metadataField struct {
 	tag      wire.Tag
-	min, max int
+	min, max int // bytes; of text, characters (ITU-T X.680 section 51.5)
 	needed   bool
 	text     bool
+}
+
+// fits checks an element's size, and the encoding of text.
+func (f metadataField) fits(value []byte) bool {
+	n := len(value)
+	if f.text {
+		if !utf8.Valid(value) {
+			return false
+		}
+		n = utf8.RuneCount(value)
+	}
+	return n >= f.min && (f.max < 0 || n <= f.max)
 }
 
 // metadataFields are the elements of StoreMetadataRequest with their sizes
@@ -80,7 +92,7 @@ func wellFormed(n wire.Node) bool {
 			continue
 		}
 		f := metadataFields[i]
-		if i <= last || len(e.Value) < f.min || f.max >= 0 && len(e.Value) > f.max || f.text && !utf8.Valid(e.Value) {
+		if i <= last || !f.fits(e.Value) {
 			return false
 		}
 		last, seen[e.Tag] = i, e

@@ -196,11 +196,11 @@ func identified(m *memory, n wire.Node) *profile {
 }
 
 // setNickname is ES10c.SetNickname (SGP.22 section 5.7.21); an empty name
-// removes the nickname.
+// removes the nickname, the longest has 64 characters.
 func (c *Card) setNickname(n wire.Node) ([]byte, wire.SW) {
 	iccid, ok1 := n.Find(0x5A)
 	name, ok2 := n.Find(0x90)
-	if !ok1 || !ok2 || len(name.Value) > 64 || !utf8.Valid(name.Value) {
+	if !ok1 || !ok2 || !utf8.Valid(name.Value) || utf8.RuneCount(name.Value) > 64 {
 		return result(n.Tag, resultUndefined), wire.SWOK
 	}
 	if c.nv.byICCID(iccid.Value) == nil {

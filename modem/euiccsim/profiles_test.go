@@ -2,7 +2,9 @@ package euiccsim_test
 
 import (
 	"encoding/hex"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"linefit/modem/euiccsim"
 	"linefit/modem/wire"
@@ -134,6 +136,14 @@ func TestNickname(t *testing.T) {
 	}
 	if set(iccidB, "x") != 1 || set(iccidA, string(make([]byte, 65))) != 127 || set(iccidA, "\xFF") != 127 || set(iccidA, "Otto") != 0 {
 		t.Error("results")
+	}
+	for _, s := range []struct {
+		name string
+		want int64
+	}{{strings.Repeat("x", 64), 0}, {strings.Repeat("x", 65), 127}, {strings.Repeat("ä", 64), 0}, {strings.Repeat("ä", 65), 127}, {"Otto", 0}} {
+		if got := set(iccidA, s.name); got != s.want {
+			t.Errorf("%d characters: %d", utf8.RuneCountInString(s.name), got)
+		}
 	}
 	if got := c.State().Profiles[0].Nickname; got != "Otto" {
 		t.Errorf("%q", got)

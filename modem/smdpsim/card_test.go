@@ -2,6 +2,8 @@ package smdpsim_test
 
 import (
 	"bytes"
+	"errors"
+	"strings"
 	"testing"
 
 	"linefit/modem/euiccsim"
@@ -189,7 +191,10 @@ func TestWithTheVirtualEUICC(t *testing.T) {
 		name string
 		add  func(*smdpsim.Order)
 	}
+	wide := smdpsim.Metadata{ServiceProvider: strings.Repeat("ä", 32), Name: strings.Repeat("中", 64)}
 	profiles := []profile{
+		{"generated for tests", func(o *smdpsim.Order) { o.Metadata.Class = smdpsim.ClassTest }},
+		{"generated with long names", func(o *smdpsim.Order) { o.Metadata = wide }},
 		{"generated", func(o *smdpsim.Order) { o.Generic.Size = smdpsim.GenericSize }},
 		{"generated with keys", func(o *smdpsim.Order) { o.Generic.Size, o.ProtectionKeys = 30_000, true }},
 	}
@@ -231,7 +236,11 @@ func TestWithTheVirtualEUICC(t *testing.T) {
 				r.pending()
 				b.is("a", step.state, 1)
 			}
-			if n := b.s.Notifications(); n.Accepted != 4 || n.Refused != 0 || len(n.Foreign) != 0 {
+			accepted := 4
+			if p.name == "generated for tests" {
+				accepted = 2 // neither enabling nor disabling is told
+			}
+			if n := b.s.Notifications(); n.Accepted != accepted || n.Refused != 0 || len(n.Foreign) != 0 {
 				t.Errorf("%+v", n)
 			}
 			o := b.state("a")
@@ -239,5 +248,37 @@ func TestWithTheVirtualEUICC(t *testing.T) {
 				t.Errorf("%+v", o)
 			}
 		})
+	}
+}
+
+// Policy rules need the owner of the profile: the virtual eUICC refuses them
+// without, and installs a profile of the network that its files name.
+func TestPolicyRulesNeedAnOwner(t *testing.T) {
+	for i, step := range []struct {
+		network string
+		error   []byte // errorReason; nil: installed
+	}{{"", []byte{15}}, {"26201", []byte{13}}, {"001019", []byte{13}}, {"00101", nil}} {
+		b := newBench(t, nil)
+		id := b.order("a", func(o *smdpsim.Order) {
+			o.Metadata.PPRs = []int{smdpsim.PPR1, smdpsim.PPR2}
+			if step.network == "" {
+				return
+			}
+			owner, err := smdpsim.OwnerOf(step.network)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Metadata.Owner = owner
+		})
+		result := newReal(t, b, i).download(id)
+		failed, _ := result.Find(0xBF27, 0xA2, 0xA1, 0x81)
+		if !bytes.Equal(failed.Value, step.error) {
+			t.Errorf("owner %q: %x", step.network, result.Raw)
+		}
+	}
+	for _, bad := range []string{"", "0010", "0010111", "0010x"} {
+		if owner, err := smdpsim.OwnerOf(bad); !errors.Is(err, smdpsim.ErrOrder) {
+			t.Errorf("%q: %v, %v", bad, owner, err)
+		}
 	}
 }

@@ -25,6 +25,10 @@ type Generic struct {
 	IMSI  ident.IMSI // 15 digits; the network has a two-digit MNC
 	Name  string     // profileType of the header, 1 to 100 bytes
 	Size  int        // of the package in bytes; 0 is GenericSize
+
+	// testKey makes K a key that a profile of class test may have: zero but for
+	// its last 16 bits (SGP.22 section 2.4.5.3).
+	testKey bool
 }
 
 // GenericProfile generates an unprotected profile package: file system, USIM

@@ -37,10 +37,14 @@ func (b *builder) localPINs() []byte {
 
 // aka is PE-AKAParameter with Milenage (SAIP section 8.5).
 func (b *builder) aka() []byte {
+	k := b.secret("K", 16)
+	if b.g.testKey {
+		clear(k[:14])
+	}
 	return wire.TLV(0xA1, wire.TLV(0xA1,
 		wire.Integer(0x80, 1), // Milenage
 		wire.TLV(0x81, []byte{0x01}),
-		wire.TLV(0x82, b.secret("K", 16)),
+		wire.TLV(0x82, k),
 		wire.TLV(0x83, b.secret("OPc", 16))))
 }
 

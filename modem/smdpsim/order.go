@@ -146,7 +146,9 @@ func (o *Order) checkPackage() error {
 // profile is the unprotected profile package with the order's ICCID.
 func (o *Order) profile() ([]byte, error) {
 	if o.Generic != nil {
-		return o.Generic.Package()
+		g := *o.Generic
+		g.testKey = o.Metadata.Class == ClassTest // an eUICC installs no other test profile
+		return g.Package()
 	}
 	info, err := ParsePackage(o.Package)
 	if err != nil || info.ICCID == o.ICCID {
@@ -234,6 +236,22 @@ type Owner struct {
 	MCCMNC     [3]byte // as 3GPP TS 24.008 codes it
 	GID1, GID2 []byte
 }
+
+// OwnerOf is the owner with a network code of five or six digits.
+func OwnerOf(network string) (*Owner, error) {
+	if !networkCode.MatchString(network) {
+		return nil, fmt.Errorf("%w: network code %q has not five or six digits", ErrOrder, network)
+	}
+	digit := func(i int) byte {
+		if i >= len(network) {
+			return 0x0F // the MNC has two digits
+		}
+		return network[i] - '0'
+	}
+	return &Owner{MCCMNC: [3]byte{digit(1)<<4 | digit(0), digit(5)<<4 | digit(2), digit(4)<<4 | digit(3)}}, nil
+}
+
+var networkCode = regexp.MustCompile(`^[0-9]{5,6}$`)
 
 // Metadata is what the LPA sees of a profile before the download (SGP.22
 // section 4.4).

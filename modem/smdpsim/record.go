@@ -191,7 +191,7 @@ func (s *stored) record(packages map[string][]byte) (*record, error) {
 		Refusal: s.Refusal, Cause: s.Cause, Prepared: s.Prepared, OTPK: s.OTPK, OTSK: s.OTSK, Bindings: s.Bindings, Installs: s.Installs, Receipts: s.Receipts,
 	}
 	if g := s.Generic; g != nil {
-		r.Generic = &Generic{g.ICCID, ident.IMSI(g.IMSI), g.Name, g.Size}
+		r.Generic = &Generic{ICCID: g.ICCID, IMSI: ident.IMSI(g.IMSI), Name: g.Name, Size: g.Size}
 	}
 	if (r.Generic == nil) == (r.Package == nil) {
 		return nil, fmt.Errorf("order %s has no profile", s.ID)
