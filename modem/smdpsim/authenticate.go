@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,11 +71,17 @@ func (s *Server) authenticate(c *call) (reply, error) {
 }
 
 // euiccError is the status for an error that the eUICC reported in place of a
-// signed answer.
+// signed answer (AuthenticateResponseError, DownloadResponseError: the code is a
+// plain INTEGER; automatic tags would make it 81).
 func euiccError(function string, failure wire.Node) *Status {
 	code := "?"
-	if n, ok := failure.Find(0x81); ok {
-		code = hex.EncodeToString(n.Value)
+	for _, tag := range []wire.Tag{0x02, 0x81} {
+		if n, ok := failure.Find(tag); ok {
+			if v, err := n.Int(); err == nil {
+				code = strconv.FormatInt(v, 10)
+			}
+			break
+		}
 	}
 	return statusExecution.with("the eUICC answered %s with error %s", function, code)
 }

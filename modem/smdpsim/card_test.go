@@ -2,7 +2,11 @@ package smdpsim_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -280,5 +284,44 @@ func TestPolicyRulesNeedAnOwner(t *testing.T) {
 		if owner, err := smdpsim.OwnerOf(bad); !errors.Is(err, smdpsim.ErrOrder) {
 			t.Errorf("%q: %v, %v", bad, owner, err)
 		}
+	}
+}
+
+// What a real eUICC reports in place of a signed answer is told to the LPA by
+// its number.
+func TestTheEUICCsErrorIsTold(t *testing.T) {
+	b := newBench(t, func(c *smdpsim.Config) {
+		c.Fault = func(p smdpsim.FaultPoint) smdpsim.Fault {
+			if p.Point == smdpsim.InitiateAuthentication {
+				return smdpsim.Fault{Kind: smdpsim.FaultWrongSignature}
+			}
+			return smdpsim.Fault{}
+		}
+	})
+	b.order("a", nil)
+	r := newReal(t, b, 1)
+	first, err := r.l.post(smdpsim.InitiateAuthentication, map[string][]byte{
+		"smdpAddress": []byte(address), "euiccChallenge": find(t, parse(t, r.es10(wire.TLV(0xBF2E))), 0x80), "euiccInfo1": r.es10(wire.TLV(0xBF20)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := wire.TLV(0xA1, wire.TLV(0x80, []byte{0x53, 0x76, 0x14, 0x80}), wire.TLV(0xA1))
+	auth := r.es10(wire.TLV(0xBF38, first["serverSigned1"], first["serverSignature1"], first["euiccCiPKIdToBeUsed"], first["serverCertificate"],
+		wire.TLV(0xA0, device)))
+	body, err := json.Marshal(map[string]string{
+		"transactionId": hex.EncodeToString(first["transactionId"]), "authenticateServerResponse": base64.StdEncoding.EncodeToString(auth),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := r.l.client.Post("https://"+address+"/gsma/rsp2/es9plus/authenticateClient", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	out, err := io.ReadAll(resp.Body)
+	if err != nil || !bytes.Contains(out, []byte("AuthenticateServer with error 2")) { // invalidSignature
+		t.Errorf("%s, %v", out, err)
 	}
 }

@@ -161,7 +161,7 @@ func TestAuthenticateMalformed(t *testing.T) {
 		"other object": {r.transaction, wire.TLV(0xBF21), "1.3.1/2.1"},
 		"cut":          {r.transaction, r.auth[:len(r.auth)-1], "1.3.1/2.1"},
 		"parts":        {r.transaction, wire.TLV(0xBF38, wire.TLV(0xA0, wire.TLV(0x30))), "1.3.1/2.1"},
-		"eUICC error":  {r.transaction, wire.TLV(0xBF38, wire.TLV(0xA1, wire.TLV(0x80, r.transaction), wire.TLV(0x81, []byte{2}))), "8.1/4.2"},
+		"eUICC error":  {r.transaction, wire.TLV(0xBF38, wire.TLV(0xA1, wire.TLV(0x80, r.transaction), wire.TLV(0x02, []byte{2}))), "8.1/4.2"},
 	} {
 		params := map[string][]byte{"transactionId": c.id, "authenticateServerResponse": c.response}
 		for k, v := range params {
@@ -209,7 +209,7 @@ func TestGetRefusals(t *testing.T) {
 		id, response []byte
 		code         string
 	}{
-		"eUICC error":       {r.transaction, wire.TLV(0xBF21, wire.TLV(0xA1, wire.TLV(0x80, r.transaction), wire.TLV(0x81, []byte{1}))), "8.1/4.2"},
+		"eUICC error":       {r.transaction, wire.TLV(0xBF21, wire.TLV(0xA1, wire.TLV(0x80, r.transaction), wire.TLV(0x02, []byte{1}))), "8.1/4.2"},
 		"not authenticated": {first["transactionId"], wire.TLV(0xBF21), "8.10.1/3.9"},
 		"unknown":           {make([]byte, 16), wire.TLV(0xBF21), "8.10.1/3.9"},
 		"empty":             {r.transaction, wire.TLV(0xBF21), "1.3.1/2.2"},
