@@ -21,6 +21,7 @@ type simCards struct {
 	Direct     bool          `negatable:"" default:"true" help:"A command with an Le is answered at once, as where the module fetches for T=0; otherwise with 61xx."`
 	CardMemory int           `default:"0" help:"Free bytes of a new card; 0: 512 KiB."`
 	Generation string        `default:"sgp22" enum:"sgp22,sgp32,sgp02" help:"What the cards speak: sgp22, sgp32 or sgp02."`
+	Channels   int           `default:"5" placeholder:"N" help:"Logical channels of a card with the basic one, 2 to 20."`
 	OneTime    int           `name:"one-time-keys" placeholder:"N" help:"In-factory one-time keys with which each new card is delivered (SGP.41)."`
 }
 
@@ -29,6 +30,9 @@ func (c *simCards) maker() (*testpki.CardMaker, error) {
 	var errs []error
 	if min(c.CardDelay, c.Install) < 0 || min(c.CardMemory, c.OneTime) < 0 {
 		errs = append(errs, errors.New("--card-delay, --card-memory, --install and --one-time-keys are not negative"))
+	}
+	if c.Channels < 2 || c.Channels > 20 {
+		errs = append(errs, errors.New("--channels is 2 to 20"))
 	}
 	m, err := c.certificates()
 	return m, errors.Join(append(errs, err)...)
@@ -61,7 +65,7 @@ func (c *simCards) card(slot int, seed uint64, state string, maker *testpki.Card
 		return nil, exit(exitUsage, err)
 	}
 	o := euiccsim.Options{
-		PKI: pki, Image: &euiccsim.MemoryImage{}, Generation: euiccsim.Generation(c.Generation), FreeNVM: c.CardMemory, OneTimeKeys: c.OneTime,
+		PKI: pki, Image: &euiccsim.MemoryImage{}, Generation: euiccsim.Generation(c.Generation), FreeNVM: c.CardMemory, OneTimeKeys: c.OneTime, Channels: c.Channels,
 		Clock: time.Now, Delays: euiccsim.Delays{APDU: c.CardDelay, Install: c.Install}, Direct: c.Direct,
 	}
 	if state != "" {

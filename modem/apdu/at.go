@@ -86,7 +86,7 @@ func parseAnswer(s string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %d characters are not hexadecimal pairs", ErrAnswer, n)
 	}
-	if len(b) < 2 || len(b) > 258 {
+	if len(b) < 2 || len(b) > MaxResponse+2 { // a module that fetches by itself gives all at once
 		return nil, fmt.Errorf("%w: response of %d bytes", ErrAnswer, len(b))
 	}
 	return b, nil

@@ -10,7 +10,8 @@ import (
 )
 
 // Transmitter sends one command APDU and returns its response, status word at
-// the end. A raw one returns at most 258 bytes and may answer 61xx; a
+// the end. A raw one may answer 61xx, and returns at most 258 bytes where the
+// module does not fetch by itself; a
 // [*Channel] returns the whole response.
 type Transmitter interface {
 	Transmit(ctx context.Context, command []byte) (response []byte, err error)
@@ -168,11 +169,11 @@ func (c *Channel) one(ctx context.Context, cmd []byte) (wire.Response, error) {
 		return wire.Response{}, err
 	}
 	c.count.BytesIn += len(b)
-	r, err := wire.ParseResponse(b)
-	if err != nil {
-		return r, fmt.Errorf("%w: %w", ErrAnswer, err)
+	n := len(b) - 2
+	if n < 0 {
+		return wire.Response{}, fmt.Errorf("%w: response of %d bytes", ErrAnswer, len(b))
 	}
-	return r, nil
+	return wire.Response{Data: b[:n:n], SW: wire.SW(b[n])<<8 | wire.SW(b[n+1])}, nil
 }
 
 // afterCommand marks a failure behind a command that the card has processed.

@@ -28,11 +28,13 @@ type authRequest struct {
 	transactionID, challenge, address, serverChallenge []byte
 }
 
-// readAuthRequest reads the elements in their order; SGP.22 fixes it. A
-// request that is no AuthenticateServerRequest gives false.
+// readAuthRequest reads the elements in their order; SGP.22 fixes it. What
+// version 3 has behind them (other certificates, CRLs) is passed over:
+// extensibility is implied. A request that is no AuthenticateServerRequest gives
+// false.
 func readAuthRequest(n wire.Node) (r authRequest, ok bool) {
 	list, err := n.Children()
-	if err != nil || len(list) != 5 || !tags(list, 0x30, 0x5F37, 0x04, 0x30, 0xA0) {
+	if err != nil || len(list) < 5 || !tags(list[:5], 0x30, 0x5F37, 0x04, 0x30, 0xA0) {
 		return r, false
 	}
 	r = authRequest{signed1: list[0], signature1: list[1], ciPKID: list[2], certificate: list[3], context: list[4]}

@@ -120,7 +120,7 @@ func (c *Card) Reset() []byte {
 		return nil
 	}
 	c.powered = true
-	return atr()
+	return atr(c.o.Channels)
 }
 
 // startUp finishes what the last power loss interrupted.
@@ -213,9 +213,12 @@ func (c *Card) strike(f Fault) (bool, error) {
 
 // atr is an answer to reset of the shape that SGP.22 section 3.1 and ETSI TS
 // 102 221 section 6.3 ask of an eUICC: T=0 and T=15 with the eUICC-related
-// global interface byte, historical bytes with card capabilities.
-func atr() []byte {
-	b := []byte{0x3B, 0x9F, 0x96, 0x80, 0x3F, 0xC7, 0x82, 0x80, 0x31, 0xE0, 0x73, 0xFE, 0x21, 0x1F, 0x65}
+// global interface byte, historical bytes with card capabilities: short lengths
+// only, channels that card or terminal assigns, and how many there are (ISO/IEC
+// 7816-4 section 12.1.1.9).
+func atr(channels int) []byte {
+	assigned := 0x18 | byte(min(channels, 8)-1)
+	b := []byte{0x3B, 0x9F, 0x96, 0x80, 0x3F, 0xC7, 0x82, 0x80, 0x31, 0xE0, 0x73, 0xFE, 0x21, assigned, 0x65}
 	b = append(b, "LFIT"...)
 	b = append(b, 0x01, 0x00, 0x00)
 	var check byte

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -97,6 +98,13 @@ func TestATR(t *testing.T) {
 	if b[0] != 0x3B || sum != 0 || len(b) != 7+15+1 {
 		t.Errorf("ATR %X", b)
 	}
+	// Card capabilities: channels assigned by card or terminal, and their number.
+	for channels, want := range map[int]byte{5: 0x1C, 8: 0x1F, 20: 0x1F} {
+		b := newCard(t, func(o *euiccsim.Options) { o.Channels = channels }).Reset()
+		if i := bytes.Index(b, []byte{0x73, 0xFE, 0x21}); i < 0 || b[i+3] != want {
+			t.Errorf("%d channels: ATR %X", channels, b)
+		}
+	}
 }
 
 // The very exchanges that a real card was recorded with, save what is its own.
@@ -143,6 +151,9 @@ func TestChannelsLikeARealCard(t *testing.T) {
 		{"01C0000015", "BF3E125A10890490321234512345123456789012359000"},
 		{"81E2110002BF3E", "9000"},
 		{"81E2910202015A", "6A86"},
+		{"81E2110002BF3E", "9000"}, // block 00 begins anew whatever was left
+		{"81E2910003BF2000", "6138"},
+		{"81E2910102015A", "6A86"},
 		{"80FF000000", "6D00"},
 		{"84E2910003BF2000", "6882"},
 		{"90E2910003BF2000", "6884"},
@@ -152,6 +163,38 @@ func TestChannelsLikeARealCard(t *testing.T) {
 	} {
 		if got := exchange(t, c, x.command); got != x.response {
 			t.Fatalf("%s: %s, want %s", x.command, got, x.response)
+		}
+	}
+}
+
+// An application identifier that is cut finds the eUICC's own applications in
+// turn; the parts of a shorter RID and of another one find nothing.
+func TestSelectByPartOfAnIdentifier(t *testing.T) {
+	const isdr, ecasd = "A0000005591010FFFFFFFF8900000100", "A0000005591010FFFFFFFF8900000200"
+	for _, step := range []struct{ before, p2, aid, is string }{
+		{"", "00", "A000000559", isdr},
+		{ecasd, "00", "A0000005591010", isdr},
+		{"", "02", "A0000005591010", isdr},
+		{isdr, "02", "A0000005591010", ecasd},
+		{ecasd, "02", "A0000005591010", ""},
+		{"", "03", "A0000005591010", ecasd},
+		{ecasd, "03", "A0000005591010", isdr},
+		{isdr, "03", "A0000005591010", ""},
+		{"", "01", "A0000005591010FFFFFFFF89", ecasd},
+		{"", "00", "A0000005591010FFFFFFFF89000001", isdr},
+		{"", "00", "A0000005591010FFFFFFFF89000002", ecasd},
+		{isdr, "02", "A0000005591010FFFFFFFF8900000100", isdr},
+		{"", "00", "A0000005", ""},
+		{"", "00", "A0000005591010FFFFFFFF89000003", ""},
+		{"", "00", "A0000005591010FFFFFFFF890000010000", ""},
+	} {
+		c := newCard(t, func(o *euiccsim.Options) { o.Direct = true })
+		if step.before != "" {
+			exchange(t, c, "00A4040010"+step.before+"00")
+		}
+		got := exchange(t, c, fmt.Sprintf("00A404%s%02X%s00", step.p2, len(step.aid)/2, step.aid))
+		if step.is == "" && got != "6A82" || step.is != "" && !strings.Contains(got, "8410"+step.is) {
+			t.Errorf("%+v: %s", step, got)
 		}
 	}
 }

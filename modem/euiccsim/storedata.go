@@ -2,6 +2,7 @@ package euiccsim
 
 import (
 	"bytes"
+	"slices"
 
 	"linefit/modem/wire"
 )
@@ -21,6 +22,9 @@ func (c *Card) storeData(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
 	}
 	if c.o.Generation == SGP02 || (c.o.NeedCapability && !c.card.capability) {
 		return nil, wire.SWConditionsNotSatisfied
+	}
+	if cmd.P2 == 0 { // a new command; what an earlier host left unfinished is dropped
+		ch.chain, ch.next = nil, 0
 	}
 	if cmd.P1 != p1More && cmd.P1 != p1Last || int(cmd.P2) != ch.next {
 		ch.chain, ch.next = nil, 0
@@ -96,15 +100,52 @@ func (c *Card) selectFile(ch *channel, cmd wire.Command) ([]byte, wire.SW) {
 	if cmd.P1 != 0x04 {
 		return c.selectInProfile(ch, cmd)
 	}
-	switch {
-	case bytes.Equal(cmd.Data, wire.AIDISDR):
+	switch ownApplication(ch.app, cmd) {
+	case appISDR:
 		*ch = channel{app: appISDR}
 		return c.selected(ch, cmd, c.isdrTemplate())
-	case bytes.Equal(cmd.Data, wire.AIDECASD):
+	case appECASD:
 		*ch = channel{app: appECASD}
 		return c.selected(ch, cmd, wire.TLV(0x6F, wire.TLV(0x84, wire.AIDECASD), wire.TLV(0xA5, wire.TLV(0x9F65, []byte{0xFF}))))
 	}
 	return c.selectInProfile(ch, cmd)
+}
+
+// ownApplication is which of the eUICC's own applications SELECT names, none
+// being appFiles. An identifier may be cut on the right, to no less than its RID;
+// P2 then asks for the first or only, the last, the next or the previous
+// application that begins so (ETSI TS 102 221 section 11.1.1.2, ISO/IEC 7816-4
+// section 11.2.2).
+func ownApplication(now application, cmd wire.Command) application {
+	var begins []application
+	for _, own := range []struct {
+		app application
+		aid []byte
+	}{{appISDR, wire.AIDISDR}, {appECASD, wire.AIDECASD}} {
+		if bytes.Equal(own.aid, cmd.Data) {
+			return own.app
+		}
+		if len(cmd.Data) >= 5 && bytes.HasPrefix(own.aid, cmd.Data) {
+			begins = append(begins, own.app)
+		}
+	}
+	at, last := slices.Index(begins, now), len(begins)-1
+	switch cmd.P2 & 0x03 {
+	case 0x00:
+		at = 0
+	case 0x01:
+		at = last
+	case 0x02:
+		at++ // the first one where none of them is selected
+	case 0x03:
+		if at--; at == -2 {
+			at = last
+		}
+	}
+	if at < 0 || at > last {
+		return appFiles
+	}
+	return begins[at]
 }
 
 // selected answers SELECT; P2 says whether a template is wanted (ISO/IEC

@@ -43,6 +43,12 @@ func newModule(t *testing.T, o options, persona string, baud int, faults modemsi
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newModuleLike(t, o, p, baud, faults)
+}
+
+// newModuleLike is newModule with a persona that is in no file.
+func newModuleLike(t *testing.T, o options, p modemsim.Persona, baud int, faults modemsim.Faults) *module {
+	t.Helper()
 	w := newWorld(t, o)
 	m, err := modemsim.New(modemsim.Options{Persona: p, Card: w.card, IMEI: "356938035643809", Serial: "1", Baud: baud, Faults: faults})
 	if err != nil {
@@ -50,7 +56,7 @@ func newModule(t *testing.T, o options, persona string, baud int, faults modemsi
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	u := &module{world: w, m: m, link: modemsim.NewLink(m)}
-	if persona == "ublox-sara-r5" {
+	if p.Name == "ublox-sara-r5" {
 		u.gap = 20 * time.Millisecond
 	}
 	done := make(chan error, 1)
@@ -128,6 +134,49 @@ func TestDownloadOverAT(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A module that fetches 61xx by itself gives a response of any length in one
+// answer: here a notification with the eUICC's certificates.
+func TestModuleThatFetchesByItself(t *testing.T) {
+	all, err := personas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p, err := all.Get("generic-3gpp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.APDU.Channel.Fetch = true
+		u := newModuleLike(t, options{card: func(o *euiccsim.Options) { o.Direct = false }, order: small}, p, 0, nil)
+		if r, err := u.run(apdu.CGLA); err != nil || !r.Delivery.Removed {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		ch, err := u.channel(apdu.CGLA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = ch.Close(t.Context()) }()
+		card := euicc.OnChannel(ch)
+		profiles, err := card.Profiles(t.Context())
+		if err != nil || len(profiles) != 1 {
+			t.Fatalf("%+v, %v", profiles, err)
+		}
+		if err := card.Enable(t.Context(), euicc.Handle{ICCID: profiles[0].RawICCID}, false); err != nil {
+			t.Fatal(err)
+		}
+		list, err := card.Notifications(t.Context())
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		if pending, err := card.Retrieve(t.Context(), list[0].Sequence); err != nil || len(pending) != 1 {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		if n := ch.Counters(); n.GetResponses != 0 || n.BytesIn < 1000 {
+			t.Errorf("%+v", n)
+		}
+	})
 }
 
 // A module that refuses long commands gets the session in small blocks. A size
