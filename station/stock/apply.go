@@ -139,7 +139,7 @@ func (l *Ledger) Apply(ctx context.Context, by station.Person, why string, lists
 		facts = append(facts, station.ProfileReleased{Handle: i.Handle, Why: why})
 	}
 	at := station.Scope{Actor: by.Actor}
-	note, err := l.stageFacts(facts, at)
+	note, err := l.stageFacts(facts, at, "")
 	if err != nil {
 		return out, err
 	}
@@ -148,18 +148,4 @@ func (l *Ledger) Apply(ctx context.Context, by station.Person, why string, lists
 	}
 	out.Applied = true
 	return out, l.unstage(note)
-}
-
-// stageFacts seals a note of facts that are all to be written.
-func (l *Ledger) stageFacts(facts []station.Fact, at station.Scope) (note staged, err error) {
-	note.Scope = at
-	for _, f := range facts {
-		name, data, err := station.Encode(f)
-		if err != nil {
-			return note, err
-		}
-		note.Facts = append(note.Facts, stagedFact{name, data})
-	}
-	note.self, err = l.putNote(KindImport, note)
-	return note, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +50,29 @@ func TestImportSurvivesEveryFailedWrite(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The facts of a long list do not fit into one item of the vault.
+func TestLongImportSurvivesAFailedWrite(t *testing.T) {
+	const profiles = 2100
+	w := newWorld(t)
+	w.log.Plan = func(write int) memlog.Fault {
+		if write == 40 {
+			return memlog.Lost
+		}
+		return memlog.None
+	}
+	if _, err := w.tryImport("codes.csv", longList(profiles)); !errors.Is(err, memlog.ErrFault) || !errors.Is(err, stock.ErrUnfinished) {
+		t.Fatal(err)
+	}
+	w.crash()
+	if parts, err := w.ledger.Vault().List(stock.KindPart); err != nil || len(parts) < 2 {
+		t.Fatalf("the facts lie in %d parts, %v", len(parts), err)
+	}
+	if err := w.ledger.Recover(ctx, w.log); err != nil {
+		t.Fatal(err)
+	}
+	w.whole(profiles)
 }
 
 // whole fails unless so many profiles are in stock with their codes, and no
@@ -124,7 +148,7 @@ func importSteps(t *testing.T, w *world) []map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var staging, codes, ready []string
+	var staging, codes, parts, ready []string
 	for _, e := range entries {
 		data, err := os.ReadFile(filepath.Join(w.dir, e.Name()))
 		if err != nil {
@@ -136,12 +160,14 @@ func importSteps(t *testing.T, w *world) []map[string][]byte {
 			staging = append(staging, e.Name())
 		case ".code":
 			codes = append(codes, e.Name())
+		case ".part":
+			parts = append(parts, e.Name())
 		case ".import":
 			ready = append(ready, e.Name())
 		}
 	}
-	if len(staging) != 1 || len(codes) != 3 || len(ready) != 1 {
-		t.Fatalf("the import left %v, %v, %v", staging, codes, ready)
+	if len(staging) != 1 || len(codes) != 3 || len(parts) != 1 || len(ready) != 1 {
+		t.Fatalf("the import left %v, %v, %v, %v", staging, codes, parts, ready)
 	}
 	var steps []map[string][]byte
 	state := map[string][]byte{"HEAD": files["HEAD"]}
@@ -154,7 +180,7 @@ func importSteps(t *testing.T, w *world) []map[string][]byte {
 		steps = append(steps, step)
 	}
 	add("HEAD")
-	for _, name := range append(append(staging, codes...), ready...) {
+	for _, name := range slices.Concat(staging, codes, parts, ready) {
 		add(name)
 	}
 	delete(state, staging[0]) // the first thing that goes when the log has it all

@@ -124,12 +124,7 @@ func (l *Ledger) Tidy(ctx context.Context, running func(station.StockItem) bool,
 			return 0, err
 		}
 	}
-	for _, handle := range gone {
-		if err := l.vault.Delete(KindCode, handle); err != nil {
-			return 0, err
-		}
-	}
-	return len(back), nil
+	return len(back), l.vault.deleteAll(KindCode, gone)
 }
 
 // logLost writes the facts about codes that are in the vault and not in the log.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -243,17 +244,14 @@ func (l *Ledger) Erase(ctx context.Context, keep time.Duration, j Journal) (int,
 		}
 		s.written, due = append(s.written, due[:n]...), due[n:]
 	}
-	for i, item := range s.written {
-		if err := l.eraseItem(item); err != nil {
-			return i, err
+	done := 0
+	for some := range slices.Chunk(s.written, maxErased) {
+		if err := l.eraseItems(some); err != nil {
+			return done, err
 		}
+		done += len(some)
 	}
-	for _, item := range s.left {
-		if err := l.vault.Delete(item.Kind, item.Handle); err != nil {
-			return len(s.written), err
-		}
-	}
-	return len(s.written), nil
+	return done, l.vault.deleteItems(s.left)
 }
 
 // maxDownload is longer than any run: a younger package may be one that is
@@ -307,22 +305,28 @@ func (l *Ledger) sort(items []Item, before time.Time) (out sorted, err error) {
 	return out, err
 }
 
-func (l *Ledger) eraseItem(item Item) error {
-	if item.Kind == KindCode {
-		print, err := l.fingerprintOf(item)
-		switch {
-		case errors.Is(err, ErrDamaged): // nothing can be told of it any more
-		case err != nil:
-			return err
-		default:
-			b, err := json.Marshal(print)
-			if err != nil {
-				return fmt.Errorf("stock: %w", err)
-			}
-			if _, err := l.vault.Put(KindSeen, NewSecret(b)); err != nil {
-				return err
-			}
+// eraseItems takes items out of the vault, once what stays of the codes is there.
+func (l *Ledger) eraseItems(items []Item) error {
+	var prints []Secret
+	for _, item := range items {
+		if item.Kind != KindCode {
+			continue
 		}
+		print, err := l.fingerprintOf(item)
+		if errors.Is(err, ErrDamaged) { // nothing can be told of it any more
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		b, err := json.Marshal(print)
+		if err != nil {
+			return fmt.Errorf("stock: %w", err)
+		}
+		prints = append(prints, NewSecret(b))
 	}
-	return l.vault.Delete(item.Kind, item.Handle)
+	if _, err := l.vault.PutAll(KindSeen, prints); err != nil {
+		return err
+	}
+	return l.vault.deleteItems(items)
 }

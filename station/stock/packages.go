@@ -279,14 +279,15 @@ func (l *Ledger) dropPackages() error {
 	if err != nil {
 		return err
 	}
+	var known []Item
 	err = l.views(func(v audit.View) error {
-		for i, item := range items {
-			have, known, err := ItemOf(v, item.Handle)
+		for _, item := range items {
+			have, ok, err := ItemOf(v, item.Handle)
 			if err != nil {
 				return err
 			}
-			if !known || have.State != station.StockInstalled && have.State != station.StockSpent {
-				items[i].Handle = ""
+			if ok && (have.State == station.StockInstalled || have.State == station.StockSpent) {
+				known = append(known, item)
 			}
 		}
 		return nil
@@ -294,13 +295,5 @@ func (l *Ledger) dropPackages() error {
 	if err != nil {
 		return err
 	}
-	for _, item := range items {
-		if item.Handle == "" {
-			continue
-		}
-		if err := l.vault.Delete(KindPackage, item.Handle); err != nil {
-			return err
-		}
-	}
-	return nil
+	return l.vault.deleteItems(known)
 }

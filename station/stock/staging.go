@@ -5,22 +5,28 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"linefit/audit"
 	"linefit/station"
 )
 
-// staged is the note of an import that is not finished. While Facts is empty
-// the codes are not all in the vault yet.
+// staged is the note of an import that is not finished: KindStaging while its
+// codes are not all in the vault, KindImport while its facts are not all in the
+// log. The facts lie beside it, in parts: together they may be longer than an
+// item of the vault.
 type staged struct {
-	Kind    Kind          `json:"kind"`
-	Handles []string      `json:"handles"`
-	Facts   []stagedFact  `json:"facts,omitempty"`
+	Kind    Kind          `json:"kind,omitempty"`
+	Handles []string      `json:"handles,omitempty"` // of KindStaging: the codes
+	Parts   []string      `json:"parts,omitempty"`   // of KindImport: the facts, in order
 	Scope   station.Scope `json:"scope"`
 	Staging string        `json:"staging,omitempty"` // the earlier note
 
 	self string // handle of this note
 }
+
+// partFacts is how many facts a part has at most; a fact has less than 4 KB.
+const partFacts = 1024
 
 type stagedFact struct {
 	Type string          `json:"type"`
@@ -30,30 +36,49 @@ type stagedFact struct {
 // stage seals secrets and a note of what is to be written to the log. It
 // returns the facts to write: those given, then one for each profile.
 func (l *Ledger) stage(kind Kind, items []station.StockImported, secrets []Secret, facts []station.Fact, at station.Scope) ([]station.Fact, staged, error) {
-	note := staged{Kind: kind, Handles: make([]string, len(items)), Scope: at}
+	first := staged{Kind: kind, Handles: make([]string, len(items)), Scope: at}
 	for i, item := range items {
-		note.Handles[i] = newHandle()
-		item.Handle = note.Handles[i]
+		first.Handles[i] = newHandle()
+		item.Handle = first.Handles[i]
 		facts = append(facts, item)
 	}
 	var err error
-	if note.Staging, err = l.putNote(KindStaging, note); err != nil {
-		return nil, note, err
+	if first.self, err = l.putNote(KindStaging, first); err != nil {
+		return nil, staged{}, err
 	}
-	if err := l.vault.putAs(kind, note.Handles, secrets); err != nil {
-		return nil, note, errors.Join(err, l.vault.Delete(KindStaging, note.Staging))
+	if err := l.vault.putAs(kind, first.Handles, secrets); err != nil {
+		return nil, staged{}, errors.Join(err, l.vault.Delete(KindStaging, first.self))
 	}
-	for _, f := range facts {
-		name, data, err := station.Encode(f)
-		if err != nil {
-			return nil, note, err
-		}
-		note.Facts = append(note.Facts, stagedFact{name, data})
-	}
-	if note.self, err = l.putNote(KindImport, note); err != nil { // it may be there all the same
+	note, err := l.stageFacts(facts, at, first.self)
+	if err != nil { // the note may be there all the same
 		err = fmt.Errorf("stock: %w: %w", ErrUnfinished, err)
 	}
 	return facts, note, err
+}
+
+// stageFacts seals a note of facts that are all to be written. staging is the
+// earlier note, where there is one.
+func (l *Ledger) stageFacts(facts []station.Fact, at station.Scope, staging string) (note staged, err error) {
+	note.Scope, note.Staging = at, staging
+	var parts []Secret
+	for some := range slices.Chunk(facts, partFacts) {
+		part := make([]stagedFact, len(some))
+		for i, f := range some {
+			if part[i].Type, part[i].Data, err = station.Encode(f); err != nil {
+				return note, err
+			}
+		}
+		b, err := json.Marshal(part)
+		if err != nil {
+			return note, fmt.Errorf("stock: %w", err)
+		}
+		parts = append(parts, NewSecret(b))
+	}
+	if note.Parts, err = l.vault.PutAll(KindPart, parts); err != nil {
+		return note, err
+	}
+	note.self, err = l.putNote(KindImport, note)
+	return note, err
 }
 
 // stated reports whether a batch has terms beside its name.
@@ -73,12 +98,16 @@ func (l *Ledger) putNote(kind Kind, note staged) (string, error) {
 }
 
 // unstage forgets an import that is in the log. The first note goes first:
-// without the second one it would mean that the codes are to be erased.
+// without the second one it would mean that the codes are to be erased. The parts
+// go last: a note without them could not be read.
 func (l *Ledger) unstage(note staged) error {
 	if err := l.vault.Delete(KindStaging, note.Staging); err != nil {
 		return err
 	}
-	return l.vault.Delete(KindImport, note.self)
+	if err := l.vault.Delete(KindImport, note.self); err != nil {
+		return err
+	}
+	return l.vault.deleteAll(KindPart, note.Parts)
 }
 
 func (l *Ledger) note(i Item) (staged, error) {
@@ -139,13 +168,44 @@ func (l *Ledger) recover(ctx context.Context, j Journal) error {
 			return err
 		}
 	}
-	return nil
+	parts, err := l.vault.List(KindPart) // no note names them any more, or yet
+	if err != nil {
+		return err
+	}
+	return l.vault.deleteAll(KindPart, handles(parts))
+}
+
+func handles(items []Item) (out []string) {
+	for _, i := range items {
+		out = append(out, i.Handle)
+	}
+	return out
+}
+
+// staged are the facts of an import.
+func (l *Ledger) staged(note staged) (facts []stagedFact, err error) {
+	for _, h := range note.Parts {
+		sealed, err := l.vault.Get(KindPart, h)
+		if err != nil {
+			return nil, err
+		}
+		var part []stagedFact
+		if json.Unmarshal(sealed.Reveal(), &part) != nil {
+			return nil, &ItemError{Kind: KindPart, Handle: h, Err: ErrDamaged}
+		}
+		facts = append(facts, part...)
+	}
+	return facts, nil
 }
 
 // missing are the facts of an import that the log does not have.
 func (l *Ledger) missing(note staged) (facts []station.Fact, err error) {
+	all, err := l.staged(note)
+	if err != nil {
+		return nil, err
+	}
 	err = l.views(func(v audit.View) error {
-		for _, s := range note.Facts {
+		for _, s := range all {
 			f, err := station.Decode(s.Type, s.Data)
 			if err != nil {
 				return err
@@ -173,22 +233,20 @@ func (l *Ledger) undo(item Item) error {
 	if err != nil {
 		return err
 	}
-	for _, h := range note.Handles {
-		known := false
-		err := l.views(func(v audit.View) error {
-			var err error
-			_, known, err = ItemOf(v, h)
-			return err
-		})
-		if err != nil {
-			return err
+	err = l.views(func(v audit.View) error {
+		for _, h := range note.Handles {
+			// Cannot be; a code in the ledger is never erased here.
+			if _, known, err := ItemOf(v, h); err != nil || known {
+				return errors.Join(err, &ItemError{Kind: item.Kind, Handle: item.Handle, Err: ErrDamaged})
+			}
 		}
-		if known { // cannot be; a code in the ledger is never erased here
-			return &ItemError{Kind: item.Kind, Handle: item.Handle, Err: ErrDamaged}
-		}
-		if err := l.vault.Delete(note.Kind, h); err != nil {
-			return err
-		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.vault.deleteAll(note.Kind, note.Handles); err != nil {
+		return err
 	}
 	return l.vault.Delete(item.Kind, item.Handle)
 }

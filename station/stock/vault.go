@@ -6,7 +6,6 @@ import (
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -16,8 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Kind says what a vault item is. It stands in the file's name.
@@ -32,6 +29,7 @@ const (
 	KindResult       Kind = "result"       // a signed installation result
 	KindStaging      Kind = "staging"      // an import whose codes are not all sealed
 	KindImport       Kind = "import"       // an import that is not all in the log
+	KindPart         Kind = "part"         // facts of such an import
 	KindToken        Kind = "token"        // an eIM association and its token
 	KindPerson       Kind = "person"       // who a pseudonym in the log is: see package people
 	KindSeen         Kind = "seen"         // fingerprint of an erased code, so that it is not taken in again
@@ -40,7 +38,7 @@ const (
 // kinds is the closed list.
 var kinds = map[Kind]bool{
 	KindCode: true, KindConfirmation: true, KindPackage: true, KindNotification: true,
-	KindResult: true, KindStaging: true, KindImport: true, KindSeen: true, KindToken: true, KindPerson: true,
+	KindResult: true, KindStaging: true, KindImport: true, KindPart: true, KindSeen: true, KindToken: true, KindPerson: true,
 }
 
 // MaxItem bounds an item, in bytes.
@@ -197,95 +195,6 @@ func (v *Vault) bound(kind Kind, handle string) []byte {
 	return []byte(headMagic + "\n" + v.id + "\n" + itemName(kind, handle))
 }
 
-// Put seals one item. It is durable, and its handle may be written down, when
-// Put returns without an error.
-func (v *Vault) Put(kind Kind, secret Secret) (handle string, err error) {
-	handles, err := v.PutAll(kind, []Secret{secret})
-	if err != nil {
-		return "", err
-	}
-	return handles[0], nil
-}
-
-// PutAll seals several items of one kind with few flushes. After an error none
-// of them is there.
-func (v *Vault) PutAll(kind Kind, secrets []Secret) (handles []string, err error) {
-	handles = make([]string, len(secrets))
-	for i := range handles {
-		handles[i] = newHandle()
-	}
-	if err := v.putAs(kind, handles, secrets); err != nil {
-		return nil, err
-	}
-	return handles, nil
-}
-
-// HandleFor is the handle of an item that belongs to something with a name of
-// its own, the same each time. Without the vault's key nothing can be told from
-// it.
-func (v *Vault) HandleFor(kind Kind, name string) string {
-	m := hmac.New(sha256.New, v.derive("handle", []byte(v.id)))
-	m.Write([]byte(string(kind) + "\x00" + name))
-	return handleText.EncodeToString(m.Sum(nil)[:16])
-}
-
-// Replace seals one item under the handle of what it belongs to, of which there
-// is at most one of this kind: the one that was there is erased first. It is
-// durable when Replace returns without an error.
-func (v *Vault) Replace(kind Kind, handle string, secret Secret) error {
-	if !validHandle(handle) {
-		return &ItemError{Kind: kind, Handle: handle, Err: ErrNoItem}
-	}
-	if _, err := os.Stat(v.path(kind, handle)); err == nil {
-		if err := v.Delete(kind, handle); err != nil {
-			return err
-		}
-	}
-	return v.putAs(kind, []string{handle}, []Secret{secret})
-}
-
-// putAs seals items under new handles that the caller made.
-func (v *Vault) putAs(kind Kind, handles []string, secrets []Secret) error {
-	var g errgroup.Group
-	g.SetLimit(16) // flushes of several files share the journal's commits
-	for i, s := range secrets {
-		g.Go(func() error { return v.write(kind, handles[i], s) })
-	}
-	err := g.Wait()
-	if err == nil {
-		err = syncDir(v.dir)
-	}
-	if err != nil {
-		return fmt.Errorf("vault: %w", errors.Join(err, v.removeAll(kind, handles)))
-	}
-	return nil
-}
-
-func (v *Vault) write(kind Kind, handle string, s Secret) error {
-	if !kinds[kind] || s.Len() > MaxItem {
-		return fmt.Errorf("item of kind %q with %d bytes", kind, s.Len())
-	}
-	salt := make([]byte, saltSize)
-	_, _ = rand.Read(salt) // never fails (crypto/rand)
-	aead, err := v.aead(salt)
-	if err != nil {
-		return err
-	}
-	data := append([]byte(itemMagic), salt...)
-	data = aead.Seal(data, nil, s.Reveal(), v.bound(kind, handle))
-	return writeNew(v.dir, itemName(kind, handle), data)
-}
-
-func (v *Vault) removeAll(kind Kind, handles []string) error {
-	var errs []error
-	for _, h := range handles {
-		if err := os.Remove(v.path(kind, h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // Get opens an item. The error is an *ItemError.
 func (v *Vault) Get(kind Kind, handle string) (Secret, error) {
 	fail := func(err error) (Secret, error) { return Secret{}, &ItemError{Kind: kind, Handle: handle, Err: err} }
@@ -312,19 +221,6 @@ func (v *Vault) Get(kind Kind, handle string) (Secret, error) {
 		return fail(ErrDamaged)
 	}
 	return NewSecret(clear), nil
-}
-
-// Delete erases an item: overwritten as far as the file system allows (a copy
-// on write one, or flash, may keep old blocks: these stay sealed), removed, and
-// the removal durable. It is done when there is no such item.
-func (v *Vault) Delete(kind Kind, handle string) error {
-	if !kinds[kind] || !validHandle(handle) {
-		return nil
-	}
-	if err := errors.Join(erase(v.path(kind, handle)), syncDir(v.dir)); err != nil {
-		return &ItemError{Kind: kind, Handle: handle, Err: err}
-	}
-	return nil
 }
 
 func (v *Vault) path(kind Kind, handle string) string {
