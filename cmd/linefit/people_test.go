@@ -236,7 +236,7 @@ func (b *bench) work(where ...string) {
 
 func TestProfilesSplit(t *testing.T) {
 	b := newBench(t)
-	out, key := t.TempDir(), filepath.Join(t.TempDir(), "planning.key")
+	out, key := filepath.Join(t.TempDir(), "shares"), filepath.Join(t.TempDir(), "planning.key")
 	var made struct {
 		Shares map[string]string
 		VKey   string

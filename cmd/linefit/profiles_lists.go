@@ -242,6 +242,9 @@ func (c *profilesSplitCmd) Run(a *app) error {
 	if err != nil {
 		return exit(exitUsage, err)
 	}
+	if err := os.MkdirAll(c.Out, 0o700); err != nil {
+		return exit(fileCode(err), err)
+	}
 	files := map[string]string{}
 	for _, name := range c.Stations {
 		files[name] = filepath.Join(c.Out, filepath.Base(name)+".share")

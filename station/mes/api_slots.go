@@ -39,7 +39,7 @@ func (s *Server) slotRoutes(api huma.API) {
 					Slots []station.SlotView `json:"slots"`
 				}
 			}{}
-			out.Body.Slots = s.View().Slots
+			out.Body.Slots = append([]station.SlotView{}, s.View().Slots...) // never null, also while the station opens
 			return out, nil
 		})
 	get := look("get-slot", "/v1/slots/{id}", "slots", "One slot")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"linefit/audit"
@@ -32,9 +31,33 @@ type Kept struct {
 // ErrLists says that lists are missing without which nothing is applied.
 var ErrLists = errors.New("two lists are needed, the SM-DP+'s and the MES's; a station without an MES says so")
 
+// byICCID is what the lists and the log say, by ICCID.
+type byICCID struct {
+	orders map[ident.ICCID][]ServerRow
+	onUnit map[ident.ICCID]string // which unit has it, by whose word
+}
+
+func (c *comparison) index() byICCID {
+	l := byICCID{orders: map[ident.ICCID][]ServerRow{}, onUnit: map[ident.ICCID]string{}}
+	for _, row := range c.lists.Server {
+		l.orders[row.ICCID] = append(l.orders[row.ICCID], row)
+	}
+	for serial, m := range c.h.units {
+		for _, iccid := range m.iccids {
+			l.onUnit[iccid] = fmt.Sprintf("unit %s passed with it (entry %d)", serial, m.seq)
+		}
+	}
+	for _, u := range c.lists.Units {
+		if u.ICCID != "" {
+			l.onUnit[u.ICCID] = fmt.Sprintf("the MES's list has it on unit %s (%s)", u.Serial, u.At)
+		}
+	}
+	return l
+}
+
 // judge says why a profile is kept; empty where it may go.
-func (c *comparison) judge(i station.StockItem, orders map[ident.ICCID][]ServerRow) string {
-	rows := orders[i.ICCID]
+func (c *comparison) judge(i station.StockItem, l byICCID) string {
+	rows := l.orders[i.ICCID]
 	switch {
 	case i.Kind == station.KindPreparedPackage:
 		return "it is a package for one try: the eUICC must say"
@@ -51,17 +74,7 @@ func (c *comparison) judge(i station.StockItem, orders map[ident.ICCID][]ServerR
 	case rows[0].EID != "" && rows[0].EID != i.Bound:
 		return fmt.Sprintf("the SM-DP+ knows EID %s for it (%s)", rows[0].EID, rows[0].At)
 	}
-	for _, u := range c.lists.Units {
-		if u.ICCID == i.ICCID {
-			return fmt.Sprintf("the MES's list has it on unit %s (%s)", u.Serial, u.At)
-		}
-	}
-	for serial, m := range c.h.units {
-		if slices.Contains(m.iccids, i.ICCID) {
-			return fmt.Sprintf("unit %s passed with it (entry %d)", serial, m.seq)
-		}
-	}
-	return ""
+	return l.onUnit[i.ICCID]
 }
 
 // apply sorts what is kept back by what the lists say.
@@ -82,15 +95,12 @@ func apply(v audit.View, lists Lists) (out Application, err error) {
 	if err := c.readLedger(v); err != nil {
 		return out, err
 	}
-	orders := map[ident.ICCID][]ServerRow{}
-	for _, row := range lists.Server {
-		orders[row.ICCID] = append(orders[row.ICCID], row)
-	}
+	l := c.index()
 	for _, i := range c.items {
 		if !i.Unreconciled() || lists.Batch != "" && i.Batch != lists.Batch {
 			continue
 		}
-		if why := c.judge(i, orders); why != "" {
+		if why := c.judge(i, l); why != "" {
 			out.Keep = append(out.Keep, Kept{Handle: i.Handle, ICCID: i.ICCID, Why: why})
 		} else {
 			out.Release = append(out.Release, i)

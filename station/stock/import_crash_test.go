@@ -54,10 +54,10 @@ func TestImportSurvivesEveryFailedWrite(t *testing.T) {
 
 // The facts of a long list do not fit into one item of the vault.
 func TestLongImportSurvivesAFailedWrite(t *testing.T) {
-	const profiles = 2100
+	const profiles = 1100
 	w := newWorld(t)
 	w.log.Plan = func(write int) memlog.Fault {
-		if write == 40 {
+		if write == 34 {
 			return memlog.Lost
 		}
 		return memlog.None

@@ -3,6 +3,7 @@ package stock
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -38,11 +39,15 @@ var serverColumns = columns{
 	"imsi":  nil,
 }
 
+// triedWords say of a closed order that an eUICC had asked for it.
+var triedWords = []string{"error", "failed"}
+
 // ServerRow is one order in an SM-DP+'s list.
 type ServerRow struct {
 	At    string // file:line
 	ICCID ident.ICCID
 	State ServerState
+	Tried bool // an eUICC has asked for it: downloaded, installed, or failed
 	EID   ident.EID
 	IMSI  ident.IMSI
 }
@@ -75,6 +80,7 @@ func ReadServerList(name string, data []byte) ([]ServerRow, error) {
 		out := ServerRow{At: s.place(r), ICCID: s.iccid(r), EID: s.eid(r), IMSI: s.imsi(r)}
 		word := strings.ToLower(r.text("state"))
 		out.State = serverWords[word]
+		out.Tried = out.State == ServerDownloaded || out.State == ServerInstalled || slices.Contains(triedWords, word)
 		if r.text("iccid") == "" {
 			s.at(r, "iccid", "missing")
 		}

@@ -45,19 +45,22 @@ func (c *comparison) order(i station.StockItem, r ServerRow) {
 		}
 		return d
 	}
-	used := r.State == ServerDownloaded || r.State == ServerInstalled
 	switch {
-	case used && r.EID != "" && !c.h.eids[r.EID]:
-		c.add(say(Foreign, "the SM-DP+ gave it to EID %s, which this station never saw%s: the code was used elsewhere", r.EID, c.since()))
+	case r.EID == "":
+	case r.Tried && !c.h.eids[r.EID]:
+		c.add(say(Foreign, "%s at the SM-DP+ by EID %s, which this station never saw%s: the code was used elsewhere", r.State, r.EID, c.since()))
 		return
-	case used && r.EID != "" && i.EID != "" && r.EID != i.EID:
+	case i.EID != "" && r.EID != i.EID:
 		c.add(say(Mismatched, "here it belongs to EID %s, at the SM-DP+ to EID %s", i.EID, r.EID))
+		return
+	case !r.Tried && i.EID == "" && r.EID != i.Bound:
+		c.add(say(Mismatched, "here it is bound to %s, at the SM-DP+ to EID %s", boundTo(i), r.EID))
 		return
 	}
 	switch i.State {
 	case station.StockAvailable:
 		switch {
-		case used:
+		case r.State == ServerDownloaded, r.State == ServerInstalled:
 			c.add(say(Mismatched, "available here, %s at the SM-DP+", r.State))
 		case r.State == ServerClosed:
 			c.add(say(Mismatched, "available here, closed at the SM-DP+: it cannot be used"))
@@ -74,10 +77,20 @@ func (c *comparison) order(i station.StockItem, r ServerRow) {
 	case station.StockQuarantined:
 		c.quarantined(say, i, r)
 	case station.StockSpent:
-		if r.State == ServerUnused {
-			c.add(say(Mismatched, "spent here, unused at the SM-DP+"))
+		switch r.State {
+		case ServerUnused, ServerInstalled:
+			c.add(say(Mismatched, "spent here, %s at the SM-DP+", r.State))
+		case ServerDownloaded:
+			c.add(say(Mismatched, "spent here, the SM-DP+ lacks the notification"))
 		}
 	}
+}
+
+func boundTo(i station.StockItem) string {
+	if i.Bound == "" {
+		return "no EID"
+	}
+	return "EID " + string(i.Bound)
 }
 
 // quarantined shows what a list tells of an item of which the ledger is not sure.

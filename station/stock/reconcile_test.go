@@ -111,6 +111,51 @@ func TestReconcileWithAServerList(t *testing.T) {
 	}
 }
 
+// What an order's EID and state say against an item that is spent or bound.
+func TestReconcileNamesEIDsAndSpentOrders(t *testing.T) {
+	for _, c := range []struct {
+		what, bound, row string
+		spent            bool
+		want             string // kind and the beginning of the text; empty: they agree
+	}{
+		{"spent and closed", "", "error,", true, ""},
+		{"spent, unused there", "", "released,", true, "mismatched spent here, unused"},
+		{"spent, installed there", "", "installed,", true, "mismatched spent here, installed"},
+		{"spent, installed there on its eUICC", "", "installed," + string(eid(t, 1)), true, "mismatched spent here, installed"},
+		{"spent, no notification there", "", "downloaded," + string(eid(t, 1)), true, "mismatched spent here, the SM-DP+ lacks"},
+		{"spent, on a foreign eUICC there", "", "installed," + string(eid(t, 90)), true, "foreign installed"},
+		{"failed on a foreign eUICC", "", "error," + string(eid(t, 90)), false, "foreign closed"},
+		{"expired, bound there and here", string(eid(t, 90)), "expired," + string(eid(t, 90)), false, "mismatched available here, closed"},
+		{"unused, bound there and here", string(eid(t, 90)), "linked," + string(eid(t, 90)), false, ""},
+		{"unused, bound there only", "", "linked," + string(eid(t, 90)), false, "mismatched here it is bound to no EID"},
+		{"unused, bound to another one", string(eid(t, 80)), "linked," + string(eid(t, 90)), false, "mismatched here it is bound to EID " + string(eid(t, 80))},
+		{"unused, bound here only", string(eid(t, 80)), "released,", false, ""},
+	} {
+		w := newWorld(t)
+		w.importCSV(fmt.Sprintf("batch,activation_code,iccid,eid\nB,LPA:1$s.example$C1,%s,%s\n", iccid(1), c.bound))
+		if c.spent {
+			item := w.mustReserve(want("r1", eid(t, 1)))
+			w.write("r1", station.UnitIdentified{EID: eid(t, 1)}, station.ProfileSpent{Handle: item.Handle, Reason: station.NewReason(station.CodeSpent, "")})
+		}
+		rows, err := stock.ReadServerList("orders.csv", []byte("iccid,state,eid\n"+string(iccid(1))+","+c.row+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found []stock.Disagreement
+		if err := w.log.View(func(v audit.View) (err error) {
+			found, err = stock.Reconcile(v, stock.Lists{Server: rows})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case c.want == "" && len(found) == 0:
+		case len(found) != 1 || c.want == "" || !strings.HasPrefix(found[0].Kind+" "+found[0].Text, c.want) || len(found[0].Evidence) != 2:
+			t.Errorf("%s: %+v", c.what, found)
+		}
+	}
+}
+
 func TestReconcileWithAUnitList(t *testing.T) {
 	w := newWorld(t)
 	imei, other := imeiOf(t, 0), imeiOf(t, 9)
