@@ -144,6 +144,35 @@ func TestServeEndsWhileRequestsWait(t *testing.T) {
 	}
 }
 
+// Nor does a connection that a client holds and asks nothing on, with or without
+// its handshake.
+func TestServeEndsUnderSilentConnections(t *testing.T) {
+	b, stop := serve(t, nil)
+	pki, err := b.ca.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := net.Dial("tcp", b.l.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	// With TLS 1.2 the server's handshake has ended when the client's has.
+	shaken, err := tls.Dial("tcp", b.l.host, &tls.Config{RootCAs: pki.Pool(), MaxVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shaken.Close()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []net.Conn{plain, shaken} {
+		if _, err := c.Read(make([]byte, 1)); err == nil {
+			t.Error("the server has ended and its connection has not")
+		}
+	}
+}
+
 func TestServeEndsWithItsListener(t *testing.T) {
 	b := newBench(t, nil)
 	pki, err := b.ca.Server()

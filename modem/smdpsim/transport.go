@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -43,8 +44,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, cert tls.Certificate
 		BaseContext:  func(net.Listener) context.Context { return ctx },
 		ErrorLog:     log.New(io.Discard, "", 0), // handshakes that clients break off
 	}
+	silent := newSilent()
+	srv.ConnState = silent.state
 	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() { stopped <- shutdown(srv) })
+	stop := context.AfterFunc(ctx, func() { silent.end(); stopped <- shutdown(srv) })
 	err := srv.ServeTLS(l, "", "")
 	if !errors.Is(err, http.ErrServerClosed) {
 		cancel() // the listener failed: the open connections go too
@@ -70,6 +73,40 @@ func shutdown(srv *http.Server) error {
 		return errors.Join(err, srv.Close())
 	}
 	return nil
+}
+
+// silent holds the connections on which nothing was asked yet. A client may keep
+// one for later; http.Server.Shutdown would wait some seconds for its request.
+type silent struct {
+	mu    sync.Mutex // guards what follows
+	conns map[net.Conn]bool
+	ended bool
+}
+
+func newSilent() *silent { return &silent{conns: map[net.Conn]bool{}} }
+
+// state is an http.Server's ConnState.
+func (s *silent) state(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case state != http.StateNew:
+		delete(s.conns, c)
+	case s.ended: // accepted while the listener was being closed
+		_ = c.Close() // there is nothing on it to lose
+	default:
+		s.conns[c] = true
+	}
+}
+
+// end closes them, and those that come from now on.
+func (s *silent) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	for c := range s.conns {
+		_ = c.Close() // there is nothing on it to lose
+	}
 }
 
 // ErrHost is the error of a request to another host than the server's.
