@@ -168,14 +168,22 @@ func (o *Outbox) taken(ctx context.Context, it Item, r reply) {
 }
 
 func (o *Outbox) keepAnchor(encoded string) {
-	if encoded == "" || o.opt.Anchored == nil {
-		return
-	}
 	note, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		o.opt.Logger.Warn().Msg("outbox: the MES returned a checkpoint that is not base64")
 		return
 	}
+	o.anchored(note)
+}
+
+// anchored hands a checkpoint over: deliveries of several units end side by side,
+// and what is done with a checkpoint follows from the one before.
+func (o *Outbox) anchored(note []byte) {
+	if len(note) == 0 || o.opt.Anchored == nil {
+		return
+	}
+	o.anchoring <- struct{}{}
+	defer func() { <-o.anchoring }()
 	o.opt.Anchored(note)
 }
 

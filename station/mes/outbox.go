@@ -59,7 +59,7 @@ type OutboxOptions struct {
 	Workers int
 	// Anchored gets every checkpoint that the MES says it keeps, as sent. It
 	// is not verified; the newest belongs to the anchors of the next opening.
-	// It must not block for long.
+	// It must not block for long. Calls come one at a time.
 	Anchored func(note []byte)
 	Logger   zerolog.Logger
 }
@@ -69,6 +69,8 @@ type OutboxOptions struct {
 type Outbox struct {
 	opt OutboxOptions
 	log Log
+	// anchoring is held by whoever hands a checkpoint over.
+	anchoring chan struct{}
 
 	mu      sync.Mutex // guards what follows
 	blocked map[station.Serial]*backoff
@@ -96,7 +98,7 @@ func NewOutbox(opt OutboxOptions) *Outbox {
 		opt.Workers = 4
 	}
 	return &Outbox{
-		opt: opt, log: opt.Log, blocked: map[station.Serial]*backoff{}, flying: map[station.Serial]bool{},
+		opt: opt, log: opt.Log, anchoring: make(chan struct{}, 1), blocked: map[station.Serial]*backoff{}, flying: map[station.Serial]bool{},
 		waiters: map[string][]chan Decision{}, fresh: map[string]Decision{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -274,8 +276,8 @@ func (o *Outbox) idleProbe(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, o.opt.Client.opt.EventTimeout)
 	defer cancel()
 	note, err := o.opt.Client.Anchor(ctx)
-	if err == nil && len(note) > 0 && o.opt.Anchored != nil {
-		o.opt.Anchored(note)
+	if err == nil {
+		o.anchored(note)
 	}
 	link, _ = o.opt.Client.Link()
 	o.linkResult(link == LinkOK, 0) // one that refuses the station is not asked without a pause either

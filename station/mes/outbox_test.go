@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -463,6 +464,35 @@ func TestAnchorsComeBack(t *testing.T) {
 		note, err := c.Anchor(t.Context())
 		if err != nil || string(note) != string(f.note) {
 			t.Errorf("%q %v", note, err)
+		}
+	})
+}
+
+// What keeps a checkpoint writes a file: deliveries that end side by side do not
+// meet there.
+func TestAnchorsComeOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, f := openLog(t, nil), newFakeMES()
+		f.answer = func(string, int) (int, string) {
+			return http.StatusOK, `{"answer":"confirmed","checkpoint":"` + base64.StdEncoding.EncodeToString(f.note) + `"}`
+		}
+		gate(t, log, audit.Draft{}, opened)
+		for i := range 4 {
+			build(t, log, station.Serial(fmt.Sprintf("SN%d", i)), station.RunID(fmt.Sprintf("r%d", i)), i+1, station.Pass, station.Release)
+		}
+		var now, most, all atomic.Int32
+		_, stop := run(t, log, client(t, f), func(o *mes.OutboxOptions) {
+			o.Anchored = func([]byte) {
+				all.Add(1)
+				most.Store(max(most.Load(), now.Add(1)))
+				time.Sleep(time.Second)
+				now.Add(-1)
+			}
+		})
+		time.Sleep(time.Minute)
+		stop()
+		if all.Load() != 4 || most.Load() != 1 {
+			t.Errorf("%d checkpoints, %d at a time", all.Load(), most.Load())
 		}
 	})
 }
