@@ -221,9 +221,7 @@ func (d *demo) headless(a *app) (sum summary, err error) {
 		finished = d.drained(ctx)
 		return nil
 	})
-	var log *store.StateError // what was under way may have met a log that had closed already
-	closed := errors.As(err, &log) && log.Cause == store.CauseClosed
-	if !finished && a.ctx.Err() != nil && (err == nil || closed || errors.Is(err, context.Canceled)) {
+	if !finished && a.ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		return sum, exit(exitVerdict, errors.New("stopped before all units were done; start again with the same --dir to go on"))
 	}
 	if err != nil {

@@ -253,6 +253,9 @@ func (c *Crew) bench(ctx context.Context) (wait time.Duration, err error) {
 func (c *Crew) repair(ctx context.Context, u UnitState) error {
 	to := PlaceQueue
 	if err := c.Repair(ctx, u.Serial); err != nil {
+		if ctx.Err() != nil { // it stays on the bench
+			return ignoreRefusal(err)
+		}
 		if stands(err) || ignoreRefusal(err) != nil {
 			return err
 		}
