@@ -48,9 +48,34 @@ type Projection interface {
 	// store then derives it anew.
 	Name() string
 	// Apply must depend on the transaction's state and the entry only. It
-	// skips types it does not know. An error stops the store.
+	// skips types it does not know. It is asked before the entry is written: an
+	// error, or a panic, refuses the draft where it is made, with a
+	// [RefusedError]. Of an entry that is in the log already (written by another
+	// version) it is an alarm at opening.
 	Apply(txn Txn, e Entry) error
 }
+
+// A RefusedError says that a projection cannot take a draft. Nothing of the call
+// was recorded, and the log goes on.
+type RefusedError struct {
+	Projection string
+	Type       string // of the draft that it cannot take
+	Slot       int
+	// Earlier says that the draft was queued before, for the same slot: since
+	// then nothing of the slot was recorded.
+	Earlier bool
+	Err     error
+}
+
+func (e *RefusedError) Error() string {
+	if e.Earlier {
+		return fmt.Sprintf("audit: nothing of slot %d was recorded since projection %s could not take a queued %s: %v", e.Slot, e.Projection, e.Type, e.Err)
+	}
+	return fmt.Sprintf("audit: projection %s cannot take %s of slot %d, nothing was recorded: %v", e.Projection, e.Type, e.Slot, e.Err)
+}
+
+// Unwrap gives the projection's error.
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // A Projection with this method whose answer is false does not go into the
 // snapshot with which a shard begins: it only finds entries, and those of shards

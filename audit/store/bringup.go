@@ -11,7 +11,6 @@ import (
 
 // continueFrom brings the core to the end of an existing log.
 func (c *core) continueFrom(ctx context.Context, segs []segment, o *opened) error {
-	before := c.d.meta
 	for _, s := range segs {
 		if s.head.Link != nil {
 			c.link = s.head.Link
@@ -19,6 +18,10 @@ func (c *core) continueFrom(ctx context.Context, segs []segment, o *opened) erro
 		}
 	}
 	c.oldest = segs[0].head.Shard
+	if err := c.tryAgain(o); err != nil {
+		return fmt.Errorf("audit/store: open: %w", err)
+	}
+	before := c.d.meta
 	t, findings, err := c.bringUp(ctx, segs, o)
 	if err != nil {
 		return fmt.Errorf("audit/store: open: %w", err)
@@ -42,7 +45,7 @@ func (c *core) continueFrom(ctx context.Context, segs []segment, o *opened) erro
 		if err != nil {
 			return err
 		}
-		o.findings = append(o.findings, found...)
+		o.findings = append(append(o.findings, c.d.meta.Refused...), found...)
 		o.publish = !published
 	}
 	if len(o.findings) > 0 {
@@ -60,6 +63,21 @@ func (c *core) continueFrom(ctx context.Context, segs []segment, o *opened) erro
 	}
 	o.drafts = append(o.drafts, drafts...)
 	return nil
+}
+
+// tryAgain makes derived state anew where a projection could not take an entry,
+// until people have gone on with it: another version of it may.
+func (c *core) tryAgain(o *opened) error {
+	refused := c.d.meta.Refused
+	switch {
+	case len(refused) == 0:
+		return nil
+	case c.accepted(refused[0]):
+		c.d.meta.Refused = nil
+		return nil
+	}
+	o.summary.Remade = "tried again: " + refused[0].Detail
+	return c.remake()
 }
 
 // knowAge finds out when the newest shard began, where that was not replayed.

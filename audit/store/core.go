@@ -25,16 +25,17 @@ type core struct {
 	edge   *tileEdge
 	signed []byte // published checkpoint that the next batch carries along
 	clock  drifting
-	link   *audit.ShardOpened   // of the newest shard
-	links  []*audit.ShardOpened // of all shards at hand
-	oldest uint32               // first shard at hand
-	was    header               // of the newest segment when the log was opened
-	mark   *Restored            // nil: the store was not restored
-	ready  uint32               // newest shard whose snapshot is whole
-	closed bool                 // the last entry closes the shard
-	since  time.Time            // UTC of the shard's first entry
-	newest time.Time            // UTC of the last one
-	synced bool                 // the clock was, at the last one
+	link   *audit.ShardOpened          // of the newest shard
+	links  []*audit.ShardOpened        // of all shards at hand
+	oldest uint32                      // first shard at hand
+	was    header                      // of the newest segment when the log was opened
+	mark   *Restored                   // nil: the store was not restored
+	ready  uint32                      // newest shard whose snapshot is whole
+	closed bool                        // the last entry closes the shard
+	since  time.Time                   // UTC of the shard's first entry
+	newest time.Time                   // UTC of the last one
+	synced bool                        // the clock was, at the last one
+	owed   map[int]*audit.RefusedError // by slot: of queued drafts, nobody was told yet
 }
 
 // drifting follows UTC against monotonic time within a boot.
@@ -47,38 +48,36 @@ type drifting struct {
 type pending struct {
 	buf     []byte
 	item    item
+	stage   *stage // what is derived from it
 	after   int64
-	answers [][]audit.Entry // entries of each request
+	answers []answer // of each request
 	clock   drifting
 	head    audit.Head
+	refused []audit.Finding // what projections cannot take of the log's own entries
 }
+
+// drop ends a pending batch that is not written, or is.
+func (p *pending) drop() { p.stage.drop() }
 
 func (c *core) segmentPath(name string) string {
 	return filepath.Join(c.opt.Dir, segmentDir, name)
 }
 
-// encode turns requests into one batch. It changes counters and the tree, so
-// a batch that was encoded and not committed leaves the core unusable.
+// encode turns requests into one batch and asks the projections. It changes
+// counters and the tree, so a batch that was encoded and not committed leaves the
+// core unusable; a request that a projection refuses leaves nothing.
 func (c *core) encode(reqs []*request) (*pending, error) {
-	p := &pending{clock: c.clock}
+	p := &pending{clock: c.clock, stage: c.d.begin()}
 	if len(c.signed) > 0 {
 		p.buf = appendFrame(p.buf, kindSigned, c.signed)
 	}
 	for _, r := range reqs {
-		entries := make([]audit.Entry, 0, len(r.drafts))
-		for _, d := range r.drafts {
-			if step, ok := c.step(p, d); ok {
-				if _, err := c.add(p, step); err != nil {
-					return nil, err
-				}
-			}
-			e, err := c.add(p, d)
-			if err != nil {
-				return nil, err
-			}
-			entries = append(entries, e)
+		a, err := c.request(p, r)
+		if err != nil {
+			p.drop()
+			return nil, err
 		}
-		p.answers = append(p.answers, entries)
+		p.answers = append(p.answers, a)
 	}
 	if len(p.item.entries) == 0 {
 		return p, nil
@@ -86,11 +85,14 @@ func (c *core) encode(reqs []*request) (*pending, error) {
 	p.head = c.tree.Head()
 	p.buf = appendCommit(p.buf, p.head)
 	p.after = c.off + int64(len(p.buf))
-	p.item.at = place{c.head.Shard, c.head.First, c.off}
+	p.item.at = c.here()
 	p.item.tiles = c.edge.flush()
 	p.item.after = c.metaAt(p.head, p.after)
 	return p, nil
 }
+
+// here is where the next batch stands.
+func (c *core) here() place { return place{c.head.Shard, c.head.First, c.off} }
 
 // metaAt is the derived state's meta after a batch that ends at offset.
 func (c *core) metaAt(head audit.Head, offset int64) meta {
@@ -123,35 +125,6 @@ func (c *core) enter(h header) {
 	c.head = h
 }
 
-// add completes a draft to the next entry and appends its frame.
-func (c *core) add(p *pending, d stamped) (audit.Entry, error) {
-	e := audit.Entry{
-		Seq: c.next, Type: d.Type, Slot: d.Slot, SlotSeq: c.d.slots[d.Slot] + 1,
-		Unit: d.Unit, Run: d.Run, Actor: d.Actor,
-		Boot: c.opt.Boot, UTC: d.utc, Mono: d.mono, Clock: d.clock,
-		Sim: c.opt.Sim, Data: d.Data,
-	}
-	if e.Unit != "" {
-		last, err := c.d.unitSeq(e.Unit, c.head.Base)
-		if err != nil {
-			return audit.Entry{}, err
-		}
-		e.UnitSeq = last + 1
-		c.d.setUnitSeq(e.Unit, e.UnitSeq)
-	}
-	c.d.slots[e.Slot] = e.SlotSeq
-	raw := audit.AppendEntry(make([]byte, 0, len(e.Data)+320), e)
-	if len(raw) > audit.MaxEntry {
-		return audit.Entry{}, fmt.Errorf("entry %d has %d bytes", e.Seq, len(raw))
-	}
-	p.buf = appendFrame(p.buf, kindEntry, raw)
-	c.edge.add(c.tree.Size(), c.tree.Append(audit.LeafHash(raw)))
-	p.item.entries = append(p.item.entries, e)
-	c.took(e)
-	c.next++
-	return e, nil
-}
-
 // step returns the entry that must go before d because UTC stepped.
 func (c *core) step(p *pending, d stamped) (stamped, bool) {
 	drift := time.Duration(d.utc.UnixNano() - d.mono)
@@ -181,7 +154,7 @@ func (c *core) commit(p *pending) *StateError {
 	c.off = p.after
 	c.clock = p.clock
 	c.signed = nil
-	if err := c.d.apply([]item{p.item}); err != nil {
+	if err := c.d.write(p.stage, []item{p.item}, append(c.d.meta.Refused, p.refused...)); err != nil {
 		return &StateError{
 			Health:  Health{State: Stopped, Cause: CauseDerive, Reason: err.Error()},
 			Unknown: true, err: err,

@@ -39,6 +39,8 @@ type meta struct {
 	Offset      int64      `json:"offset"`
 	Ready       uint32     `json:"ready"`  // newest shard whose snapshot is whole
 	Closed      bool       `json:"closed"` // the last entry closes the shard
+	// Refused is what projections could not take of entries that are in the log.
+	Refused []audit.Finding `json:"refused,omitempty"`
 }
 
 const metaFormat = 1
@@ -166,55 +168,82 @@ func contiguous(txn *badger.Txn, m meta) error {
 	return err
 }
 
-// apply derives from batches in order. Afterwards meta is the last one's.
+// apply derives from batches in order. Afterwards meta is the last one's. What a
+// projection cannot take is left out of that projection only, and noted in meta.
 func (d *deriver) apply(items []item) error {
 	if len(items) == 0 {
 		return nil
 	}
-	err := d.commit(items)
-	switch {
-	case !errors.Is(err, badger.ErrTxnTooBig):
-		return err
-	case len(items) > 1:
-		half := len(items) / 2
-		if err := d.apply(items[:half]); err != nil {
-			return err
-		}
-		return d.apply(items[half:])
-	}
-	return d.applyOneByOne(items[0])
-}
-
-// applyOneByOne is for a batch from which projections derive more than one
-// transaction holds: each entry with its own number, the batch at the end.
-func (d *deriver) applyOneByOne(it item) error {
-	for _, e := range it.entries {
-		part := item{entries: []audit.Entry{e}, after: d.meta}
-		part.after.Applied = max(e.Seq, d.meta.Applied)
-		if err := d.commit([]item{part}); err != nil {
-			return fmt.Errorf("entry %d alone: %w", e.Seq, err)
-		}
-	}
-	return d.commit([]item{it})
-}
-
-func (d *deriver) commit(items []item) error {
-	txn := d.db.NewTransaction(true)
-	defer txn.Discard()
+	s := d.begin()
+	defer s.drop()
+	refused := d.meta.Refused
 	for _, it := range items {
 		for _, e := range it.entries {
+			var cannot []*audit.RefusedError
 			if e.Seq > d.meta.Applied {
-				if err := d.project(txn, e); err != nil {
+				var err error
+				if cannot, err = d.project(s, e); err != nil {
 					return err
 				}
+			} else {
+				s.endEntry()
 			}
+			refused = noteRefused(refused, it, e, cannot)
 		}
+	}
+	return d.write(s, items, refused)
+}
+
+// noteRefused adds to findings what projections cannot take of an entry.
+func noteRefused(findings []audit.Finding, it item, e audit.Entry, refused []*audit.RefusedError) []audit.Finding {
+	for _, r := range refused {
+		if len(findings) > maxAlarm {
+			break // one more than an alarm holds: it says that there are more
+		}
+		findings = append(findings, audit.Finding{
+			Code: audit.FindDerived, File: segmentDir + "/" + segmentName(it.at.shard, it.at.segment), Offset: it.at.offset, Seq: e.Seq,
+			Detail: fmt.Sprintf("projection %s cannot take entry %d (%s): %v", r.Projection, e.Seq, e.Type, r.Err),
+		})
+	}
+	return findings
+}
+
+// write puts what was staged for the items' entries into Badger: in one
+// transaction, or, where that is too much, entry by entry, each with its own
+// number.
+func (d *deriver) write(s *stage, items []item, refused []audit.Finding) error {
+	err := d.commit(items, refused, s.writeAll)
+	if !errors.Is(err, badger.ErrTxnTooBig) {
+		return err
+	}
+	i := 0
+	for _, it := range items {
+		for _, e := range it.entries {
+			part := d.meta
+			part.Applied = max(e.Seq, part.Applied)
+			err := d.commit([]item{{after: part}}, refused, func(txn *badger.Txn) error { return s.writeEntry(txn, i) })
+			if err != nil {
+				return fmt.Errorf("entry %d alone: %w", e.Seq, err)
+			}
+			i++
+		}
+	}
+	return d.commit(items, refused, func(*badger.Txn) error { return nil })
+}
+
+func (d *deriver) commit(items []item, refused []audit.Finding, writes func(*badger.Txn) error) error {
+	txn := d.db.NewTransaction(true)
+	defer txn.Discard()
+	if err := writes(txn); err != nil {
+		return err
+	}
+	for _, it := range items {
 		if err := putBatch(txn, it); err != nil {
 			return err
 		}
 	}
 	after := items[len(items)-1].after
-	after.Format, after.Projections = metaFormat, d.meta.Projections
+	after.Format, after.Projections, after.Refused = metaFormat, d.meta.Projections, refused
 	value, err := json.Marshal(after)
 	if err != nil {
 		return err
@@ -229,26 +258,41 @@ func (d *deriver) commit(items []item) error {
 	return nil
 }
 
-// project derives everything that one entry changes.
-func (d *deriver) project(txn *badger.Txn, e audit.Entry) error {
+// project stages everything that one entry changes, and returns the projections
+// that cannot take it: of these nothing is staged. The error is Badger's.
+func (d *deriver) project(s *stage, e audit.Entry) (refused []*audit.RefusedError, err error) {
 	slot := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, e.SlotSeq), e.Seq)
-	if err := txn.Set(slotKey(e.Slot), slot); err != nil {
-		return err
-	}
+	s.put("", slotKey(e.Slot), write{value: slot})
 	if e.Unit != "" {
-		if err := txn.Set(unitKey(e.Unit, e.Seq), binary.BigEndian.AppendUint64(nil, e.UnitSeq)); err != nil {
-			return err
-		}
+		s.put("", unitKey(e.Unit, e.Seq), write{value: binary.BigEndian.AppendUint64(nil, e.UnitSeq)})
 	}
 	for _, p := range d.projections {
-		if err := p.Apply(namespace(txn, p.Name()), e); err != nil {
-			if errors.Is(err, badger.ErrTxnTooBig) {
-				return err
-			}
-			return fmt.Errorf("projection %s, entry %d (%s): %w", p.Name(), e.Seq, e.Type, err)
+		before := len(s.ops)
+		err := applyTo(p, s.namespace(p.Name()), e)
+		if s.err != nil {
+			return nil, fmt.Errorf("projection %s, entry %d: %w", p.Name(), e.Seq, s.err)
+		}
+		if err == nil && s.tooMuch(before) {
+			err = errors.New("it derives more from it than one transaction holds")
+		}
+		if err != nil {
+			s.undo(before, len(s.ends))
+			refused = append(refused, &audit.RefusedError{Projection: p.Name(), Type: e.Type, Slot: e.Slot, Err: err})
 		}
 	}
-	return nil
+	s.endEntry()
+	return refused, nil
+}
+
+// applyTo calls a projection. One that panics cannot take the entry either: it
+// would end the station at every start.
+func applyTo(p audit.Projection, txn audit.Txn, e audit.Entry) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it panics: %v", r)
+		}
+	}()
+	return p.Apply(txn, e)
 }
 
 // putBatch records where a whole batch stands, and its tiles.

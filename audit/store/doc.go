@@ -7,16 +7,19 @@
 //     order there is the order of the log, and the time stamps are taken there.
 //  2. [Store.Run], the only writer, takes what is waiting (no timer; at most
 //     256 entries, 512 KB) and checks the free space.
-//  3. It completes the drafts to entries and writes them to the newest
-//     segment as one batch: one write, one fdatasync. Now they are evidence.
-//  4. It derives: projections, tree tiles, indexes and counters, in one Badger
+//  3. It completes the drafts to entries and has the projections apply them to
+//     a stage in memory. A call of which a projection cannot take a draft is
+//     refused with an audit.RefusedError and leaves nothing; the others go on.
+//  4. It writes the entries to the newest segment as one batch: one write, one
+//     fdatasync. Now they are evidence.
+//  5. It puts the stage, tree tiles, indexes and counters into Badger, in one
 //     transaction together with the number of the last entry applied.
-//  5. It answers the gates. Writers that were just answered get the chance to
+//  6. It answers the gates. Writers that were just answered get the chance to
 //     queue again before it goes back to 2, so that they share a flush.
 //
 // The plug pulled between any two of these loses nothing that was answered:
-// after 3 the entries are in the segment and are applied at the next open;
-// before 3 nobody was told. A batch is atomic: either all of it is in the log
+// after 4 the entries are in the segment and are applied at the next open;
+// before 4 nobody was told. A batch is atomic: either all of it is in the log
 // or nothing, so the drafts of one Gate stay together.
 //
 // # Folder
@@ -108,6 +111,15 @@
 // at start. Below the reserve of free space it stops before it writes.
 // Badger maps its files; if another process takes the last block, the process
 // can die of SIGBUS, with nothing acknowledged lost.
+//
+// # What a projection cannot take
+//
+// A queued draft that is refused (nobody waits for it) holds its slot: nothing
+// of the slot is recorded behind it until a gate was told. Other slots go on. An
+// entry that is in the log already, and that this version's projection cannot
+// take, is left out of that projection only; the store opens read-only and says
+// which, at every start, until a version takes it or two people go on. So is what
+// a projection cannot take of the log's own entries, which are always written.
 //
 // # Owners
 //

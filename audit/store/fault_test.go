@@ -158,32 +158,6 @@ func TestDiskFullBelowReserve(t *testing.T) {
 	}
 }
 
-// A projection that fails stops the store; the evidence is whole, and a
-// corrected projection derives from it.
-type failing struct{ counts }
-
-func (failing) Apply(_ audit.Txn, e audit.Entry) error {
-	if e.Type == "run.verdict/1" {
-		return errors.New("bug")
-	}
-	return nil
-}
-
-func TestProjectionFailureStops(t *testing.T) {
-	s := storetest.Start(t, nil, store.Options{Projections: []audit.Projection{failing{}}})
-	_, err := s.Gate(t.Context(), draft("run.verdict/1", 1, "SN1", 1))
-	var state *store.StateError
-	if !errors.As(err, &state) || state.Cause != store.CauseDerive || !state.Unknown {
-		t.Fatalf("got %v", err)
-	}
-	s.Stop()
-	s.Options.Projections = []audit.Projection{counts{}}
-	again := s.Restart()
-	if n := count(t, again.Store, "run.verdict/1"); n != 1 {
-		t.Fatalf("%d verdicts", n)
-	}
-}
-
 // Whatever happens to Badger, the segments tell the same again; what they
 // cannot tell is an alarm.
 func TestDerivedStateLostOrAhead(t *testing.T) {

@@ -30,21 +30,25 @@ func scanFrom(txn *badger.Txn, prefix, from []byte, fn func(k, v []byte) error) 
 	return nil
 }
 
-// A namespaced is one projection's part of a transaction.
-type namespaced struct {
-	txn    *badger.Txn
-	prefix []byte
+// A keySpace is where a projection's keys are: in Badger, or staged above it.
+type keySpace interface {
+	get(key []byte) (value []byte, ok bool, err error)
+	// chunk returns the first n pairs with that prefix, from a key on, in order.
+	chunk(prefix, from []byte, n int) ([]pair, error)
+	set(key, value []byte) error
+	del(key []byte) error
 }
 
-func namespace(txn *badger.Txn, name string) *namespaced {
-	p := append([]byte{keyProjection, byte(len(name))}, name...)
-	return &namespaced{txn, append(p, 0)}
-}
+type pair struct{ key, value []byte }
 
-func (n *namespaced) key(k []byte) []byte { return append(bytes.Clone(n.prefix), k...) }
+// errEnough ends a scan.
+var errEnough = errors.New("enough")
 
-func (n *namespaced) Get(key []byte) ([]byte, bool, error) {
-	item, err := n.txn.Get(n.key(key))
+// inBadger is a transaction of Badger.
+type inBadger struct{ txn *badger.Txn }
+
+func (b inBadger) get(key []byte) ([]byte, bool, error) {
+	item, err := b.txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, false, nil
 	}
@@ -55,10 +59,50 @@ func (n *namespaced) Get(key []byte) ([]byte, bool, error) {
 	return v, err == nil, err
 }
 
-type pair struct{ key, value []byte }
+func (b inBadger) chunk(prefix, from []byte, n int) ([]pair, error) {
+	var out []pair
+	err := scanFrom(b.txn, prefix, from, func(k, v []byte) error {
+		out = append(out, pair{bytes.Clone(k), append([]byte{}, v...)})
+		if len(out) == n {
+			return errEnough
+		}
+		return nil
+	})
+	if err == errEnough {
+		err = nil
+	}
+	return out, err
+}
 
-// iterateChunk is how many pairs are read at a time: a writing transaction
-// can have one iterator, and fn may well want another.
+func (b inBadger) set(key, value []byte) error { return b.txn.Set(key, value) }
+func (b inBadger) del(key []byte) error        { return b.txn.Delete(key) }
+
+// A namespaced is one projection's part of a key space.
+type namespaced struct {
+	in     keySpace
+	prefix []byte
+}
+
+func prefixOf(name string) []byte {
+	p := append([]byte{keyProjection, byte(len(name))}, name...)
+	return append(p, 0)
+}
+
+func namespace(txn *badger.Txn, name string) *namespaced {
+	return &namespaced{inBadger{txn}, prefixOf(name)}
+}
+
+func (s *stage) namespace(name string) *namespaced {
+	prefix := prefixOf(name)
+	return &namespaced{stagedPart{s, string(prefix)}, prefix}
+}
+
+func (n *namespaced) key(k []byte) []byte { return append(bytes.Clone(n.prefix), k...) }
+
+func (n *namespaced) Get(key []byte) ([]byte, bool, error) { return n.in.get(n.key(key)) }
+
+// iterateChunk is how many pairs are read at a time: fn may well write, and
+// want an iterator of its own.
 const iterateChunk = 64
 
 func (n *namespaced) Iterate(prefix []byte, fn func(key, value []byte) error) error {
@@ -69,15 +113,8 @@ func (n *namespaced) Iterate(prefix []byte, fn func(key, value []byte) error) er
 func (n *namespaced) IterateFrom(prefix, first []byte, fn func(key, value []byte) error) error {
 	from := n.key(first)
 	for {
-		var chunk []pair
-		err := scanFrom(n.txn, n.key(prefix), from, func(k, v []byte) error {
-			chunk = append(chunk, pair{bytes.Clone(k), append([]byte{}, v...)})
-			if len(chunk) == iterateChunk {
-				return audit.ErrStop
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, audit.ErrStop) {
+		chunk, err := n.in.chunk(n.key(prefix), from, iterateChunk)
+		if err != nil {
 			return err
 		}
 		for _, p := range chunk {
@@ -98,7 +135,7 @@ func (n *namespaced) Set(key, value []byte) error {
 	if len(key) > audit.MaxKey || len(value) > audit.MaxValue {
 		return fmt.Errorf("key of %d or value of %d bytes is too large", len(key), len(value))
 	}
-	return n.txn.Set(n.key(key), bytes.Clone(value))
+	return n.in.set(n.key(key), bytes.Clone(value))
 }
 
-func (n *namespaced) Delete(key []byte) error { return n.txn.Delete(n.key(key)) }
+func (n *namespaced) Delete(key []byte) error { return n.in.del(n.key(key)) }

@@ -21,6 +21,7 @@ type request struct {
 	drafts []stamped
 	units  int64
 	gate   bool
+	own    bool // the log's own
 
 	done    chan struct{} // closed when entries or err is set; gates only
 	entries []audit.Entry

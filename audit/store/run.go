@@ -104,13 +104,17 @@ func (s *Store) appendBatch() bool {
 		return true
 	}
 	for i, r := range reqs {
-		s.queue.answer(r, answers[i], nil)
+		if refused := answers[i].refused; refused != nil {
+			s.queue.answer(r, nil, refused)
+			continue
+		}
+		s.queue.answer(r, answers[i].entries, nil)
 	}
 	return true
 }
 
 // commit makes the requests' entries durable and derives from them.
-func (s *Store) commit(reqs []*request) ([][]audit.Entry, *StateError) {
+func (s *Store) commit(reqs []*request) ([]answer, *StateError) {
 	if h := s.State(); h.State != OK {
 		return nil, &StateError{Health: h}
 	}
@@ -124,8 +128,9 @@ func (s *Store) commit(reqs []*request) ([][]audit.Entry, *StateError) {
 	if err != nil {
 		return nil, &StateError{Health: Health{State: Stopped, Cause: CauseDerive, Reason: err.Error()}, err: err}
 	}
+	defer p.drop()
 	if len(p.item.entries) == 0 {
-		return p.answers, nil // only waiting for what went before
+		return p.answers, nil // only waiting for what went before, or all refused
 	}
 	if err := s.core.commit(p); err != nil {
 		return nil, err
@@ -140,6 +145,9 @@ func (s *Store) commit(reqs []*request) ([][]audit.Entry, *StateError) {
 	s.stats.entries.Add(uint64(len(p.item.entries)))
 	s.stats.bytes.Add(uint64(len(p.buf)))
 	s.setHead()
+	if len(p.refused) > 0 {
+		return nil, &StateError{Health: alarm(bounded(p.refused)), Unknown: true}
+	}
 	return p.answers, nil
 }
 

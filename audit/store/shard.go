@@ -75,7 +75,7 @@ func (s *Store) appendOwn(typ string, fact any) error { return s.appendOwns(typ,
 
 // appendOwns appends entries of the log's own, of one type, in one batch.
 func (s *Store) appendOwns(typ string, facts []any) error {
-	r := &request{}
+	r := &request{own: true}
 	for _, fact := range facts {
 		data, err := audit.Marshal(fact)
 		if err != nil {
@@ -224,6 +224,7 @@ func (s *Store) acceptDamage(findings []audit.Finding) error {
 	if err := c.d.forget(max(c.next, c.base())); err != nil {
 		return err
 	}
+	c.d.meta.Refused = nil // accepted
 	key, err := s.opt.keyOf(link.Shard)
 	if err != nil {
 		return err

@@ -126,8 +126,9 @@ func (s *Store) begin(ctx context.Context, o opened) error {
 // that was accepted before. Without drafts it waits for what was accepted
 // before. At most 64 drafts with 256 KB of data.
 //
-// A *audit.DraftError means that nothing was recorded. A *StateError says
-// whether it can have been; so does [ErrUnknown], also when ctx ends.
+// A *audit.DraftError or a *audit.RefusedError means that nothing was recorded. A
+// *StateError says whether it can have been; so does [ErrUnknown], also when ctx
+// ends.
 func (s *Store) Gate(ctx context.Context, drafts ...audit.Draft) ([]audit.Entry, error) {
 	normal, err := s.normalize(drafts)
 	if err != nil {
@@ -152,7 +153,9 @@ func (s *Store) Gate(ctx context.Context, drafts ...audit.Draft) ([]audit.Entry,
 
 // Queue records drafts in order without waiting for the disk. It waits while
 // the queue is full. If the log stops before they are durable, the next Gate
-// fails; a Gate that succeeds covers everything queued before it.
+// fails; a Gate that succeeds covers everything queued before it. If a projection
+// cannot take one, nothing of its slot is recorded any more until a Gate of the
+// slot, or one without drafts, was told so; Close tells what no Gate came for.
 func (s *Store) Queue(ctx context.Context, drafts ...audit.Draft) error {
 	normal, err := s.normalize(drafts)
 	if err != nil || len(normal) == 0 {
@@ -262,7 +265,8 @@ func (s *Store) Stats() Stats {
 	return Stats{s.stats.batches.Load(), s.stats.flushes.Load(), s.stats.entries.Load(), s.stats.bytes.Load()}
 }
 
-// Close releases the store after Run has returned (or was never called).
+// Close releases the store after Run has returned (or was never called). A queued
+// draft that was refused and that no Gate came to hear of is its error.
 func (s *Store) Close() error {
 	if s.started.Load() {
 		<-s.ended
@@ -278,7 +282,7 @@ func (s *Store) Close() error {
 	s.setHealth(Health{State: Closed, Cause: CauseClosed, Reason: "the store was closed"})
 	var err error
 	if s.core != nil {
-		err = s.core.close()
+		err = errors.Join(s.core.untold(), s.core.close())
 	}
 	return errors.Join(err, s.lock.Close())
 }

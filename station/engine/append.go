@@ -37,14 +37,22 @@ func (e *Engine) append(ctx context.Context, r *runner, facts ...station.Fact) e
 		err = e.opt.Log.Queue(lctx, drafts...)
 	}
 	var draftErr *audit.DraftError
+	var refused *audit.RefusedError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &draftErr): // a fault of linefit: nothing was recorded
-		return fmt.Errorf("engine: %w", err)
+	case errors.As(err, &draftErr), errors.As(err, &refused):
+		return fmt.Errorf("%w: %w", errFact, err)
 	}
 	return fmt.Errorf("%w: %w", errLog, err)
 }
+
+// errFact is a fact that the log does not take, while it takes others: a fault of
+// linefit. Nothing was recorded. The slot stands until the next start.
+var errFact = errors.New("engine: the log does not take a fact")
+
+// unlogged reports whether a fact was not, or may not have been, recorded.
+func unlogged(err error) bool { return errors.Is(err, errLog) || errors.Is(err, errFact) }
 
 func draft(r *runner, facts []station.Fact) (drafts []audit.Draft, gate bool, err error) {
 	for _, f := range facts {

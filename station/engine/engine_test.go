@@ -198,6 +198,7 @@ type line struct {
 	stop   func()
 	// stopBefore: an emergency stop is in force when the engine starts.
 	stopBefore bool
+	more       []audit.Projection
 }
 
 func newLine(t *testing.T, slots int) *line {
@@ -230,7 +231,7 @@ func testRecipe() *station.Recipe {
 // start opens the store and runs the engine until stop.
 func (l *line) start() {
 	l.t.Helper()
-	s, err := store.Open(l.t.Context(), store.Options{Dir: l.dir, Key: l.key, Projections: []audit.Projection{engine.OpenRuns{}, admission.StopProjection{}}})
+	s, err := store.Open(l.t.Context(), store.Options{Dir: l.dir, Key: l.key, Projections: append([]audit.Projection{engine.OpenRuns{}, admission.StopProjection{}}, l.more...)})
 	if err != nil {
 		l.t.Fatal(err)
 	}

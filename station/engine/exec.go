@@ -34,7 +34,7 @@ func (r *runner) exec(ctx context.Context, effect station.ExecStep) (station.Ste
 		Slot: r.id, Run: r.slot.Run, Step: effect.Step, Number: effect.Attempt,
 		Record: func(ctx context.Context, facts ...station.Fact) error {
 			err := r.record(ctx, facts...)
-			if errors.Is(err, errLog) {
+			if unlogged(err) {
 				logErr = err
 			}
 			return err

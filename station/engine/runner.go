@@ -37,8 +37,9 @@ type runner struct {
 	jammed  bool // it should be and could not be
 	held    held
 	started time.Time
-	gone    chan struct{} // closed when run has returned
-	first   bool          // of this process's sessions
+	gone    chan struct{}   // closed when run has returned
+	first   bool            // of this process's sessions
+	stands  *station.Reason // nil: the log takes this slot's facts
 	// unwatched says that the unit may have been exchanged for another one since
 	// its verdict, or since its identity was read.
 	unwatched bool
@@ -103,7 +104,29 @@ func (r *runner) end(ctx context.Context, err error) error {
 		_ = r.append(context.WithoutCancel(ctx)) // a log that takes it no more has its own say
 		return nil
 	}
+	if errors.Is(err, errFact) {
+		return r.stand(ctx, err)
+	}
 	return fmt.Errorf("slot %d: %w", r.id, err)
+}
+
+// stand holds a slot of which the log does not take a fact, until the session
+// ends: what its machine knows and what is in the log would part. The other slots
+// go on. The fixture is made safe, its lamp shows a failure.
+func (r *runner) stand(ctx context.Context, err error) error {
+	r.lamp, r.stands = station.LampFail, station.NewReason(station.LogStopped, "slot %d stands until the next start: %v", r.id, err)
+	if haltErr := r.fx.Halt(); haltErr != nil {
+		r.stands = station.NewReason(station.LogStopped, "slot %d stands until the next start: %v; its supply may be on: %v", r.id, err, haltErr)
+	}
+	r.publish()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case req := <-r.inbox:
+			req.reply <- &station.Refusal{Reason: r.stands}
+		}
+	}
 }
 
 func refused(err error) bool {

@@ -21,6 +21,9 @@ func (r *runner) publish() {
 	} else {
 		v.Waiting = station.WaitNothing // the unit has left: nobody is to take the next one out
 	}
+	if r.stands != nil {
+		v.State, v.Fault, v.Waiting, v.Verdict, v.Disposal = station.SlotFault, r.stands, station.WaitNothing, "", ""
+	}
 	r.e.mu.Lock()
 	r.e.views[r.id] = v
 	r.e.mu.Unlock()
