@@ -39,8 +39,9 @@ type BundleShard struct {
 	// log proves that there are no more.
 	Counts  map[string]uint64 `json:"counts"`
 	Entries []BundleEntry     `json:"entries"`
-	// Link is the shard's first entry, a ShardOpened: it vouches for the key
-	// and the last checkpoint of the shard before, if that is in the bundle.
+	// Link is the first entry of every shard but the log's first, a ShardOpened: it
+	// vouches for the key and the last checkpoint of the shard before, and has that
+	// key's word for this shard's.
 	Link *BundleEntry `json:"link,omitempty"`
 }
 
@@ -113,10 +114,17 @@ func (b Bundle) Verify(v note.Verifier) ([]Entry, []Finding) {
 	for _, u := range b.Units {
 		units[u] = true
 	}
-	trusted := v
-	for i := len(b.Shards) - 1; i >= 0; i-- { // each shard vouches for the one before
+	trusted, err := b.newestKey(v)
+	if err == nil {
+		err = b.ofOneKind()
+	}
+	if err != nil {
+		add(err)
+	}
+	for i := len(b.Shards) - 1; err == nil && i >= 0; i-- { // each shard vouches for the one before
 		s := b.Shards[i]
-		es, err := s.verify(trusted)
+		var es []Entry
+		es, err = s.verify(trusted)
 		if err == nil && i > 0 {
 			trusted, err = s.before(b.Shards[i-1])
 		}
@@ -131,6 +139,82 @@ func (b Bundle) Verify(v note.Verifier) ([]Entry, []Finding) {
 		findings = append(findings, Finding{Code: FindIncomplete, Detail: fmt.Sprintf("its entries say that %q is units %q, the bundle says %q", b.ID, found, b.Units)})
 	}
 	return entries, findings
+}
+
+// newestKey returns the key of the bundle's newest shard, if v is it or has vouched
+// for it: v is the key of any shard in the bundle, or of the one before the first.
+// Without v it is nil.
+func (b Bundle) newestKey(v note.Verifier) (note.Verifier, error) {
+	n := len(b.Shards)
+	if v == nil || n == 0 {
+		return v, nil
+	}
+	newest, err := ParseVKey(b.Shards[n-1].VKey)
+	if err != nil || SameKey(newest, v) {
+		return v, err
+	}
+	trusted := false
+	for _, s := range b.Shards {
+		own, err := ParseVKey(s.VKey)
+		if err != nil {
+			return nil, err
+		}
+		if link := s.link(); link != nil && !trusted {
+			before, err := ParseVKey(link.VKey)
+			trusted = err == nil && SameKey(before, v)
+		}
+		if trusted && !SameKey(own, v) {
+			if link := s.link(); link == nil || !b.linked(s, link, v) || !link.Vouches(s.VKey) {
+				return nil, &CheckpointError{Kind: ErrCheckpointKey, Detail: Unvouched(s.Origin)}
+			}
+		}
+		trusted = trusted || SameKey(own, v)
+	}
+	if !trusted {
+		return v, nil // verify says whose the bundle is
+	}
+	return newest, nil
+}
+
+// ofOneKind checks that all shards are said to be of the same kind of station, and
+// that their first entries say so too.
+func (b Bundle) ofOneKind() error {
+	for _, s := range b.Shards {
+		wrong := s.Sim != b.Shards[0].Sim
+		if s.Link != nil {
+			e, err := Decode([]byte(s.Link.Entry))
+			wrong = wrong || err == nil && e.Sim != s.Sim // what is no entry is found with its proof
+		}
+		if wrong {
+			return &FindingError{Finding{Code: FindSim, Seq: s.First, Detail: "simulated and real shards are mixed"}}
+		}
+	}
+	return nil
+}
+
+// linked reports whether the key that a link says has vouched is that of the
+// bundle's shard before, or v itself.
+func (b Bundle) linked(s BundleShard, link *ShardOpened, v note.Verifier) bool {
+	for i := range b.Shards {
+		if b.Shards[i].Origin == s.Origin && i > 0 {
+			return b.Shards[i-1].VKey == link.VKey
+		}
+	}
+	before, err := ParseVKey(link.VKey)
+	return err == nil && SameKey(before, v)
+}
+
+// link is what the shard's first entry says of the one before, nil if nothing.
+func (s BundleShard) link() *ShardOpened {
+	if s.Link == nil {
+		return nil
+	}
+	var opened ShardOpened
+	e, err := Decode([]byte(s.Link.Entry))
+	if err != nil || e.Type != TypeShardOpened || ParseFact(e, &opened) != nil {
+		return nil
+	}
+	return &opened
 }
 
 // resolve returns the units that the bundle's own entries give for its ID.
@@ -213,7 +297,7 @@ func (s BundleShard) verify(v note.Verifier) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v != nil && (own.Name() != v.Name() || own.KeyHash() != v.KeyHash()) {
+	if v != nil && !SameKey(own, v) {
 		return nil, &CheckpointError{Kind: ErrCheckpointKey, Detail: fmt.Sprintf("the bundle names key %s+%08x, the given key is %s+%08x", own.Name(), own.KeyHash(), v.Name(), v.KeyHash())}
 	}
 	if v != nil {

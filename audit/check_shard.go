@@ -83,7 +83,7 @@ func (c *tilesCheck) open() bool {
 	}
 	if text, err := fs.ReadFile(c.fsys, path.Join(c.dir, "station.vkey")); c.found == nil && err == nil {
 		line := strings.TrimSuffix(string(text), "\n")
-		if own, err := ParseVKey(line); err != nil || !sameKey(own, c.v) || strings.TrimSpace(line) != line {
+		if own, err := ParseVKey(line); err != nil || !SameKey(own, c.v) || strings.TrimSpace(line) != line {
 			c.bad(FindKey, "station.vkey", 0, "it is not the key of the checkpoint, %s+%08x", c.v.Name(), c.v.KeyHash())
 		}
 	}

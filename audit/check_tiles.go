@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -19,9 +20,9 @@ type TilesReport struct {
 	Finding []Finding `json:"findings"`
 	// Kept are the given checkpoints with which the export agrees.
 	Kept []KeptCheckpoint `json:"kept,omitempty"`
-	// Unvouched are the logs whose key nothing names that the given key has
-	// signed: two people went on there, and who has only an older key has only
-	// the folder's word for what follows.
+	// Unvouched is the log at which the check ended since nothing that the given
+	// key has signed names its key: two people went on there, and the older key was
+	// lost. It can be anybody's.
 	Unvouched []string `json:"unvouched,omitempty"`
 }
 
@@ -59,6 +60,8 @@ type tilesExport struct {
 	shards []*tilesCheck
 	links  []*ShardOpened // links[i] is what shard i says of the one before, or nil
 	report TilesReport
+	// trusted is the key of the shard before the next one whose key must be named.
+	trusted note.Verifier
 }
 
 func (x *tilesExport) check(fsys fs.FS, v note.Verifier, fn func(Entry), kept [][]byte) *Finding {
@@ -137,8 +140,8 @@ func (x *tilesExport) forward(v note.Verifier) {
 		return
 	}
 	for i, c := range slices.Backward(x.shards[:newest]) {
-		if sameKey(c.v, v) {
-			x.distrust(i + 1)
+		if SameKey(c.v, v) {
+			x.distrust(i+1, v)
 			return
 		}
 	}
@@ -146,20 +149,19 @@ func (x *tilesExport) forward(v note.Verifier) {
 		return
 	}
 	for _, vkey := range []string{x.links[0].VKey, x.links[0].LastVKey()} {
-		if before, err := ParseVKey(vkey); err == nil && sameKey(before, v) {
-			x.distrust(0)
+		if before, err := ParseVKey(vkey); err == nil && SameKey(before, v) {
+			x.distrust(0, v)
 			return
 		}
 	}
 }
 
-func (x *tilesExport) distrust(from int) {
+func (x *tilesExport) distrust(from int, v note.Verifier) {
+	x.trusted = v
 	for _, c := range x.shards[from:] {
 		c.v = nil
 	}
 }
-
-func sameKey(a, b note.Verifier) bool { return a.Name() == b.Name() && a.KeyHash() == b.KeyHash() }
 
 // run checks one shard; those before it were found good.
 func (x *tilesExport) run(i int, c *tilesCheck) *Finding {
@@ -191,14 +193,18 @@ func (x *tilesExport) follow(i int, c *tilesCheck) *Finding {
 		}
 	}
 	if vkey == "" {
-		if x.links[i] == nil || x.links[i].Accepted == nil {
+		link := x.links[i]
+		if link == nil || i > 0 && link.Accepted == nil {
 			return bad("the shard before does not name this one's key")
 		}
-		x.report.Unvouched = append(x.report.Unvouched, c.head.Origin)
 		if i < len(x.shards)-1 {
 			vkey = x.links[i+1].LastVKey()
-		} else if vkey = string(c.read("station.vkey")); c.found != nil {
+		} else if vkey = strings.TrimSpace(string(c.read("station.vkey"))); c.found != nil {
 			return c.found
+		}
+		if by, err := ParseVKey(link.VKey); err != nil || !SameKey(by, x.trusted) || !link.Vouches(vkey) {
+			x.report.Unvouched = append(x.report.Unvouched, c.head.Origin)
+			return bad(Unvouched(c.head.Origin))
 		}
 	}
 	v, err := ParseVKey(vkey)
@@ -206,11 +212,11 @@ func (x *tilesExport) follow(i int, c *tilesCheck) *Finding {
 		return bad(err.Error())
 	}
 	if i < len(x.shards)-1 {
-		if next, err := ParseVKey(x.links[i+1].LastVKey()); err != nil || !sameKey(next, v) {
+		if next, err := ParseVKey(x.links[i+1].LastVKey()); err != nil || !SameKey(next, v) {
 			return bad("the next shard names another key of this one")
 		}
 	}
-	c.v = v
+	c.v, x.trusted = v, v
 	return nil
 }
 

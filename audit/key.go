@@ -141,6 +141,21 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// A verifier knows its key's text.
+type verifier struct {
+	note.Verifier
+	vkey string
+}
+
+// SameKey reports whether two verifiers from [ParseVKey] have the same key. Name
+// and id alone do not tell: the id has 32 bits, and who wants another key with the
+// same one finds it.
+func SameKey(a, b note.Verifier) bool {
+	x, ok := a.(verifier)
+	y, ok2 := b.(verifier)
+	return ok && ok2 && x.vkey == y.vkey
+}
+
 // ParseVKey reads a verifier key in its one encoding, white space around it
 // ignored.
 func ParseVKey(vkey string) (note.Verifier, error) {
@@ -152,5 +167,5 @@ func ParseVKey(vkey string) (note.Verifier, error) {
 	if id := strings.SplitN(vkey, "+", 3)[1]; id != fmt.Sprintf("%08x", v.KeyHash()) {
 		return nil, fmt.Errorf("audit: verifier key: its id is %q, not %08x", id, v.KeyHash())
 	}
-	return v, nil
+	return verifier{v, vkey}, nil
 }

@@ -37,12 +37,37 @@ type ShardOpened struct {
 	VKey       string      `json:"vkey"`
 	Checkpoint string      `json:"checkpoint"`         // signed note; "" if none was left
 	Accepted   *Acceptance `json:"accepted,omitempty"` // the shard before is damaged
+	// Vouched is the word of the key of the shard before, VKey, for this one's
+	// ([Vouch]); "" where that key was lost.
+	Vouched string `json:"vouched,omitempty"`
 	// Known is, with Accepted, the newest checkpoint that the entries at hand of
 	// the shard before reach: what is left of it can be proved under this one.
 	Known string `json:"known,omitempty"`
 	// KnownVKey verifies Known where the shard at hand is not the one in Origin,
 	// of which only a checkpoint is left.
 	KnownVKey string `json:"known_vkey,omitempty"`
+}
+
+// vouchedFor is what a vouching seal is of.
+const vouchedFor = "key of the next shard"
+
+// Vouch is the word of a shard's key for that of the next one: a seal over its
+// verifier key. Who trusts the older key can trust the newer one, also where the
+// older shard is not at hand or has lost its end.
+func Vouch(next Key, by Key) (string, error) {
+	seal, err := Seal(vouchedFor, []byte(next.VKey()), by)
+	return string(seal), err
+}
+
+// Unvouched says what is wrong with a shard whose key nothing names that a trusted
+// key has signed.
+func Unvouched(origin string) string {
+	return fmt.Sprintf("nothing that the given key has signed names the key of log %q, which was begun without it: check with that log's own key, from where you trust", origin)
+}
+
+// Vouches reports whether the key of the shard before has vouched for vkey.
+func (s *ShardOpened) Vouches(vkey string) bool {
+	return s.Vouched != "" && OpenSeal([]byte(s.Vouched), vouchedFor, []byte(vkey), s.VKey) == nil
 }
 
 // Last is the checkpoint with which what is at hand of the shard before ends.

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 
 	"linefit/station"
@@ -303,7 +304,11 @@ func (m *Model) scanLine(l layout) string {
 	if m.view == viewSlots && l.pages > 1 {
 		notes = append(notes, m.words.T("ui.page", "page", m.page(l)+1, "pages", l.pages))
 	}
-	field := m.field.View()
+	shown := m.field
+	if strings.ContainsRune(shown.Value(), '$') { // an activation code: what stands behind is a secret
+		shown.EchoMode = textinput.EchoPassword
+	}
+	field := shown.View()
 	note := cut(strings.Join(notes, "  "), noteWidth, m.signs.more)
 	room := m.width - columns(m.prompt()) - columns(field) - columns(note) - 1
 	return bold.Render(m.prompt()) + field + strings.Repeat(" ", max(room, 0)) + careful.Render(note)

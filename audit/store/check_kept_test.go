@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -122,6 +123,7 @@ func TestCheckTilesForgedShard(t *testing.T) {
 	stop()
 	forged := o
 	forged.Dir, forged.Projections = copyDir(t, o.Dir), nil
+	forged.Key = newNamed(t, o.Key.Name()) // whoever forges has not the station's
 	forged.ShardKey = func(_ uint32, origin string) (audit.Key, error) { return newNamed(t, origin), nil }
 	remove(t, filepath.Join(forged.Dir, "badger"))
 	old := verifierOf(t, o.Key.VKey())
@@ -137,9 +139,33 @@ func TestCheckTilesForgedShard(t *testing.T) {
 			goOn(t, s)
 			gateN(t, s, "SN2", 3)
 			stop()
-			dir, _ := tiles(t, f)
-			if r := audit.CheckTiles(os.DirFS(dir), old, nil); len(r.Finding) > 0 || len(r.Unvouched) != 1 || r.Unvouched[0] != "test.example/station-1/2" {
+			l, err := store.OpenLog(f.Dir, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join(t.TempDir(), "export")
+			if _, err := l.ExportTiles(t.Context(), dir); err != nil {
+				t.Fatal(err)
+			}
+			if r := audit.CheckTiles(os.DirFS(dir), old, nil); len(r.Finding) != 1 || r.Finding[0].Code != audit.FindKey || len(r.Unvouched) != 1 || r.Unvouched[0] != "test.example/station-1/2" {
 				t.Errorf("%s: %+v", name, r)
+			}
+			if r := verify(t, f.Dir, store.VerifyOptions{Key: o.Key.VKey()}); !hasCode(r, audit.FindKey) {
+				t.Errorf("%s: %+v", name, r)
+			}
+			asked, err := store.OpenLog(f.Dir, o.Key.VKey())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := asked.Newest(); !errors.Is(err, audit.ErrCheckpointKey) {
+				t.Errorf("%s: %v", name, err)
+			}
+			b, err := l.Bundle(t.Context(), "SN2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, findings := b.Verify(old); len(findings) == 0 || findings[0].Code != audit.FindKey {
+				t.Errorf("%s: bundle: %v", name, findings)
 			}
 			continue
 		}
@@ -208,10 +234,11 @@ func TestCheckTilesOfAReplacedStation(t *testing.T) {
 			t.Errorf("%s: %+v", code, r)
 		}
 	}
-	if r := audit.CheckTiles(os.DirFS(dir), verifierOf(t, lost.Key.VKey()), nil, anchor); len(r.Finding) > 0 || len(r.Unvouched) != 1 {
+	// Nothing that the lost one's key signed names the new key: it can be anybody's.
+	if r := audit.CheckTiles(os.DirFS(dir), verifierOf(t, lost.Key.VKey()), nil, anchor); len(r.Finding) != 1 || r.Finding[0].Code != audit.FindKey || len(r.Unvouched) != 1 {
 		t.Errorf("with the lost one's key: %+v", r)
 	}
-	if r := verify(t, o.Dir, store.VerifyOptions{Checkpoint: anchor, Key: lost.Key.VKey()}); !r.OK || len(r.Unvouched) != 1 {
+	if r := verify(t, o.Dir, store.VerifyOptions{Checkpoint: anchor, Key: lost.Key.VKey()}); !hasCode(r, audit.FindKey) || len(r.Findings) != 1 || len(r.Unvouched) != 1 {
 		t.Errorf("%+v", r)
 	}
 	if r := verify(t, o.Dir, store.VerifyOptions{Checkpoint: anchor, Key: l.VKey()}); !r.OK || len(r.Unvouched) != 0 {

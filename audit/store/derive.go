@@ -341,9 +341,6 @@ func (d *deriver) unitSeq(unit string, base uint64) (uint64, error) {
 	return n, err
 }
 
-// setUnitSeq remembers a counter that is being written.
-func (d *deriver) setUnitSeq(unit string, n uint64) { d.units[unit] = n }
-
 // trimUnits drops the cache when it has grown; called between batches, when
 // all of it is in Badger.
 func (d *deriver) trimUnits() {

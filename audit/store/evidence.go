@@ -204,10 +204,7 @@ func bundleShards(shards []shardView, entries []audit.Entry, units *audit.Resolv
 		if err := b.Count(); err != nil {
 			return nil, err
 		}
-		switch {
-		case len(out) == 0 && len(b.Entries) == 0:
-			continue // nothing before it either
-		case len(out) > 0 && s.signed.Size > 0:
+		if s.head.Shard > 1 && s.signed.Size > 0 {
 			link, err := s.entry(s.head.Base)
 			if err != nil {
 				return nil, err

@@ -124,6 +124,9 @@ func (l *Log) checkKeys(given string, stored []byte, storedErr error) error {
 	if len(l.segs) > 0 && !l.knows(v) {
 		l.add(audit.Finding{Code: audit.FindKey, Detail: fmt.Sprintf("the log is signed by %s, the given key is %s+%08x", newest, v.Name(), v.KeyHash())})
 	}
+	for _, origin := range l.unvouched {
+		l.add(unvouchedFinding(origin))
+	}
 	return nil
 }
 
@@ -132,14 +135,13 @@ func (l *Log) checkKeys(given string, stored []byte, storedErr error) error {
 func (l *Log) knows(v note.Verifier) bool {
 	is := func(vkey string) bool {
 		own, err := audit.ParseVKey(vkey)
-		return err == nil && own.Name() == v.Name() && own.KeyHash() == v.KeyHash()
+		return err == nil && audit.SameKey(own, v)
 	}
 	known := false
 	for i, s := range l.segs {
 		if link := s.head.Link; s.head.First == s.head.Base && link != nil {
-			named := i > 0 && link.Accepted == nil // by the shard's last entry: verify sees it
 			before := is(link.VKey) || is(link.LastVKey())
-			if (known || before) && !named {
+			if (known || before) && !l.named(i, is(link.VKey)) {
 				l.unvouched = append(l.unvouched, s.head.Origin)
 			}
 			known = known || before
@@ -151,25 +153,66 @@ func (l *Log) knows(v note.Verifier) bool {
 	return known
 }
 
+// named reports whether what is trusted names the key of the shard that begins
+// with segment i: the shard before by its last entry, or its key by its word.
+// linked says that the trusted key is the one that the link says has vouched.
+func (l *Log) named(i int, linked bool) bool {
+	s := l.segs[i].head
+	if i > 0 && s.Link.Accepted == nil {
+		return true // verify sees it
+	}
+	return (linked || i > 0 && s.Link.VKey == l.segs[i-1].head.VKey) && s.Link.Vouches(s.VKey)
+}
+
+// vouched reports whether the key that the log was opened with is that of the
+// published checkpoint, or has vouched for it from shard to shard: without the
+// entries, by the headers alone.
+func (l *Log) vouched() bool {
+	if l.given == "" || l.published == nil {
+		return l.given == ""
+	}
+	v, err := audit.ParseVKey(l.given)
+	if err != nil {
+		return false
+	}
+	trusted, last := v, ""
+	for _, s := range l.segs {
+		if s.head.VKey == last {
+			continue
+		}
+		last = s.head.VKey
+		own, err := audit.ParseVKey(s.head.VKey)
+		if err != nil {
+			return false
+		}
+		if link := s.head.Link; link != nil && link.Vouches(s.head.VKey) {
+			if by, err := audit.ParseVKey(link.VKey); err == nil && audit.SameKey(by, trusted) {
+				trusted = own
+			}
+		}
+		if s.head.Origin == l.published.Origin {
+			return audit.SameKey(own, trusted)
+		}
+	}
+	_, err = audit.OpenCheckpoint(l.published.Note, trusted)
+	return err == nil
+}
+
 // open verifies a checkpoint with the key of the shard that it is of.
 func (l *Log) open(signed []byte) (audit.Checkpoint, error) {
 	parsed, err := audit.ParseCheckpoint(signed)
 	if err != nil {
 		return audit.Checkpoint{}, err
 	}
-	vkey := l.newest().VKey
+	vkey, own := l.newest().VKey, false
 	for _, s := range l.segs {
 		if s.head.Origin == parsed.Origin {
-			vkey = s.head.VKey
-		} else if s.head.Link != nil && s.head.Link.Origin == parsed.Origin {
+			vkey, own = s.head.VKey, true
+		} else if s.head.Link != nil && s.head.Link.Origin == parsed.Origin && !own {
 			vkey = s.head.Link.VKey // of a shard that was archived
 		}
 	}
-	v, err := audit.ParseVKey(vkey)
-	if err != nil {
-		return audit.Checkpoint{}, err
-	}
-	return audit.OpenCheckpoint(signed, v)
+	return openWith(signed, vkey)
 }
 
 func (l *Log) openPublished(signed []byte, readErr error) {
@@ -204,12 +247,29 @@ func checkpointFinding(err error, file string) audit.Finding {
 	return f
 }
 
-// Published returns the checkpoint in the folder, verified.
+// unvouchedFinding says that a shard's key is nobody's word for who has the given
+// one: it can be anybody's.
+func unvouchedFinding(origin string) audit.Finding {
+	return audit.Finding{Code: audit.FindKey, Detail: audit.Unvouched(origin)}
+}
+
+// Published returns the checkpoint in the folder, verified with the key of its
+// shard.
 func (l *Log) Published() (audit.Checkpoint, error) {
 	if l.published == nil {
 		return audit.Checkpoint{}, errors.New("audit/store: no good published checkpoint")
 	}
 	return *l.published, nil
+}
+
+// Newest is Published for who reads nothing else: where the log was opened with a
+// key, that one must be its shard's or have vouched for it.
+func (l *Log) Newest() (audit.Checkpoint, error) {
+	c, err := l.Published()
+	if err == nil && !l.vouched() {
+		err = &audit.CheckpointError{Kind: audit.ErrCheckpointKey, Detail: fmt.Sprintf("the given key is not that of log %q, and has not vouched for it", c.Origin)}
+	}
+	return c, err
 }
 
 // VKey is the verifier key that the newest segment names.

@@ -46,10 +46,6 @@ func (l *Log) Bundle(ctx context.Context, id string) (audit.Bundle, error) {
 			err = shards[i].Count()
 		}
 	}
-	for len(shards) > 1 && len(shards[0].Entries) == 0 {
-		shards = shards[1:]
-	}
-	shards[0].Link = nil // what is before the first one is not in the bundle
 	return audit.Bundle{Format: audit.BundleFormat, ID: id, Units: units.Units(), Shards: shards}, err
 }
 

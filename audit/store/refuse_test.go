@@ -233,3 +233,75 @@ func TestRefusedInTheLog(t *testing.T) {
 		t.Errorf("%v", r.Findings)
 	}
 }
+
+// The log's own entries are always written: what a projection cannot take of them
+// is an alarm, at once and at every start, until a version takes it.
+func TestRefusedOwn(t *testing.T) {
+	for _, own := range []string{audit.TypeShardClosed, audit.TypeShardOpened, audit.TypeShardReady} {
+		o := sharded(t)
+		o.Projections = refuses(own)
+		s := storetest.Start(t, nil, o)
+		mustGate(t, s.Store, draft("step.done/1", 1, "SN1", 1))
+		if err := s.Rotate(t.Context()); err == nil {
+			t.Errorf("%s: rotated", own)
+		}
+		alarmed := func(s *store.Store) {
+			t.Helper()
+			if h := s.State(); h.Cause != store.CauseAlarm || h.Findings[0].Code != audit.FindDerived {
+				t.Errorf("%s: %+v", own, h)
+			}
+		}
+		alarmed(s.Store)
+		s.Kill()
+		for range 2 {
+			s = s.Restart()
+			alarmed(s.Store)
+			s.Stop()
+		}
+		s.Options.Projections = []audit.Projection{picky{}}
+		s = s.Restart()
+		if h := s.State(); h.State != store.OK {
+			t.Errorf("%s: %+v", own, h)
+		}
+		mustGate(t, s.Store, draft("step.done/1", 1, "SN1", 2))
+		s.Stop()
+		if r := verify(t, o.Dir, store.VerifyOptions{}); !r.OK {
+			t.Errorf("%s: %v", own, r.Findings)
+		}
+	}
+}
+
+// hoard derives from one entry so much that a batch of them is more than one
+// transaction of Badger holds; or, from one of its size, too much by itself.
+type hoard struct{ counts }
+
+func (h hoard) Apply(txn audit.Txn, e audit.Entry) error {
+	n := map[string]int{"step.done/1": 2000, "run.verdict/1": 40_000}[e.Type]
+	for i := range n {
+		if err := txn.Set(fmt.Appendf(nil, "%s %d %d", e.Type, e.Seq, i), nil); err != nil {
+			return err
+		}
+	}
+	return h.counts.Apply(txn, e)
+}
+
+func TestMoreThanOneTransaction(t *testing.T) {
+	s := storetest.Start(t, nil, store.Options{Projections: []audit.Projection{hoard{}}})
+	many := make([]audit.Draft, 40)
+	for i := range many {
+		many[i] = draft("step.done/1", 1, "SN1", i)
+	}
+	mustGate(t, s.Store, many...)
+	var refused *audit.RefusedError
+	if _, err := s.Gate(t.Context(), draft("run.verdict/1", 1, "SN1", 1)); !errors.As(err, &refused) {
+		t.Errorf("got %v", err)
+	}
+	mustGate(t, s.Store, draft("step.done/1", 1, "SN1", 41))
+	if n := count(t, s.Store, "step.done/1"); n != 41 {
+		t.Errorf("%d steps", n)
+	}
+	s.Stop()
+	if r, err := store.Rebuild(t.Context(), s.Options); err != nil || !r.Same {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

@@ -164,8 +164,20 @@ func TestForeignStore(t *testing.T) {
 	goOn(t, s)
 	gateN(t, s, "SN2", 1)
 	stop()
-	r := verify(t, o.Dir, store.VerifyOptions{Key: was.VKey()})
-	if !r.OK || len(r.Accepted) != 1 || r.Shards != 2 {
+	r := verify(t, o.Dir, store.VerifyOptions{Key: o.Key.VKey() + " "})
+	if !hasCode(r, audit.FindKey) { // that of the first shard's name, which signed nothing here
+		t.Fatalf("%+v", r)
+	}
+	l, err := store.OpenLog(o.Dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r = verify(t, o.Dir, store.VerifyOptions{Key: l.VKey()}); !r.OK || len(r.Accepted) != 1 || r.Shards != 2 {
+		t.Fatalf("%+v", r)
+	}
+	// The lost key's word for the new one is not there: it can be anybody's.
+	r = verify(t, o.Dir, store.VerifyOptions{Key: was.VKey()})
+	if !hasCode(r, audit.FindKey) || len(r.Findings) != 1 || len(r.Unvouched) != 1 {
 		t.Fatalf("%+v", r)
 	}
 }

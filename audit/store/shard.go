@@ -105,6 +105,9 @@ func (s *Store) nextShard(key audit.Key) error {
 	}
 	h := s.core.head
 	link := &audit.ShardOpened{Shard: h.Shard + 1, Origin: h.Origin, VKey: h.VKey, Checkpoint: string(last)}
+	if link.Vouched, err = audit.Vouch(key, s.core.key); err != nil {
+		return err
+	}
 	return s.beginShard(key, link, s.core.next)
 }
 
@@ -228,6 +231,11 @@ func (s *Store) acceptDamage(findings []audit.Finding) error {
 	key, err := s.opt.keyOf(link.Shard)
 	if err != nil {
 		return err
+	}
+	if c.key.VKey() == link.VKey { // the station still has the key of what is here
+		if link.Vouched, err = audit.Vouch(key, c.key); err != nil {
+			return err
+		}
 	}
 	return s.beginShard(key, &link, p.next)
 }

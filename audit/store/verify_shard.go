@@ -16,6 +16,9 @@ func (v *verification) beginShard(seg segment, h header) {
 		v.find(audit.Finding{Code: code, File: seg.rel(), Seq: h.First, Detail: fmt.Sprintf(format, args...)})
 	}
 	v.endShard()
+	if h.Link != nil {
+		linkSigned(h.Link, bad)
+	}
 	accepted := h.Link != nil && h.Link.Accepted != nil
 	switch {
 	case h.Shard == 1:
@@ -32,6 +35,19 @@ func (v *verification) beginShard(seg segment, h header) {
 	v.broken = h.First != h.Base
 	v.head = h
 	v.meet(0)
+}
+
+// linkSigned verifies the checkpoints that a shard keeps of the one before, with
+// the keys that it names; so also where that one is in an archive, or was lost.
+func linkSigned(l *audit.ShardOpened, bad func(code, format string, args ...any)) {
+	for _, kept := range []struct{ text, vkey string }{{l.Checkpoint, l.VKey}, {l.Known, l.LastVKey()}} {
+		if kept.text == "" {
+			continue
+		}
+		if _, err := openWith([]byte(kept.text), kept.vkey); err != nil {
+			bad(checkpointFinding(err, "").Code, "a checkpoint of the shard before: %s", err)
+		}
+	}
 }
 
 // expectKnown expects what people who went on in spite of damage knew to be

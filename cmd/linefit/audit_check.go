@@ -89,9 +89,6 @@ func (d checkDocument) print(a *app) {
 		}
 		fmt.Fprintf(a.stdout, "kept  the given checkpoint of %d entries of log %s %s\n", k.Size, text.Printable(k.Origin), what)
 	}
-	for _, origin := range d.Unvouched {
-		fmt.Fprintf(a.stdout, "      (two people went on with log %s: nothing that the given key signed names its key)\n", text.Printable(origin))
-	}
 	if d.OwnKey {
 		fmt.Fprintln(a.stdout, "      (by its own key: it fits together; say --key to see whose it is)")
 	}
