@@ -26,7 +26,7 @@ func viewDownload(r *rsp.Result, err error) euiccDownload {
 		if text := advice(err); f.Advice.Row == rsp.RowNone && text != "" {
 			out.Advice = "nothing was changed: " + text
 		}
-		if r.ShortBlocks {
+		if r.ShortBlocks && r.BlockSize > rsp.ShortBlock {
 			out.Advice = fmt.Sprintf("the module does not take blocks of %d bytes: try --block %d; %s", r.BlockSize, rsp.ShortBlock, out.Advice)
 		}
 		if f.Unknown {

@@ -114,6 +114,23 @@ func refusedByModule(err error) bool {
 // card. The AT port stays usable after it.
 func RefusedByModule(err error) bool { return refusedByModule(err) }
 
+// RefusedLength reports whether err is a final result with which a module may
+// refuse a command because it is too long. Results that tell of the card or of
+// the session (+CME ERROR: 10 to 18, 21) say nothing about lengths.
+func RefusedLength(err error) bool {
+	var cme *atcmd.CMEError
+	if errors.As(err, &cme) {
+		return (cme.Code < atcmd.CMESIMNotInserted || cme.Code > 18) && cme.Code != atcmd.CMEInvalidIndex
+	}
+	return refusedByModule(err)
+}
+
+// NoAnswer reports whether err is that the module gave no final result in time.
+func NoAnswer(err error) bool {
+	var timeout *atcmd.TimeoutError
+	return errors.As(err, &timeout) && errors.Is(timeout.Cause, context.DeadlineExceeded)
+}
+
 // SIMBusy reports whether the module said that it is reading its card
 // (+CME ERROR: 14), as after a REFRESH: the same may work a moment later.
 func SIMBusy(err error) bool {

@@ -179,67 +179,6 @@ func TestModuleThatFetchesByItself(t *testing.T) {
 	})
 }
 
-// A module that refuses long commands gets the session in small blocks. A size
-// that is only tried is tried with the first long message, and given up after a
-// refusal, or after seconds without an answer.
-func TestSmallBlocks(t *testing.T) {
-	for name, c := range map[string]struct {
-		opt    euicc.Options
-		module refusing
-		size   int
-		short  bool
-		failed time.Duration // 0: it goes through
-	}{
-		"known, refused":      {euicc.Options{}, refusing{longest: 140}, 120, true, 0},
-		"not tried":           {euicc.Options{BlockSize: 120}, refusing{longest: 140}, 120, false, 0},
-		"tried and taken":     {euicc.Options{BlockSize: 120, TryBlock: 255}, refusing{longest: 300}, 255, false, 0},
-		"tried and refused":   {euicc.Options{BlockSize: 120, TryBlock: 255}, refusing{longest: 140}, 120, true, 0},
-		"tried and no answer": {euicc.Options{BlockSize: 120, TryBlock: 255}, refusing{longest: 140, mute: true}, 255, true, 15 * time.Second},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				u := newModule(t, options{order: small}, "generic-3gpp", 0, nil)
-				ch, err := u.channel(apdu.CGLA)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer func() { _ = ch.Close(t.Context()) }()
-				c.module.Transmitter = ch
-				start := time.Now()
-				r, err := rsp.Download(t.Context(), u.params(euicc.New(c.module, c.opt)))
-				if (err == nil) != (c.failed == 0) || r.BlockSize != c.size || r.ShortBlocks != c.short {
-					t.Fatalf("blocks of %d, short %v, %v", r.BlockSize, r.ShortBlocks, err)
-				}
-				var f *rsp.Failure
-				if err == nil {
-					return
-				}
-				if took := time.Since(start); !errors.As(err, &f) || f.Unknown || f.Step != "AuthenticateServer" || took < c.failed || took > c.failed+5*time.Second {
-					t.Errorf("%v after %v", err, took)
-				}
-			})
-		})
-	}
-}
-
-// refusing is a module whose AT line is too short.
-type refusing struct {
-	apdu.Transmitter
-	longest int
-	mute    bool // it says nothing instead
-}
-
-func (r refusing) Transmit(ctx context.Context, command []byte) ([]byte, error) {
-	if len(command) > r.longest && r.mute {
-		<-ctx.Done()
-		return nil, &apdu.Error{Op: "transmit", Route: apdu.CGLA, Unknown: true, Err: &atcmd.TimeoutError{Cause: ctx.Err()}}
-	}
-	if len(command) > r.longest {
-		return nil, &apdu.Error{Op: "transmit", Route: apdu.CGLA, Unknown: true, Err: &atcmd.ResultError{Result: "ERROR"}}
-	}
-	return r.Transmitter.Transmit(ctx, command)
-}
-
 // The faults of a line, at every APDU of a load and around it, on both routes.
 // What Reconcile says on a reopened channel is compared with the card's state.
 func TestFaultyLine(t *testing.T) {

@@ -224,13 +224,17 @@ func (d *download) authenticateServer(ctx context.Context) (euicc.Authentication
 	d.card.TryLonger()
 	auth, err := d.card.AuthenticateServer(ctx, d.in.server, d.ctxParams)
 	var status *euicc.StatusError
-	tooLong := apdu.RefusedByModule(err) || errors.As(err, &status) && status.SW == wire.SWWrongLength
-	d.res.ShortBlocks = err != nil && (tooLong || d.card.Trying()) && d.card.BlockSize() > ShortBlock
-	if !tooLong || !d.res.ShortBlocks {
+	long := d.card.BlockSize() > ShortBlock
+	tooLong := long && (apdu.RefusedLength(err) || errors.As(err, &status) && status.SW == wire.SWWrongLength)
+	d.res.ShortBlocks = tooLong || long && d.card.Trying() && apdu.NoAnswer(err)
+	if !tooLong {
 		return auth, err
 	}
 	d.card.SetBlockSize(ShortBlock)
-	return d.card.AuthenticateServer(ctx, d.in.server, d.ctxParams)
+	auth, err = d.card.AuthenticateServer(ctx, d.in.server, d.ctxParams)
+	var carried *apdu.Error
+	d.res.ShortBlocks = !errors.As(err, &carried) // else it was not the length
+	return auth, err
 }
 
 // verifyIdentity checks what the eUICC signed, as evidence. Where the curve is
