@@ -69,7 +69,7 @@ func (c *Crew) HandOver() { c.handsOff.Store(true) }
 func (c *Crew) Run(ctx context.Context) error {
 	c.retry, c.seen, c.asked = map[station.Serial]time.Time{}, map[int]need{}, map[station.Serial]int{}
 	for {
-		changed := c.Station.Changed()
+		changed, moves := c.Station.Changed(), c.World.ledger.moved()
 		wait, err := c.round(ctx)
 		if err != nil || ctx.Err() != nil {
 			return err
@@ -77,7 +77,9 @@ func (c *Crew) Run(ctx context.Context) error {
 		if c.World.done() && !c.handsOff.Load() {
 			return nil
 		}
-		rest(ctx, changed, wait)
+		if c.World.ledger.moved() == moves { // else a slot that was looked at before may have work
+			rest(ctx, changed, wait)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}

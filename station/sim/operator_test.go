@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"linefit/configs"
 	"linefit/modem/modemsim"
@@ -20,9 +21,9 @@ func (idle) Do(context.Context, station.Command) (station.Reply, error) {
 }
 func (idle) Changed() <-chan struct{} { return nil }
 
-// A technician who is called away leaves the unit on the bench: it is repaired
-// when the line goes on, and nobody has to decide about it.
-func TestRepairBrokenOff(t *testing.T) {
+// line is a virtual line with one unit, which stands on the repair bench.
+func line(t *testing.T) *sim.World {
+	t.Helper()
 	personas, err := modemsim.LoadPersonas(configs.FS, "personas")
 	if err != nil {
 		t.Fatal(err)
@@ -31,11 +32,11 @@ func TestRepairBrokenOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
 	unit := w.Units()[0].Serial
 	if err := w.Put(1, unit); err != nil {
 		t.Fatal(err)
@@ -43,6 +44,13 @@ func TestRepairBrokenOff(t *testing.T) {
 	if err := w.Take(station.SlotView{ID: 1, Unit: unit, Disposal: station.Rework}); err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+// A technician who is called away leaves the unit on the bench: it is repaired
+// when the line goes on, and nobody has to decide about it.
+func TestRepairBrokenOff(t *testing.T) {
+	w := line(t)
 	ctx, stop := context.WithCancel(t.Context())
 	crew := sim.Crew{World: w, Station: idle{}, Repair: func(context.Context, station.Serial) error {
 		stop()
@@ -54,4 +62,36 @@ func TestRepairBrokenOff(t *testing.T) {
 	if at := w.Units()[0].Place; at != sim.PlaceRepair {
 		t.Errorf("the unit is at %q", at)
 	}
+}
+
+// scanned is a station with an empty slot, which ends the shift at a scan.
+type scanned struct {
+	idle
+	stop context.CancelFunc
+}
+
+func (scanned) View() station.View {
+	return station.View{Health: station.HealthOK, Slots: []station.SlotView{{ID: 1, State: station.SlotEmpty}}}
+}
+
+func (s scanned) Do(context.Context, station.Command) (station.Reply, error) {
+	s.stop()
+	return station.Reply{}, nil
+}
+
+// A unit that comes back from the bench is put into the empty slot although
+// nothing has changed at the station meanwhile. A crew that waited for that would
+// wait for ever, which the bubble calls a deadlock.
+func TestRepairedUnitIsFed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := line(t)
+		ctx, stop := context.WithCancel(t.Context())
+		crew := sim.Crew{World: w, Station: scanned{stop: stop}, Repair: func(context.Context, station.Serial) error { return nil }}
+		if err := crew.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if u := w.Units()[0]; u.Place != sim.PlaceSlot || u.Attempt != 2 {
+			t.Errorf("%+v", u)
+		}
+	})
 }

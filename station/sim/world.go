@@ -63,8 +63,9 @@ var ErrWorld = errors.New("the folder holds another simulated line")
 type ledger struct {
 	file string
 
-	mu sync.Mutex // guards st and the file
-	st state
+	mu    sync.Mutex // guards what follows and the file
+	st    state
+	moves int // changes of a unit since the file was opened
 }
 
 // openLedger reads the world's file, or begins one with what fresh makes.
@@ -129,7 +130,15 @@ func (l *ledger) change(serial station.Serial, fn func(*state, *UnitState)) (Uni
 		return UnitState{}, fmt.Errorf("simulated line: there is no unit %s", serial)
 	}
 	fn(&l.st, &l.st.Units[i])
+	l.moves++
 	return l.st.Units[i], l.save()
+}
+
+// moved counts the changes.
+func (l *ledger) moved() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.moves
 }
 
 // units is a copy of all units.

@@ -94,7 +94,12 @@ func (l *Line) RunAll() {
 		_, err := l.Station.Desk.Mend(ctx, by, string(unit), "found", "mended")
 		return plant.Later(err)
 	}}
-	l.must(crew.Run(l.t.Context()))
+	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
+	defer cancel()
+	l.must(crew.Run(ctx))
+	if ctx.Err() != nil {
+		l.t.Fatalf("the crew does not come to an end: %+v, units %+v", l.Station.View(), l.World.Units())
+	}
 	l.Drain()
 }
 
