@@ -24,17 +24,16 @@ import (
 // ErrSeal is the error of a seal that does not hold.
 var ErrSeal = errors.New("seal does not hold")
 
-// Seal signs what a file says.
-func Seal(what string, canonical []byte, s note.Signer) ([]byte, error) {
-	signed, err := note.Sign(&note.Note{Text: sealText(what, s.Name(), canonical)}, s)
+// Seal signs what a file says: sum is the SHA-256 of its text.
+func Seal(what string, sum [sha256.Size]byte, s note.Signer) ([]byte, error) {
+	signed, err := note.Sign(&note.Note{Text: sealText(what, s.Name(), sum)}, s)
 	if err != nil {
 		return nil, fmt.Errorf("audit: seal: %w", err)
 	}
 	return signed, nil
 }
 
-func sealText(what, origin string, canonical []byte) string {
-	sum := sha256.Sum256(canonical)
+func sealText(what, origin string, sum [sha256.Size]byte) string {
 	return fmt.Sprintf("linefit %s\n%s\n%s\n", what, origin, base64.StdEncoding.EncodeToString(sum[:]))
 }
 
@@ -42,7 +41,7 @@ func sealText(what, origin string, canonical []byte) string {
 // signature stays unchecked: that shows a change of the file, and not one by
 // somebody who made another seal. Errors wrap [ErrSeal], but for a key that is
 // none.
-func OpenSeal(seal []byte, what string, canonical []byte, vkey string) error {
+func OpenSeal(seal []byte, what string, sum [sha256.Size]byte, vkey string) error {
 	if len(seal) > maxCheckpoint {
 		return fmt.Errorf("%w: it is too long", ErrSeal)
 	}
@@ -51,7 +50,7 @@ func OpenSeal(seal []byte, what string, canonical []byte, vkey string) error {
 	if !ok || len(lines) != 3 || lines[0] != "linefit "+what {
 		return fmt.Errorf("%w: it is none of a %s", ErrSeal, what)
 	}
-	if string(text)+"\n" != sealText(what, lines[1], canonical) {
+	if string(text)+"\n" != sealText(what, lines[1], sum) {
 		return fmt.Errorf("%w: the file was changed after log %q sealed it", ErrSeal, lines[1])
 	}
 	if vkey == "" {

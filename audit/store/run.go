@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -236,14 +237,14 @@ func (s *Store) Checkpoint() ([]byte, error) {
 
 // Seal signs what a file made from this log says, with the key of the shard that
 // is written ([audit.Seal]).
-func (s *Store) Seal(what string, canonical []byte) ([]byte, error) {
+func (s *Store) Seal(what string, sum [sha256.Size]byte) ([]byte, error) {
 	if h := s.State(); h.Cause == CauseAlarm {
 		return nil, &StateError{Health: h}
 	}
 	s.state.Lock()
 	key := s.state.key
 	s.state.Unlock()
-	return audit.Seal(what, canonical, key)
+	return audit.Seal(what, sum, key)
 }
 
 func (s *Store) sign() ([]byte, error) {

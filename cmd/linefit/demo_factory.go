@@ -203,11 +203,15 @@ func (d *demo) summarizeFactory(s *summary) error {
 		f.Network = "shared"
 	}
 	s.Factory = f
-	text, err := d.plant.LoadingReport("")
+	write, err := d.plant.LoadingReport("")
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(f.Report, text); err != nil {
+	if err := replaceFileBy(f.Report, write); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(f.Report)
+	if err != nil {
 		return err
 	}
 	r, err := ifpp.ReadReport(f.Report, text)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -160,7 +161,7 @@ func (b *bench) serve(s *store.Store, socket string, fn func()) {
 		Stock: &stock.Room{
 			Ledger: stock.NewLedger(s.View, vault, nil), Journal: j, Trust: stock.TrustIssuers(b.issuers...), Inspect: ifpp.Inspect, Running: plant.RunningIn(s.View),
 		},
-		LoadingReport: func(batch string) ([]byte, error) { return plant.LoadingReport(s, vault, batch) },
+		LoadingReport: func(batch string) (func(io.Writer) error, error) { return plant.LoadingReport(s, vault, batch) },
 	})
 	if err != nil {
 		b.t.Fatal(err)

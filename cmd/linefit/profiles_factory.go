@@ -1,11 +1,13 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -154,11 +156,20 @@ func readIssuers(files []string) (issuers []*x509.Certificate, err error) {
 
 // replaceFile writes a file as a whole, for its owner alone.
 func replaceFile(path string, data []byte) error {
+	return replaceFileBy(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// replaceFileBy is [replaceFile] of what write writes.
+func replaceFileBy(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".linefit-*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	b := bufio.NewWriterSize(f, 1<<16)
+	err = errors.Join(write(b), b.Flush())
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
@@ -179,22 +190,43 @@ type profilesReportCmd struct {
 // Run writes the loading report; with --data it is checked, and ends 1 where it
 // does not hold.
 func (c *profilesReportCmd) Run(a *app) error {
-	var text []byte
-	err := c.withStock(a, shares{}, func(ctx context.Context, r stockroom) (err error) {
-		text, err = r.loadingReport(ctx, c.Batch)
+	err := c.withStock(a, shares{}, func(ctx context.Context, r stockroom) error {
+		err := replaceFileBy(c.Out, func(w io.Writer) error { return r.loadingReport(ctx, c.Batch, w) })
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = exit(fileCode(err), err)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	if c.Data == "" {
+		return c.head(a)
+	}
+	text, err := os.ReadFile(c.Out)
+	if err != nil {
+		return exit(fileCode(err), err)
+	}
 	r, err := ifpp.ReadReport(c.Out, text)
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(c.Out, text); err != nil {
+	return checkReport(a, r, nil, c.Out, c.Data, c.CI, c.JSON)
+}
+
+// head prints what the report's head says, without reading all of it.
+func (c *profilesReportCmd) head(a *app) error {
+	f, err := os.Open(c.Out)
+	if err != nil {
 		return exit(fileCode(err), err)
 	}
-	return checkReport(a, r, nil, c.Out, c.Data, c.CI, c.JSON)
+	defer f.Close()
+	head, err := ifpp.ReadReportHead(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Out, err)
+	}
+	return printLoading(a, reportSaid{Report: c.Out, Counts: head.Counts}, c.JSON)
 }
 
 type profilesCheckCmd struct {
@@ -275,14 +307,16 @@ func printLoading(a *app, said reportSaid, asJSON bool) error {
 	return nil
 }
 
-func (r storeRoom) loadingReport(_ context.Context, batch string) ([]byte, error) {
-	return plant.LoadingReport(r.log, r.Ledger.Vault(), batch)
+func (r storeRoom) loadingReport(_ context.Context, batch string, w io.Writer) error {
+	write, err := plant.LoadingReport(r.log, r.Ledger.Vault(), batch)
+	if err != nil {
+		return err
+	}
+	return write(w)
 }
 
-func (r remoteRoom) loadingReport(ctx context.Context, batch string) ([]byte, error) {
-	var b bytes.Buffer
-	err := r.c.Download(ctx, "/v1/stock/loading-report?"+url.Values{"batch": {batch}}.Encode(), &b)
-	return b.Bytes(), err
+func (r remoteRoom) loadingReport(ctx context.Context, batch string, w io.Writer) error {
+	return r.c.Download(ctx, "/v1/stock/loading-report?"+url.Values{"batch": {batch}}.Encode(), w)
 }
 
 // problemLines are the lines of an error with all mistakes of a file.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/url"
 	"strconv"
 	"time"
@@ -32,7 +33,7 @@ type stockroom interface {
 	reconcile(ctx context.Context, q reconciling) ([]stock.Disagreement, *stock.Application, error)
 	alarms(ctx context.Context, all bool) ([]stock.Alarm, error)
 	endAlarm(ctx context.Context, by station.Person, id, why string) error
-	loadingReport(ctx context.Context, batch string) ([]byte, error)
+	loadingReport(ctx context.Context, batch string, w io.Writer) error
 }
 
 // reconciling is a comparison with lists.

@@ -31,11 +31,11 @@ func (r *Report) CheckSeal(vkey string) error {
 	if len(r.Seal) == 0 {
 		return ErrUnsealed
 	}
-	text, err := r.canonical()
+	sum, err := r.sum()
 	if err != nil {
 		return err
 	}
-	return audit.OpenSeal(r.Seal, sealed, text, vkey)
+	return audit.OpenSeal(r.Seal, sealed, sum, vkey)
 }
 
 // Check holds a report against the eUICC maker's data: every result is signed by

@@ -39,6 +39,18 @@ const (
 
 // Report is the Profile Loading Report.
 type Report struct {
+	ReportHead
+	Packages []Row  `json:"packages"`
+	EUICCs   []Card `json:"euiccs"`
+	// Seal is the station's signature over all that stands before it, as a signed
+	// note ([audit.Seal]).
+	Seal []byte `json:"seal,omitempty"`
+
+	result func(handle string) ([]byte, error) // of a report that was made here
+}
+
+// ReportHead is what stands before a report's rows.
+type ReportHead struct {
 	Format    string  `json:"format"`
 	Created   string  `json:"created"`
 	Station   string  `json:"station"`
@@ -46,11 +58,6 @@ type Report struct {
 	Batch     string  `json:"batch,omitempty"`
 	Log       LogHead `json:"log"`
 	Counts    Counts  `json:"counts"`
-	Packages  []Row   `json:"packages"`
-	EUICCs    []Card  `json:"euiccs"`
-	// Seal is the station's signature over all that stands before it, as a signed
-	// note ([audit.Seal]).
-	Seal []byte `json:"seal,omitempty"`
 }
 
 // LogHead is the log that a report was made from.
@@ -93,6 +100,10 @@ type Row struct {
 	Unit        station.Serial `json:"unit,omitempty"`
 	At          string         `json:"at,omitempty"`
 	Entry       uint64         `json:"entry,omitempty"`
+
+	// handle is the package's, where its result is opened when the row is written:
+	// the results of all packages are never in memory at once.
+	handle string
 }
 
 // Card is one eUICC.
@@ -117,7 +128,8 @@ type Source struct {
 }
 
 // MakeReport makes the loading report from the log and the results that the
-// vault has. It reads the whole log once.
+// vault has. It reads the whole log once. Signed results are not in it: they are
+// opened again when the report is written, which may be after the view has ended.
 func MakeReport(v audit.View, src Source) (*Report, error) {
 	h := newHistory()
 	for e, err := range v.Entries(1, v.Last()) {
@@ -128,10 +140,10 @@ func MakeReport(v audit.View, src Source) (*Report, error) {
 			return nil, fmt.Errorf("loading report: entry %d: %w", e.Seq, err)
 		}
 	}
-	r := &Report{
+	r := &Report{ReportHead: ReportHead{
 		Format: ReportFormat, Created: h.utc, Station: h.station, Simulated: h.simulated, Batch: src.Batch,
-		Log: LogHead{Entries: v.Last(), Checkpoint: src.Checkpoint}, Packages: []Row{}, EUICCs: []Card{},
-	}
+		Log: LogHead{Entries: v.Last(), Checkpoint: src.Checkpoint},
+	}, result: src.Result}
 	open := map[ident.EID]bool{} // has a package whose result is open
 	err := stock.List(v, stock.Filter{Batch: src.Batch}, func(i station.StockItem) error {
 		if i.Kind != station.KindPreparedPackage {
@@ -148,20 +160,15 @@ func MakeReport(v audit.View, src Source) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading report: %w", err)
 	}
-	for _, row := range r.Packages {
-		if _, listed := slices.BinarySearchFunc(r.EUICCs, row.EID, compareEID); listed {
-			continue
-		}
-		card := h.card(row.EID)
-		card.MayShip = card.Status == Closed && !open[row.EID]
-		at, _ := slices.BinarySearchFunc(r.EUICCs, row.EID, compareEID)
-		r.EUICCs = slices.Insert(r.EUICCs, at, card)
+	for eid, more := range open {
+		card := h.card(eid)
+		card.MayShip = card.Status == Closed && !more
+		r.EUICCs = append(r.EUICCs, card)
 	}
+	slices.SortFunc(r.EUICCs, func(a, b Card) int { return strings.Compare(string(a.EID), string(b.EID)) })
 	r.count()
 	return r, nil
 }
-
-func compareEID(c Card, eid ident.EID) int { return strings.Compare(string(c.EID), string(eid)) }
 
 // row says what became of one package.
 func (h *history) row(i station.StockItem, result func(string) ([]byte, error)) (Row, error) {
@@ -175,7 +182,9 @@ func (h *history) row(i station.StockItem, result func(string) ([]byte, error)) 
 	}
 	switch {
 	case raw != nil:
-		return row, row.signed(raw)
+		err := row.signed(raw)
+		row.Result, row.handle = nil, i.Handle
+		return row, err
 	case i.Downloads > 0:
 		row.Status, row.State = NoResult, station.StateAbsent
 		switch {
@@ -248,30 +257,6 @@ func (r *Report) count() {
 		}
 	}
 	r.Counts = c
-}
-
-// Write is the report as a file.
-func (r *Report) Write() ([]byte, error) { return write("loading report", r) }
-
-const sealed = "loading report"
-
-// Sealed is the report as a file that cannot be changed unseen.
-func (r *Report) Sealed(seal func(what string, canonical []byte) ([]byte, error)) ([]byte, error) {
-	text, err := r.canonical()
-	if err != nil {
-		return nil, err
-	}
-	if r.Seal, err = seal(sealed, text); err != nil {
-		return nil, fmt.Errorf("loading report: %w", err)
-	}
-	return r.Write()
-}
-
-// canonical is what the seal signs: the report without it, as Write writes it.
-func (r *Report) canonical() ([]byte, error) {
-	bare := *r
-	bare.Seal = nil
-	return bare.Write()
 }
 
 // Results opens signed results where the loading step keeps them: sealed in the

@@ -182,11 +182,16 @@ func (s *Server) loadingReport(api huma.API) {
 	huma.Register(api, look("get-loading-report", "/v1/stock/loading-report", "stock", "What became of every prepared package of in-factory provisioning, with the results that eUICCs signed (linefit-loading-report/1)"), func(ctx context.Context, in *struct {
 		Batch string `query:"batch" maxLength:"64" doc:"This batch only"`
 	}) (*huma.StreamResponse, error) {
-		text, err := report(in.Batch)
+		write, err := report(in.Batch)
 		if err != nil {
 			return nil, stockProblem(ctx, err)
 		}
-		return streamOf("application/json", text), nil // byte for byte: it is sealed
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			ctx.SetHeader("Content-Type", "application/json")
+			if err := write(ctx.BodyWriter()); err != nil {
+				panic(http.ErrAbortHandler) // the reader must not take half a report for a whole one
+			}
+		}}, nil
 	})
 }
 

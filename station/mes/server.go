@@ -3,6 +3,7 @@ package mes
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ type ServerOptions struct {
 	People *people.Book
 	// LoadingReport makes the loading report of in-factory provisioning, of one
 	// batch or of all (""); nil: not served.
-	LoadingReport func(batch string) ([]byte, error)
+	LoadingReport func(batch string) (func(io.Writer) error, error)
 	// Evidence serves tiles and bundles; nil: not served.
 	Evidence Evidence
 	// Alarm is what is wrong with the log, and Accept lets the station go on in

@@ -2,7 +2,9 @@ package plant
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,13 +23,14 @@ type Reported interface {
 	View(fn func(audit.View) error) error
 	Checkpoint() ([]byte, error)
 	// Seal signs what the report says.
-	Seal(what string, canonical []byte) ([]byte, error)
+	Seal(what string, sum [sha256.Size]byte) ([]byte, error)
 }
 
 // LoadingReport makes the loading report of in-factory provisioning (SGP.41,
 // step 13) from a log and the signed results that the vault has: of one batch,
-// or of all ("").
-func LoadingReport(log Reported, vault *stock.Vault, batch string) ([]byte, error) {
+// or of all (""). It returns what writes it, row after row: a report of any length
+// takes less than 1 KB of memory for each package.
+func LoadingReport(log Reported, vault *stock.Vault, batch string) (func(io.Writer) error, error) {
 	checkpoint, err := log.Checkpoint()
 	if err != nil {
 		return nil, err
@@ -40,11 +43,11 @@ func LoadingReport(log Reported, vault *stock.Vault, batch string) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	return r.Sealed(log.Seal)
+	return func(w io.Writer) error { return r.EncodeSealed(w, log.Seal) }, nil
 }
 
 // LoadingReport is that of the station.
-func (pl *Plant) LoadingReport(batch string) ([]byte, error) {
+func (pl *Plant) LoadingReport(batch string) (func(io.Writer) error, error) {
 	return LoadingReport(pl.Log, pl.Ledger.Vault(), batch)
 }
 

@@ -2,6 +2,7 @@ package plant
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -15,7 +16,7 @@ type Log interface {
 	engine.Log
 	mes.Log
 	State() store.Health
-	Seal(what string, canonical []byte) ([]byte, error)
+	Seal(what string, sum [sha256.Size]byte) ([]byte, error)
 }
 
 // Waiter is a log that stops and goes on.

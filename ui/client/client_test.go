@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -64,11 +65,21 @@ func realServer(t *testing.T) (*mes.Server, *theStation, *storetest.Station) {
 	s, err := mes.NewServer(mes.ServerOptions{
 		Station: st, Log: log, Outbox: mes.NewOutbox(mes.OutboxOptions{Log: log, Client: none}), Desk: rework.NewDesk(log.View, journal{log}),
 		Tokens: []mes.Token{{Name: "mes", Secret: stock.NewSecret([]byte(token))}},
-		LoadingReport: func(batch string) ([]byte, error) {
-			if batch != "" {
+		LoadingReport: func(batch string) (func(io.Writer) error, error) {
+			switch batch {
+			case "":
+			case "cut":
+				return func(w io.Writer) error {
+					_, err := w.Write(longReport[:len(longReport)/2])
+					return errors.Join(err, errors.New("the rest cannot be read"))
+				}, nil
+			default:
 				return nil, station.Refuse(station.StockEmpty, "no batch %s", batch)
 			}
-			return longReport, nil
+			return func(w io.Writer) error {
+				_, err := w.Write(longReport)
+				return err
+			}, nil
 		},
 	})
 	if err != nil {
@@ -94,6 +105,22 @@ func TestDownload(t *testing.T) {
 	got.Reset()
 	if err := c.Download(t.Context(), "/v1/stock/loading-report?batch=none", &got); err == nil || got.Len() > 0 {
 		t.Errorf("%q, %v", got.String(), err)
+	}
+}
+
+// A report that breaks off is none: the client must not take a part for the whole.
+func TestDownloadThatBreaksOff(t *testing.T) {
+	s, _, _ := realServer(t)
+	server := httptest.NewServer(s.Local())
+	defer server.Close()
+	c, err := client.New(client.Options{Address: server.URL, Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var got bytes.Buffer
+	if err := c.Download(t.Context(), "/v1/stock/loading-report?batch=cut", &got); err == nil || got.Len() == 0 {
+		t.Errorf("%d bytes of %d, %v", got.Len(), len(longReport), err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"os"
@@ -74,8 +75,11 @@ func (s *Station) procure() {
 // maker.
 func (l *Line) Report() (r *ifpp.Report, text []byte, doubt error) {
 	l.t.Helper()
-	text, err := l.Station.LoadingReport("")
+	write, err := l.Station.LoadingReport("")
 	l.must(err)
+	var b bytes.Buffer
+	l.must(write(&b))
+	text = b.Bytes()
 	r, err = ifpp.ReadReport("report.json", text)
 	l.must(err)
 	data, err := os.ReadFile(l.World.MakerFile())
