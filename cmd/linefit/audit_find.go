@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -94,7 +93,7 @@ func (c *auditFindCmd) ask(a *app, from where) error {
 		return a.json(d)
 	}
 	w := bufio.NewWriter(a.stdout)
-	return errors.Join(d.print(w), w.Flush())
+	return joinOnce(d.print(w), w.Flush())
 }
 
 // values are the question as the API takes it.
@@ -151,7 +150,7 @@ func (c *auditFindCmd) scan(a *app, q reports.Query, flags storeFlags) error {
 		return a.json(d)
 	}
 	w := bufio.NewWriter(a.stdout)
-	return errors.Join(d.print(w), w.Flush())
+	return joinOnce(d.print(w), w.Flush())
 }
 
 func (d findDocument) print(w io.Writer) error {

@@ -20,10 +20,7 @@ func writeOutput(a *app, path string, fn func(io.Writer) error) error {
 func writeMode(a *app, path string, mode fs.FileMode, fn func(io.Writer) error) error {
 	if path == "-" {
 		w := bufio.NewWriter(a.stdout)
-		if err := fn(w); err != nil {
-			return errors.Join(err, w.Flush())
-		}
-		return w.Flush()
+		return joinOnce(fn(w), w.Flush())
 	}
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
 		return writeDevice(path, fn)
@@ -55,5 +52,16 @@ func writeDevice(path string, fn func(io.Writer) error) error {
 		return err
 	}
 	w := bufio.NewWriter(f)
-	return errors.Join(fn(w), w.Flush(), f.Close())
+	return joinOnce(fn(w), w.Flush(), f.Close())
+}
+
+// joinOnce is errors.Join without what is said already: a buffer gives a failed
+// write's error again when it is flushed.
+func joinOnce(errs ...error) (all error) {
+	for _, err := range errs {
+		if err != nil && !errors.Is(all, err) {
+			all = errors.Join(all, err)
+		}
+	}
+	return all
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
@@ -52,7 +51,7 @@ func (c *auditShowCmd) Run(a *app) error {
 	if err != nil && p.n == 0 {
 		return c.refuse(a, err)
 	}
-	if err := errors.Join(err, p.end(out), p.w.Flush()); err != nil {
+	if err := joinOnce(err, p.end(out), p.w.Flush()); err != nil {
 		return logExit(err)
 	}
 	switch {

@@ -39,7 +39,7 @@ type configDocument struct {
 
 // Run checks a station file. It opens no port and no line: that is doctor's.
 func (c *configCheckCmd) Run(a *app) error {
-	f, err := inspectStation(c.File)
+	f, err := untilStopped(a.ctx, func() (*stationFile, error) { return inspectStation(c.File) })
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ type stationFile struct {
 // inspectStation reads a station file and the files that it names. The error is
 // about the file itself, not about what is in it.
 func inspectStation(path string) (*stationFile, error) {
-	data, err := readFile(path)
+	data, err := strictyaml.ReadFile(path, strictyaml.MaxSize)
 	if err != nil {
 		return nil, fileExit(err)
 	}

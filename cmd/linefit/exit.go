@@ -47,6 +47,12 @@ func (e *exitError) Unwrap() error { return e.err }
 // exit wraps err (or nil) with a code.
 func exit(code int, err error) error { return &exitError{code: code, err: err} }
 
+// silent reports whether an error leaves nothing to say: everything was printed.
+func silent(err error) bool {
+	var e *exitError
+	return err == nil || errors.As(err, &e) && e.err == nil
+}
+
 // report prints an error and returns the process's exit code. An error
 // without a code of its own is a fault of linefit itself.
 func report(stderr io.Writer, err error) int {
@@ -66,6 +72,7 @@ func report(stderr io.Writer, err error) int {
 	var mistakes strictyaml.Problems
 	switch {
 	case e.err == nil:
+	case readerGone(err): // it has seen what it wanted
 	case errors.As(err, &mistakes) && mistakes.Error() == e.err.Error():
 		fmt.Fprintf(stderr, "%v\nlinefit: %s\n", mistakes, counted(len(mistakes), "mistake"))
 	default:
@@ -116,6 +123,9 @@ func outputError(err error) bool {
 	var path *fs.PathError
 	return errors.As(err, &path) && path.Op == "write" && slices.Contains([]string{os.Stdout.Name(), os.Stderr.Name()}, path.Path)
 }
+
+// readerGone reports whether nobody reads what a command prints any more.
+func readerGone(err error) bool { return outputError(err) && errors.Is(err, syscall.EPIPE) }
 
 // printJSON prints exactly one JSON document and a line feed.
 func printJSON(w io.Writer, v any) error {

@@ -52,10 +52,24 @@ type app struct {
 
 func main() {
 	lighten(os.Args[1:])
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// stopSignals are the signals that end a command in good order. A terminal that
+// is gone is one of them, but not for who was told to outlive it (nohup). Whoever
+// reads stdout or stderr and goes away ends nothing by a signal: a download would
+// stop in the middle, and a demo leave its folder. A command learns it from its
+// writes.
+func stopSignals() []os.Signal {
+	signal.Ignore(syscall.SIGPIPE)
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
 }
 
 // lighten suits the runtime to work on one eUICC by hand, which waits for one
@@ -91,7 +105,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	out := &output{w: stdout}
 	err := p.kctx.Run(&app{ctx: ctx, stdin: stdin, stdout: out, stderr: stderr})
-	if err == nil && out.err != nil { // what was asked for did not arrive
+	if out.err != nil && silent(err) { // what was asked for did not arrive
 		err = exit(exitMissing, out.err)
 	}
 	code = report(stderr, err)

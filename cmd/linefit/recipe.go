@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -68,9 +69,21 @@ type (
 	}
 )
 
-// read reads all files; mistakes stand in the documents. The error is about
-// files that cannot be read, all of them.
-func (c recipeFiles) read() (docs []recipeDocument, err error) {
+// recipesRead are the files as they were read.
+type recipesRead struct {
+	docs   []recipeDocument
+	unread error // about files that cannot be read, all of them
+}
+
+// read reads all files; mistakes stand in the documents.
+func (c recipeFiles) read(ctx context.Context) (recipesRead, error) {
+	return untilStopped(ctx, func() (recipesRead, error) {
+		docs, err := c.readAll()
+		return recipesRead{docs, err}, nil
+	})
+}
+
+func (c recipeFiles) readAll() (docs []recipeDocument, err error) {
 	for _, file := range c.Files {
 		d := recipeDocument{File: file, Mistakes: strictyaml.Problems{}}
 		var unread error
@@ -88,7 +101,7 @@ func (c recipeFiles) read() (docs []recipeDocument, err error) {
 
 // readRecipe reads a recipe; what is wrong with it goes to mistakes.
 func readRecipe(file string, mistakes *strictyaml.Problems) (*station.Recipe, error) {
-	data, err := readFile(file)
+	data, err := strictyaml.ReadFile(file, strictyaml.MaxSize)
 	if err != nil {
 		return nil, fileExit(err)
 	}
@@ -114,9 +127,9 @@ func fileExit(err error) error {
 
 // mistakes are the mistakes of all files, as the error that ends 2; where there
 // is none but a file that may not be read, 4.
-func mistakes(docs []recipeDocument, unread error) error {
+func (r recipesRead) mistakes() error {
 	var all strictyaml.Problems
-	for _, d := range docs {
+	for _, d := range r.docs {
 		all = append(all, d.Mistakes...)
 	}
 	if len(all) == 0 {
@@ -124,7 +137,7 @@ func mistakes(docs []recipeDocument, unread error) error {
 	}
 	code := exitUsage
 	var coded *exitError
-	if len(all) == 1 && errors.As(unread, &coded) {
+	if len(all) == 1 && errors.As(r.unread, &coded) {
 		code = coded.code
 	}
 	return exit(code, all)
@@ -139,19 +152,22 @@ func counted(n int, what string) string {
 
 // run reads, prints what is right and reports what is wrong.
 func (c recipeFiles) run(a *app, print func(recipeDocument)) error {
-	docs, unread := c.read()
+	r, err := c.read(a.ctx)
+	if err != nil {
+		return err
+	}
 	if c.JSON {
-		if err := a.json(map[string]any{"recipes": docs}); err != nil {
+		if err := a.json(map[string]any{"recipes": r.docs}); err != nil {
 			return err
 		}
-		return mistakes(docs, unread)
+		return r.mistakes()
 	}
-	for _, d := range docs {
+	for _, d := range r.docs {
 		if d.OK {
 			print(d)
 		}
 	}
-	return mistakes(docs, unread)
+	return r.mistakes()
 }
 
 // Run lints.
@@ -164,16 +180,19 @@ func (c *recipeLintCmd) Run(a *app) error {
 // Run shows.
 func (c *recipeShowCmd) Run(a *app) error {
 	if c.JSON {
-		docs, unread := c.read()
-		for i := range docs {
-			if docs[i].OK {
-				docs[i].Steps = stepDocuments(docs[i].recipe.Steps)
-			}
-		}
-		if err := a.json(map[string]any{"recipes": docs}); err != nil {
+		r, err := c.read(a.ctx)
+		if err != nil {
 			return err
 		}
-		return mistakes(docs, unread)
+		for i, d := range r.docs {
+			if d.OK {
+				r.docs[i].Steps = stepDocuments(d.recipe.Steps)
+			}
+		}
+		if err := a.json(map[string]any{"recipes": r.docs}); err != nil {
+			return err
+		}
+		return r.mistakes()
 	}
 	return c.run(a, func(d recipeDocument) {
 		fmt.Fprintf(a.stdout, "%sdigest %s\n", recipe.Show(d.recipe), d.Digest)
@@ -190,7 +209,11 @@ func (c *recipeSchemaCmd) Run(a *app) error {
 	if _, err := fmt.Fprintln(a.stdout, string(recipe.Schema())); err != nil {
 		return err
 	}
-	return mistakes(recipeFiles{Files: c.Files}.read())
+	r, err := recipeFiles{Files: c.Files}.read(a.ctx)
+	if err != nil {
+		return err
+	}
+	return r.mistakes()
 }
 
 func stepDocuments(steps []station.Step) (docs []stepDocument) {

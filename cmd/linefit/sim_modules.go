@@ -99,7 +99,10 @@ func (c *simModulesCmd) serve(a *app, in *simModulesInputs, start *simModulesSta
 		for _, m := range start.Modules {
 			_ = m.board.Power(false)
 		}
-		return errors.Join(out.start(start), fixture.ServeController(ctx, start.panel, start.boards()))
+		if err := out.start(start); err != nil {
+			return err
+		}
+		return fixture.ServeController(ctx, start.panel, start.boards())
 	})
 	if c.Control {
 		commands := simLines(ctx, a.stdin)

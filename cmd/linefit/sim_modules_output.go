@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 
 	"linefit/modem/euiccsim"
@@ -81,10 +82,12 @@ func (o *simModulesOutput) start(s *simModulesStart) error {
 	if o.json {
 		return printJSON(o.w, s)
 	}
+	var text strings.Builder
 	for _, m := range s.Modules {
-		fmt.Fprintf(o.w, "slot %d  %s  %s  IMEI %s  EID %s\n", m.Slot, m.PTY, m.Persona, m.IMEI, m.EID)
+		fmt.Fprintf(&text, "slot %d  %s  %s  IMEI %s  EID %s\n", m.Slot, m.PTY, m.Persona, m.IMEI, m.EID)
 	}
-	return nil
+	_, err := io.WriteString(o.w, text.String())
+	return err
 }
 
 // port prints that a port returned. A reader that is gone is no reason to stop.

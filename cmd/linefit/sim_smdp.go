@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -254,11 +255,13 @@ func (o *simOutput) start(s *simSmdpStart) error {
 	if o.json {
 		return printJSON(o.w, s)
 	}
-	fmt.Fprintf(o.w, "SM-DP+ %s, trust %s\n", s.URL, s.CA)
+	var text strings.Builder
+	fmt.Fprintf(&text, "SM-DP+ %s, trust %s\n", s.URL, s.CA)
 	for _, p := range s.Profiles {
-		fmt.Fprintf(o.w, "%s  %-11s %s\n", p.ICCID, p.State, p.ActivationCode)
+		fmt.Fprintf(&text, "%s  %-11s %s\n", p.ICCID, p.State, p.ActivationCode)
 	}
-	return nil
+	_, err := io.WriteString(o.w, text.String())
+	return err
 }
 
 // event prints one request. A reader that is gone is no reason to stop serving.

@@ -24,9 +24,12 @@ type checker interface{ check() error }
 // the first one.
 func parse(args []string, stdout, stderr io.Writer) parsed {
 	var found []string
-	rest := args
+	rest, help := args, &output{w: stdout}
 	for range len(args) + 1 {
-		kctx, code, err := parseOnce(rest, stdout, stderr)
+		kctx, code, err := parseOnce(rest, help, stderr)
+		if help.err != nil {
+			return parsed{code: report(stderr, exit(exitMissing, help.err))}
+		}
 		if err == nil && kctx == nil {
 			return parsed{code: code} // help, or the version
 		}

@@ -30,12 +30,9 @@ func (c *Config) Problem(path []string, format string, args ...any) strictyaml.P
 	return c.doc.Problem(path, format, args...)
 }
 
-// maxFile bounds a station file, in bytes.
-const maxFile = 4 << 20
-
 // Load reads a station file.
 func Load(path string) (*Config, error) {
-	data, err := strictyaml.ReadFile(path, maxFile)
+	data, err := strictyaml.ReadFile(path, strictyaml.MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("station file: %w", err)
 	}

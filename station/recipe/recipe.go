@@ -45,12 +45,9 @@ type step struct {
 	Only         []string
 }
 
-// maxRecipe bounds a recipe, in bytes.
-const maxRecipe = 4 << 20
-
 // Load reads a recipe file.
 func Load(path string) (*station.Recipe, error) {
-	data, err := strictyaml.ReadFile(path, maxRecipe)
+	data, err := strictyaml.ReadFile(path, strictyaml.MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("recipe: %w", err)
 	}
