@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"linefit/modem/ident"
 	"linefit/modem/rsp"
 	"linefit/station"
 	"linefit/station/stock"
@@ -94,6 +95,13 @@ type list struct {
 	data []byte
 }
 
+func (l *list) file() *stock.File {
+	if l == nil {
+		return nil
+	}
+	return &stock.File{Name: l.name, Data: l.data}
+}
+
 func optionalList(file string) (*list, error) {
 	if file == "" {
 		return nil, nil
@@ -169,7 +177,7 @@ func (c *profilesRequestCmd) Run(a *app) error {
 			return err
 		}
 		if c.JSON {
-			return printJSON(a.stdout, map[string]any{"eids": eids})
+			return printJSON(a.stdout, map[string]any{"eids": append([]ident.EID{}, eids...)})
 		}
 		fmt.Fprintln(a.stdout, "eid")
 		for _, eid := range eids {

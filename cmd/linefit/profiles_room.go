@@ -163,22 +163,11 @@ func (r storeRoom) endAlarm(ctx context.Context, by station.Person, id, why stri
 }
 
 func (r storeRoom) reconcile(ctx context.Context, q reconciling) (found []stock.Disagreement, a *stock.Application, err error) {
-	lists := stock.Lists{Batch: q.batch}
-	for _, l := range []*list{q.server, q.units} {
-		if l != nil {
-			lists.Names = append(lists.Names, stock.ListName(l.name, l.data))
-		}
+	lists, err := stock.ReadLists(q.server.file(), q.units.file())
+	if err != nil {
+		return nil, nil, err
 	}
-	if q.server != nil {
-		if lists.Server, err = stock.ReadServerList(q.server.name, q.server.data); err != nil {
-			return nil, nil, err
-		}
-	}
-	if q.units != nil {
-		if lists.Units, err = stock.ReadUnitList(q.units.name, q.units.data); err != nil {
-			return nil, nil, err
-		}
-	}
+	lists.Batch = q.batch
 	by := q.by
 	if by.Actor == "" {
 		by.Actor = "operator"

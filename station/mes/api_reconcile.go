@@ -16,16 +16,13 @@ type ReconcileBody struct {
 }
 
 func (b ReconcileBody) lists() (l stock.Lists, err error) {
-	l.Batch = b.Batch
-	if b.Server != nil {
-		if l.Server, err = stock.ReadServerList(b.Server.Name, []byte(b.Server.Data)); err != nil {
-			return l, err
+	file := func(b *ListBody) *stock.File {
+		if b == nil {
+			return nil
 		}
-		l.Names = append(l.Names, stock.ListName(b.Server.Name, []byte(b.Server.Data)))
+		return &stock.File{Name: b.Name, Data: []byte(b.Data)}
 	}
-	if b.Units != nil {
-		l.Units, err = stock.ReadUnitList(b.Units.Name, []byte(b.Units.Data))
-		l.Names = append(l.Names, stock.ListName(b.Units.Name, []byte(b.Units.Data)))
-	}
+	l, err = stock.ReadLists(file(b.Server), file(b.Units))
+	l.Batch = b.Batch
 	return l, err
 }

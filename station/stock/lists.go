@@ -2,11 +2,13 @@ package stock
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 
+	"linefit/internal/strictyaml"
 	"linefit/modem/ident"
 )
 
@@ -69,6 +71,37 @@ func text40(s string) string {
 		}
 		return r
 	}, s), "?")
+}
+
+// File is a list as its owner exports it.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// ReadLists reads the lists of a reconciliation, nil where there is none. The error
+// is strictyaml.Problems, with the mistakes of both.
+func ReadLists(server, units *File) (l Lists, err error) {
+	var wrong strictyaml.Problems
+	var other error
+	gather := func(err error) {
+		var found strictyaml.Problems
+		if !errors.As(err, &found) {
+			other = errors.Join(other, err)
+		}
+		wrong = append(wrong, found...)
+	}
+	if server != nil {
+		l.Server, err = ReadServerList(server.Name, server.Data)
+		l.Names = append(l.Names, ListName(server.Name, server.Data))
+		gather(err)
+	}
+	if units != nil {
+		l.Units, err = ReadUnitList(units.Name, units.Data)
+		l.Names = append(l.Names, ListName(units.Name, units.Data))
+		gather(err)
+	}
+	return l, errors.Join(wrong.Err(), other)
 }
 
 // ReadServerList reads the list that an SM-DP+'s operator exports: CSV or JSON
