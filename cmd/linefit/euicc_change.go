@@ -246,6 +246,9 @@ type euiccNicknameCmd struct {
 
 // Run sets a nickname.
 func (c *euiccNicknameCmd) Run(a *app, e *euiccCmd) error {
+	if n := len(c.Name); n > euicc.MaxNickname {
+		return exit(exitUsage, fmt.Errorf("nickname: %d bytes, at most %d", n, euicc.MaxNickname))
+	}
 	if done, err := e.throughStation(a, mes.HandBody{Verb: "nickname", Profile: c.Profile, Name: c.Name}); done {
 		return err
 	}

@@ -13,8 +13,9 @@ import (
 
 // traceFile appends a redacted trace. The zero value and nil write nothing.
 type traceFile struct {
-	mu sync.Mutex
-	w  io.WriteCloser
+	mu  sync.Mutex
+	w   io.WriteCloser
+	err error // of the first write that failed
 }
 
 // openTrace is the trace of a command; a station's goes to who asked for the work.
@@ -45,7 +46,21 @@ func (t *traceFile) Write(b []byte) (int, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.w.Write(b)
+	n, err := t.w.Write(b)
+	if err != nil && t.err == nil {
+		t.err = fmt.Errorf("--trace: %w", err)
+	}
+	return n, err
+}
+
+// lost is why the trace is not whole, nil where it is.
+func (t *traceFile) lost() error {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
 }
 
 // ofAT is the trace of a port, nil without a file: nothing is made readable for

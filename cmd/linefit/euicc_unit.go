@@ -260,7 +260,11 @@ func (u *unit) close() error {
 	} else if u.port != nil {
 		err = u.port.Close()
 	}
-	return errors.Join(err, u.trace.close())
+	err = errors.Join(err, u.trace.close())
+	if lost := u.trace.lost(); lost != nil {
+		u.a.lost(lost)
+	}
+	return err
 }
 
 // imei is the unit's IMEI where the module tells one.

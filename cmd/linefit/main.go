@@ -50,6 +50,14 @@ type app struct {
 	stderr io.Writer
 }
 
+// lost says that something that was asked for did not get where it should: a command
+// that says nothing else ends with it.
+func (a *app) lost(err error) {
+	if o, ok := a.stdout.(*output); ok && o.err == nil {
+		o.err = err
+	}
+}
+
 func main() {
 	lighten(os.Args[1:])
 	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"linefit/internal/strictyaml"
 	"linefit/modem/smdpsim"
 )
 
@@ -79,6 +80,10 @@ func (c *simSmdpPrepareCmd) Run(a *app) error {
 func (c *simSmdpPrepareCmd) request() (*smdpsim.BindingRequest, error) {
 	text, err := readListFile(c.EIDs)
 	if err != nil {
+		return nil, err
+	}
+	var document map[string]any // for the place of what is no JSON
+	if err := strictyaml.DecodeJSON(c.EIDs, text, maxListFile, strictyaml.Compile("object.json", `{"type": "object"}`), "euiccs", &document); err != nil {
 		return nil, err
 	}
 	req, err := smdpsim.ParseRequest(text)

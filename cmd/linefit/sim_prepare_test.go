@@ -83,6 +83,14 @@ func TestSimSmdpPrepare(t *testing.T) {
 		t.Errorf("keys again: exit %d, %s", code, stderr.String())
 	}
 	stderr.Reset()
+	twice := filepath.Join(dir, "twice.json")
+	if err := os.WriteFile(twice, []byte("{\"format\": \"linefit-binding-request/1\",\n \"euiccs\": [],\n \"euiccs\": []}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := run(context.Background(), []string{"sim", "smdp", "prepare", "--eids", twice, "--out", out}, nil, &stdout, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "twice.json:3:2: ") {
+		t.Errorf("a member twice: exit %d, %s", code, stderr.String())
+	}
+	stderr.Reset()
 	args = []string{"sim", "smdp", "prepare", "--eids", out, "--out", out, "--pki", dir, "--profiles", dir, "--per-eid", "0"}
 	if code := run(context.Background(), args, nil, &stdout, &stderr); code != exitUsage {
 		t.Errorf("exit %d", code)

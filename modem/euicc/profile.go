@@ -310,10 +310,13 @@ func (c *Card) Delete(ctx context.Context, h Handle) error {
 	return c.simple(ctx, "DeleteProfile", deleteCodes, wire.TLV(0xBF33, h.tlv()), 0x80)
 }
 
-// SetNickname sets a profile's nickname, at most 64 bytes of UTF-8.
+// MaxNickname bounds a nickname, in bytes of UTF-8 (SGP.22 v2.5, 5.7.21).
+const MaxNickname = 64
+
+// SetNickname sets a profile's nickname, at most [MaxNickname] bytes.
 func (c *Card) SetNickname(ctx context.Context, iccid []byte, nickname string) error {
-	if len(nickname) > 64 {
-		return fmt.Errorf("SetNickname: %w: %d bytes, at most 64", wire.ErrOutOfRange, len(nickname))
+	if len(nickname) > MaxNickname {
+		return fmt.Errorf("SetNickname: %w: %d bytes, at most %d", wire.ErrOutOfRange, len(nickname), MaxNickname)
 	}
 	return c.simple(ctx, "SetNickname", nicknameCodes, wire.TLV(0xBF29, wire.TLV(0x5A, iccid), wire.TLV(0x90, []byte(nickname))), 0x80)
 }
