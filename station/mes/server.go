@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -161,9 +162,28 @@ func (s *Server) routes() {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, &Problem{Status: http.StatusNotFound, Detail: "there is nothing at " + text.Printable(r.URL.Path)})
-	})
+	s.mux.HandleFunc("/", s.nothing)
+}
+
+// nothing answers where the mux has no route: 404, or 405 with the methods that are
+// taken there.
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+	path := text.Printable(r.URL.Path)
+	var taken []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		other := *r
+		other.Method = method
+		if _, pattern := s.mux.Handler(&other); pattern != "/" {
+			taken = append(taken, method)
+		}
+	}
+	if len(taken) == 0 {
+		writeProblem(w, &Problem{Status: http.StatusNotFound, Detail: "there is nothing at " + path})
+		return
+	}
+	allow := strings.Join(taken, ", ")
+	w.Header().Set("Allow", allow)
+	writeProblem(w, &Problem{Status: http.StatusMethodNotAllowed, Detail: path + " takes " + allow})
 }
 
 // View is the station's view with what the engine does not know: stock, MES,

@@ -359,7 +359,8 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/scan", `{"text":"` + strings.Repeat("a", 70_000) + `"}`, 413},
 		{"POST", "/v1/slots/0/abort", ``, 422}, {"POST", "/v1/slots/65/abort", ``, 422}, {"POST", "/v1/slots/x/abort", ``, 422},
 		{"POST", "/v1/slots/1/start", `{"unit":"a b"}`, 422}, {"POST", "/v1/slots/1/start", `{"unit":"a","operator":"\u001b"}`, 422},
-		{"POST", "/v1/slots/1/explode", ``, 404}, {"GET", "/nothing", ``, 404}, {"PUT", "/v1/scan", `{}`, 404}, {"GET", "/v1/units/nope", ``, 404},
+		{"POST", "/v1/slots/1/explode", ``, 404}, {"GET", "/nothing", ``, 404}, {"GET", "/v1/units/nope", ``, 404},
+		{"PUT", "/v1/scan", `{}`, 405}, {"GET", "/v1/slots/1/ack", ``, 405}, {"POST", "/v1/station", `{}`, 405}, {"DELETE", "/metrics", ``, 405},
 		{"GET", "/v1/units/imei:12", ``, 404}, {"GET", "/v1/rework/T9", ``, 404}, {"GET", "/v1/audit?after=-1", ``, 422},
 		{"GET", "/v1/audit?format=xml", ``, 422}, {"GET", "/v1/results?limit=0", ``, 422}, {"GET", "/v1/slots/9", ``, 404},
 		{"POST", "/v1/rework/T9/dispose", `{"disposition":"hold","why":"x"}`, 422}, {"POST", "/v1/outbox/r1.UnitsTested/replay", ``, 409},
@@ -367,6 +368,9 @@ func TestBadRequests(t *testing.T) {
 		w := ask(s.Local(), c.method, c.path, c.body)
 		if w.Code != c.status || w.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s %s %.40s: %d %s %s", c.method, c.path, c.body, w.Code, w.Header().Get("Content-Type"), w.Body)
+		}
+		if allow := w.Header().Get("Allow"); (w.Code == 405) != (allow != "") || strings.Contains(allow, c.method) {
+			t.Errorf("%s %s: Allow: %s", c.method, c.path, allow)
 		}
 	}
 	if len(st.commands()) != 0 {
