@@ -25,6 +25,9 @@ func advice(err error) string {
 		}
 		return codeAdvice[function.Name]
 	}
+	if errors.Is(err, euicc.ErrShut) {
+		return "terminal_capability in the module's quirks tells the card of an LPA, over +CSIM; in-factory keys go with the closing recipe"
+	}
 	var status *euicc.StatusError
 	if errors.As(err, &status) {
 		if text, ok := statusAdvice[status.SW]; ok {

@@ -181,7 +181,7 @@ func TestTerminalCapabilityAndNoApplication(t *testing.T) {
 		return func(b []byte) []byte {
 			switch b[1] {
 			case 0xAA:
-				told = hex.EncodeToString(b) == "80aa00000aa9088101008201"+"01830107"
+				told = hex.EncodeToString(b) == "80aa00000aa9088100820101830107"
 			case 0x70:
 				if b[2] == 0x80 {
 					closes++

@@ -13,7 +13,7 @@ import (
 // terminalCapability announces a local profile assistant in the device with
 // user interface, download and discovery (ETSI TS 102 221 section 11.1.19,
 // SGP.22 section 5.7.1); without it an eUICC may keep its ES10 functions shut.
-var terminalCapability = []byte{0x80, wire.InsTerminalCapability, 0, 0, 0x0A, 0xA9, 0x08, 0x81, 0x01, 0x00, 0x82, 0x01, 0x01, 0x83, 0x01, 0x07}
+var terminalCapability = []byte{0x80, wire.InsTerminalCapability, 0, 0, 0x0A, 0xA9, 0x08, 0x81, 0x00, 0x82, 0x01, 0x01, 0x83, 0x01, 0x07}
 
 // Open selects the application aid on a new logical channel, over the first of
 // the routes that works. After a failure it closes leftover channels and tries

@@ -158,6 +158,38 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
+// A consumer eUICC that refuses every function is not taken for an M2M one.
+func TestIdentifyShut(t *testing.T) {
+	const eid = "89049032123451234512345678901235"
+	for name, c := range map[string]struct {
+		isdr string // answers: to EUICCInfo2, to SELECT
+		shut bool
+	}{
+		"consumer":         {"6985,6F198410A0000005591010FFFFFFFF8900000100E00582030203009000", true},
+		"no version":       {"6985,6F128410A0000005591010FFFFFFFF89000001009000", false},
+		"empty version":    {"6985,6F148410A0000005591010FFFFFFFF8900000100E0009000", false},
+		"no template":      {"6985,9000", false},
+		"torn template":    {"6985,6F1A84109000", false},
+		"SELECT is kept":   {"6985,6E00", false},
+		"not now":          {"6F00,6F198410A0000005591010FFFFFFFF8900000100E00582030203009000", false},
+		"unknown function": {"6A88,6F198410A0000005591010FFFFFFFF8900000100E00582030302009000", true},
+	} {
+		open := func(_ context.Context, aid []byte) (euicc.Channel, error) {
+			if aid[14] == 1 {
+				return closing{scripted: &scripted{answers: strings.Split(c.isdr, ",")}}, nil
+			}
+			return closing{&scripted{}, "5A10" + eid + "9000"}, nil
+		}
+		id, err := euicc.Identify(t.Context(), open, euicc.Options{})
+		switch {
+		case c.shut != errors.Is(err, euicc.ErrShut):
+			t.Errorf("%s: %+v, %v", name, id, err)
+		case !c.shut && name != "not now" && (err != nil || id.Generation != euicc.SGP02):
+			t.Errorf("%s: %+v, %v", name, id, err)
+		}
+	}
+}
+
 // closing is a scripted channel that also answers GET DATA.
 type closing struct {
 	*scripted
@@ -169,6 +201,9 @@ func (c closing) Close(context.Context) error { return nil }
 func (c closing) Transmit(ctx context.Context, command []byte) ([]byte, error) {
 	if command[1] == wire.InsGetData {
 		return hex.DecodeString(c.first)
+	}
+	if command[1] == wire.InsSelect { // its P1 says nothing of blocks
+		command = append([]byte{command[0], command[1], 0x91}, command[3:]...)
 	}
 	return c.scripted.Transmit(ctx, command)
 }

@@ -39,6 +39,11 @@ type Opener func(ctx context.Context, aid []byte) (Channel, error)
 // ErrNotEUICC says that the card has neither an ISD-R that answers nor an ECASD.
 var ErrNotEUICC = errors.New("card is no eUICC, or its ISD-R is held by another program")
 
+// ErrShut says that the ISD-R is that of a consumer or IoT eUICC and refuses its
+// functions all the same: LPA services are shut. Nobody told the card of an LPA
+// (TERMINAL CAPABILITY, SGP.22 section 5.7.1), or in-factory keys are left on it.
+var ErrShut = errors.New("no M2M eUICC, its ISD-R is that of SGP.22 and its LPA services are shut: the module does not tell the card of an LPA (TERMINAL CAPABILITY), or in-factory keys are left")
+
 // Identity is what an eUICC is.
 type Identity struct {
 	EID        []byte
@@ -48,11 +53,12 @@ type Identity struct {
 
 // Identify finds out which eUICC this is. It asks the ISD-R first; where that
 // knows no function of SGP.22, it reads the EID from the ECASD as SGP.02 does.
-// Every eUICC has an ECASD: an ISD-R that only failed makes none an M2M eUICC. It
-// closes every channel it opened.
+// Every eUICC has an ECASD: an ISD-R that only failed makes none an M2M eUICC, nor
+// one that names its version of SGP.22 when it is selected ([ErrShut]). It closes
+// every channel it opened.
 func Identify(ctx context.Context, open Opener, opt Options) (Identity, error) {
 	id, err := identifyISDR(ctx, open, opt)
-	if err == nil || !unknownFunction(err) && !errors.Is(err, apdu.ErrNoApplication) {
+	if err == nil || errors.Is(err, ErrShut) || !unknownFunction(err) && !errors.Is(err, apdu.ErrNoApplication) {
 		return id, err
 	}
 	eid, second := ecasdEID(ctx, open)
@@ -86,6 +92,9 @@ func identifyISDR(ctx context.Context, open Opener, opt Options) (id Identity, e
 	card := New(ch, opt)
 	info, err := card.Info2(ctx)
 	if err != nil {
+		if unknownFunction(err) && namesVersion(ctx, ch, opt) {
+			err = fmt.Errorf("%w: %w", ErrShut, err)
+		}
 		return Identity{}, err
 	}
 	eid, err := card.EID(ctx)
@@ -93,6 +102,32 @@ func identifyISDR(ctx context.Context, open Opener, opt Options) (id Identity, e
 		return Identity{}, err
 	}
 	return Identity{EID: eid, Generation: info.Generation(), Info2: &info}, nil
+}
+
+// namesVersion reports whether the application on the channel, selected once more,
+// answers with the template that the ISD-R of SGP.22 and SGP.32 has and that of
+// SGP.02 has not: E0, with the version in 82 (SGP.22 section 5.7.1, annex H
+// ISDRProprietaryApplicationTemplate). A module that keeps SELECT to itself, and a
+// card that gives no template, leave it open.
+func namesVersion(ctx context.Context, ch Channel, opt Options) bool {
+	sel := wire.Command{INS: wire.InsSelect, P1: 0x04, Data: wire.AIDISDR, Ne: 256}
+	if opt.OmitLe {
+		sel.Ne = 0
+	}
+	command, err := sel.Append(nil)
+	if err != nil {
+		return false
+	}
+	answer, err := ch.Transmit(ctx, command)
+	if err != nil || len(answer) < 2 {
+		return false
+	}
+	fci, err := wire.ParseTag(answer[:len(answer)-2], 0x6F)
+	if err != nil {
+		return false
+	}
+	_, found := fci.Find(0xE0, 0x82)
+	return found
 }
 
 // ecasdEID reads the EID by GET DATA 5A on the ECASD (SGP.02 section 4.1.1.1).

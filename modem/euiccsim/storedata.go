@@ -161,14 +161,17 @@ func (c *Card) selected(ch *channel, cmd wire.Command, template []byte) ([]byte,
 }
 
 // isdrTemplate is the FCI of the ISD-R (SGP.22 section 5.7.1, annex H
-// ISDRProprietaryApplicationTemplate).
+// ISDRProprietaryApplicationTemplate); that of SGP.02 names no version.
 func (c *Card) isdrTemplate() []byte {
 	var iot []byte
 	if c.o.Generation == SGP32 {
 		iot = c.iotTemplate()
 	}
+	var version []byte
+	if c.o.Generation != SGP02 {
+		version = wire.TLV(0xE0, wire.TLV(0x82, c.svn()))
+	}
 	return wire.TLV(0x6F,
 		wire.TLV(0x84, wire.AIDISDR),
-		wire.TLV(0xA5, wire.TLV(0x9F65, []byte{0xFF})),
-		wire.TLV(0xE0, wire.TLV(0x82, c.svn())), iot)
+		wire.TLV(0xA5, wire.TLV(0x9F65, []byte{0xFF})), version, iot)
 }

@@ -77,11 +77,10 @@ func (c *comparison) order(i station.StockItem, r ServerRow) {
 	case station.StockQuarantined:
 		c.quarantined(say, i, r)
 	case station.StockSpent:
-		switch r.State {
-		case ServerUnused, ServerInstalled:
+		// Downloaded is no contradiction: after errors 10 and 11 an order stays so,
+		// also when all of its downloads were used.
+		if r.State == ServerUnused || r.State == ServerInstalled {
 			c.add(say(Mismatched, "spent here, %s at the SM-DP+", r.State))
-		case ServerDownloaded:
-			c.add(say(Mismatched, "spent here, the SM-DP+ lacks the notification"))
 		}
 	}
 }

@@ -122,7 +122,7 @@ func TestReconcileNamesEIDsAndSpentOrders(t *testing.T) {
 		{"spent, unused there", "", "released,", true, "mismatched spent here, unused"},
 		{"spent, installed there", "", "installed,", true, "mismatched spent here, installed"},
 		{"spent, installed there on its eUICC", "", "installed," + string(eid(t, 1)), true, "mismatched spent here, installed"},
-		{"spent, no notification there", "", "downloaded," + string(eid(t, 1)), true, "mismatched spent here, the SM-DP+ lacks"},
+		{"spent, all downloads used", "", "downloaded," + string(eid(t, 1)), true, ""},
 		{"spent, on a foreign eUICC there", "", "installed," + string(eid(t, 90)), true, "foreign installed"},
 		{"failed on a foreign eUICC", "", "error," + string(eid(t, 90)), false, "foreign closed"},
 		{"expired, bound there and here", string(eid(t, 90)), "expired," + string(eid(t, 90)), false, "mismatched available here, closed"},
