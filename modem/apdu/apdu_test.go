@@ -104,6 +104,20 @@ func TestOpenStopsAtABusyCard(t *testing.T) {
 	}
 }
 
+// A card that is reset meanwhile refuses one route and is busy on the next.
+func TestBusyOnTheSecondRoute(t *testing.T) {
+	m := &fakeModule{fail: func(text string) error {
+		if strings.HasPrefix(text, "AT+CSIM") {
+			return &atcmd.CMEError{Code: atcmd.CMESIMBusy}
+		}
+		return &atcmd.CMEError{Code: atcmd.CMEUnknown}
+	}}
+	_, err := apdu.Open(t.Context(), m, wire.AIDISDR, apdu.Options{}, apdu.Route{Kind: apdu.CGLA}, apdu.Route{Kind: apdu.CSIM})
+	if !apdu.SIMBusy(err) || !strings.Contains(err.Error(), "CME ERROR: 100") {
+		t.Error(err)
+	}
+}
+
 func TestFallsBackToCSIM(t *testing.T) {
 	m := &fakeModule{noCGLA: true, card: table(t,
 		"0070000001", "029000",

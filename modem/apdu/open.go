@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"linefit/atcmd"
@@ -31,7 +32,11 @@ func Open(ctx context.Context, at Executor, aid []byte, opt Options, routes ...R
 			return c, nil
 		}
 		failures = append(failures, opened(r.Kind, err))
-		if !refusedByModule(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrAnswer) || errors.Is(err, ErrNoApplication) || SIMBusy(err) {
+		if SIMBusy(err) { // whatever the routes before it said, it is worth another try
+			slices.Reverse(failures)
+			break
+		}
+		if !refusedByModule(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrAnswer) || errors.Is(err, ErrNoApplication) {
 			break
 		}
 	}
