@@ -25,7 +25,9 @@ type tilesCheck struct {
 	base    uint64     // seq of the first entry
 	entries uint64
 	last    Entry
-	found   *Finding
+	// archived are the shards that entries here say have left the store.
+	archived []ArchivedShard
+	found    *Finding
 }
 
 // maxResource bounds a file of an export: a full bundle of the largest entries.
@@ -231,6 +233,10 @@ func (c *tilesCheck) entry(check *Checker, raw []byte, file string) {
 	}
 	c.entries++
 	c.last = e
+	var left ShardArchived
+	if e.Type == TypeShardArchived && ParseFact(e, &left) == nil {
+		c.archived = append(c.archived, left.Shards...)
+	}
 	if c.fn != nil {
 		c.fn(e)
 	}

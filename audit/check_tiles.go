@@ -12,12 +12,17 @@ import (
 
 // A TilesReport says what an export as tiles holds.
 type TilesReport struct {
-	Origin  string    `json:"origin"` // of the newest shard
-	Shards  int       `json:"shards"`
-	Size    uint64    `json:"size"` // of the newest shard's tree
-	Entries uint64    `json:"entries"`
-	Last    uint64    `json:"last"` // seq of the newest entry
-	Finding []Finding `json:"findings"`
+	Origin  string `json:"origin"` // of the newest shard
+	Shards  int    `json:"shards"`
+	Size    uint64 `json:"size"` // of the newest shard's tree
+	Entries uint64 `json:"entries"`
+	Last    uint64 `json:"last"` // seq of the newest entry
+	// First is the seq of the oldest entry. Where it is not 1, Archived says whether
+	// an entry here says that what was before was archived; an export of one shard
+	// by itself does not know.
+	First    uint64    `json:"first"`
+	Archived bool      `json:"archived"`
+	Finding  []Finding `json:"findings"`
 	// Kept are the given checkpoints with which the export agrees.
 	Kept []KeptCheckpoint `json:"kept,omitempty"`
 	// Unvouched is the log at which the check ended since nothing that the given
@@ -174,6 +179,12 @@ func (x *tilesExport) run(i int, c *tilesCheck) *Finding {
 	x.report.Shards++
 	x.report.Entries += c.entries
 	x.report.Origin, x.report.Size, x.report.Last = c.head.Origin, c.head.Size, c.last.Seq
+	if i == 0 {
+		x.report.First = c.base
+	}
+	x.report.Archived = x.report.Archived || slices.ContainsFunc(c.archived, func(s ArchivedShard) bool {
+		return x.links[0] != nil && s.Origin == x.links[0].Origin && s.Checkpoint == x.links[0].Checkpoint
+	})
 	if c.found == nil {
 		for _, k := range c.kept {
 			x.report.Kept = append(x.report.Kept, KeptCheckpoint{k.Origin, k.Size, true})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -182,7 +183,22 @@ func (c *core) makeDurable(seg segment, before meta, t *tail) ([]audit.Draft, er
 		}
 		off += int64(n)
 	}
-	return drafts, f.Sync()
+	if err := f.Sync(); err != nil {
+		return nil, err
+	}
+	return drafts, c.opt.syncNames()
+}
+
+// syncNames makes the names of the folder and of the segments durable: whoever
+// made the newest one may have ended, or have been told of an error, before that.
+func (o *Options) syncNames() error {
+	dir := filepath.Clean(o.Dir)
+	for _, dir := range []string{filepath.Join(dir, segmentDir), dir, filepath.Dir(dir)} {
+		if err := o.FS.SyncDir(dir); err != nil && !errors.Is(err, fs.ErrPermission) { // nobody made a name in a folder that cannot be read
+			return err
+		}
+	}
+	return nil
 }
 
 // setAside copies bytes that were never acknowledged to DIR/torn and returns

@@ -16,20 +16,25 @@ type auditCheckCmd struct {
 	keyFlag
 	Path       string   `arg:"" placeholder:"PATH" help:"A unit bundle, an inclusion or consistency proof, a checkpoint, or a folder with an export as tiles; - for stdin."`
 	Checkpoint []string `placeholder:"FILE" sep:"none" help:"A checkpoint that someone kept: the older one of a consistency proof; of tiles, of any shard, or of the log before that of a replaced station, and may be said again."`
+	Tiles      string   `type:"path" placeholder:"DIR" help:"Check entries as JSON Lines against this export as tiles: each line must be an entry of it."`
 	JSON       bool     `name:"json" help:"Print one JSON document."`
 }
 
 // checkDocument is what a check found.
 type checkDocument struct {
 	OK      bool     `json:"ok"`
-	Kind    string   `json:"kind"` // bundle, inclusion, consistency, checkpoint or tiles
+	Kind    string   `json:"kind"` // bundle, inclusion, consistency, checkpoint, tiles or jsonl
 	Origin  string   `json:"origin"`
 	Size    uint64   `json:"size"`    // of the newest checkpoint
 	Entries uint64   `json:"entries"` // that were checked
 	Units   []string `json:"units,omitempty"`
 	Seq     uint64   `json:"seq,omitempty"`
 	OldSize uint64   `json:"old_size,omitempty"`
-	OwnKey  bool     `json:"own_key"` // no key was given: it only fits together
+	// First is the oldest entry of tiles. Where it is not 1, Archived says whether
+	// an entry here says that what was before was archived.
+	First    uint64 `json:"first,omitempty"`
+	Archived bool   `json:"archived,omitempty"`
+	OwnKey   bool   `json:"own_key"` // no key was given: it only fits together
 	// Kept are the checkpoints of --checkpoint with which tiles agree, Unvouched the
 	// logs in them whose key the given one does not vouch for.
 	Kept      []audit.KeptCheckpoint `json:"kept,omitempty"`
@@ -82,6 +87,13 @@ func (d checkDocument) print(a *app) {
 	if d.Kind == "bundle" && d.OK {
 		fmt.Fprintln(a.stdout, "      (no entry was left out between them; whether there are later ones only the whole log can show)")
 	}
+	if d.First > 1 {
+		why := "no entry here says where it is"
+		if d.Archived {
+			why = "an entry says that it was archived"
+		}
+		fmt.Fprintf(a.stdout, "      (it begins with entry %d; of what was before %s)\n", d.First, why)
+	}
 	for _, k := range d.Kept {
 		what := "is in its past"
 		if !k.Entries {
@@ -95,8 +107,11 @@ func (d checkDocument) print(a *app) {
 }
 
 func (c *auditCheckCmd) look(a *app, v note.Verifier, d *checkDocument) error {
+	if c.Tiles != "" {
+		return c.lines(a, v, d)
+	}
 	if st, err := os.Stat(c.Path); err == nil && st.IsDir() {
-		return c.tiles(a, v, d)
+		return c.tiles(a, v, d, nil)
 	}
 	data, err := readInput(a, c.Path)
 	if err != nil {
@@ -106,6 +121,10 @@ func (c *auditCheckCmd) look(a *app, v note.Verifier, d *checkDocument) error {
 		return exit(exitUsage, errors.New("--checkpoint is for tiles and for a consistency proof (linefit audit prove --checkpoint)"))
 	}
 	switch {
+	case bytes.HasPrefix(data, []byte(`{"seq":`)):
+		d.Kind = "jsonl"
+		d.add(&audit.FindingError{Finding: audit.Finding{Code: audit.FindProof, Detail: "entries as JSON Lines prove nothing by themselves: say --tiles with the export that they are from"}})
+		return nil
 	case bytes.HasPrefix(data, []byte("{")):
 		return c.bundle(data, v, d)
 	case v == nil:
@@ -195,7 +214,7 @@ func (c *auditCheckCmd) consistency(a *app, data []byte, v note.Verifier, d *che
 	return nil
 }
 
-func (c *auditCheckCmd) tiles(a *app, v note.Verifier, d *checkDocument) error {
+func (c *auditCheckCmd) tiles(a *app, v note.Verifier, d *checkDocument, see func(audit.Entry)) error {
 	d.Kind = "tiles"
 	dir := os.DirFS(c.Path)
 	if v == nil {
@@ -216,8 +235,8 @@ func (c *auditCheckCmd) tiles(a *app, v note.Verifier, d *checkDocument) error {
 		}
 		kept = append(kept, b)
 	}
-	r := audit.CheckTiles(dir, v, nil, kept...)
-	d.Kept, d.Unvouched = r.Kept, r.Unvouched
+	r := audit.CheckTiles(dir, v, see, kept...)
+	d.Kept, d.Unvouched, d.First, d.Archived = r.Kept, r.Unvouched, r.First, r.Archived
 	d.Origin, d.Size, d.Entries = r.Origin, r.Size, r.Entries
 	d.Findings = append(d.Findings, r.Finding...)
 	return nil
