@@ -28,6 +28,7 @@
 //	checkpoint     newest published checkpoint, a C2SP signed note
 //	station.vkey   verifier key of the checkpoints, one line
 //	badger/        derived; deleted, it is made anew from the segments
+//	badger.before  while a rebuild compares with it
 //	badger.opening while Badger is being opened; found there at start, that
 //	               opening killed the station and Badger is made anew
 //	torn/          ends of segments that were never acknowledged and were cut

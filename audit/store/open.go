@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/sys/unix"
 
 	"linefit/audit"
@@ -210,11 +211,21 @@ func tryDeriver(dir string, projections []audit.Projection) (*deriver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := newDeriver(db, projections)
+	d, err := readDeriver(db, projections)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return d, nil
+}
+
+// readDeriver is newDeriver; records that are not what they must be may panic.
+func readDeriver(db *badger.DB, projections []audit.Projection) (d *deriver, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			d, err = nil, fmt.Errorf("malformed record: %v", r)
+		}
+	}()
+	return newDeriver(db, projections)
 }
 
 // create begins a new log.

@@ -1,18 +1,13 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"os"
 	"path/filepath"
-
-	"linefit/audit"
 )
 
 // A Rebuilt says how the derived state came out when it was made anew.
@@ -27,8 +22,9 @@ type Rebuilt struct {
 }
 
 // A Derived compares one part of the derived state: a projection, or one of
-// the store's own indexes ("slots", "batches", "tiles", "units"), if no shard was
-// archived or accepted as damaged.
+// the store's own indexes ("slots", "batches", "tiles", "units"). Where shards
+// were archived or accepted as damaged, an index is compared as far as the entries
+// are here. Keys that belong to no part are in "other": there must be none.
 type Derived struct {
 	Name    string `json:"name"`
 	Same    bool   `json:"same"`
@@ -36,10 +32,18 @@ type Derived struct {
 	Before  uint64 `json:"keys_before"`
 	Digest  string `json:"digest"` // SHA-256 over all keys and values in order
 	DigestB string `json:"digest_before,omitempty"`
+	// Differs names the first keys that were not as they are now.
+	Differs []string `json:"differs,omitempty"`
 }
 
+// maxDiffers bounds the keys that one part names.
+const maxDiffers = 5
+
+// beforeDir is what was derived before, while it is compared.
+const beforeDir = "badger.before"
+
 // Rebuild drops Badger, remakes it from the segments and compares. It takes
-// the store's lock.
+// the store's lock, and for a while the room of both.
 func Rebuild(ctx context.Context, o Options) (Rebuilt, error) {
 	opt, err := o.withDefaults()
 	if err != nil {
@@ -48,130 +52,97 @@ func Rebuild(ctx context.Context, o Options) (Rebuilt, error) {
 	if segs, err := opt.FS.ReadDir(filepath.Join(opt.Dir, segmentDir)); err != nil || len(segs) == 0 {
 		return Rebuilt{}, fmt.Errorf("%w: %s", ErrNoStore, opt.Dir)
 	}
-	before, err := digestsOf(ctx, opt)
+	entries, remade := uint64(0), ""
+	err = withStore(ctx, opt, func(s *Store, v *snapshot) error { // what was there, brought up
+		entries, remade = v.meta.Last, s.Opening().Remade
+		return nil
+	})
 	if err != nil {
 		return Rebuilt{}, err
 	}
-	lock, err := lockDir(opt.Dir)
-	if err != nil {
-		return Rebuilt{}, err
-	}
-	err = os.RemoveAll(filepath.Join(opt.Dir, badgerDir))
-	if err = errors.Join(err, lock.Close()); err != nil {
+	if err := setBefore(opt); err != nil {
 		return Rebuilt{}, fmt.Errorf("audit/store: rebuild: %w", err)
 	}
-	after, err := digestsOf(ctx, opt)
+	old := filepath.Join(opt.Dir, beforeDir)
+	r := Rebuilt{NotCompared: remade}
+	err = withStore(ctx, opt, func(_ *Store, v *snapshot) error {
+		r.Entries = v.meta.Last
+		return r.compare(ctx, opt, old, v)
+	})
 	if err != nil {
 		return Rebuilt{}, err
 	}
-	r := compareDerived(opt, before, after)
-	if r.NotCompared = before.remade; r.NotCompared != "" {
-		r.Same = false
+	if err := os.RemoveAll(old); err != nil {
+		return Rebuilt{}, fmt.Errorf("audit/store: rebuild: %w", err)
+	}
+	r.Same = r.NotCompared == "" && entries == r.Entries
+	for _, p := range r.Parts {
+		r.Same = r.Same && p.Same
 	}
 	return r, nil
 }
 
-// digestsOf opens the store and digests what is derived.
-func digestsOf(ctx context.Context, opt Options) (d digests, err error) {
+// withStore opens the store for as long as fn takes.
+func withStore(ctx context.Context, opt Options, fn func(*Store, *snapshot) error) (err error) {
 	s, err := Open(ctx, opt)
 	if err != nil {
-		return digests{}, err
+		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if h := s.State(); h.State != OK {
-		return digests{}, &StateError{Health: h}
+		return &StateError{Health: h}
 	}
-	err = s.withSnapshot(func(v *snapshot) error {
-		d, err = v.digests()
+	return s.withSnapshot(func(v *snapshot) error { return fn(s, v) })
+}
+
+// setBefore sets what is derived aside.
+func setBefore(opt Options) (err error) {
+	lock, err := lockDir(opt.Dir)
+	if err != nil {
 		return err
-	})
-	d.remade = s.Opening().Remade
-	segs, _, _, listErr := listSegments(opt.FS, opt.Dir)
-	d.whole = len(segs) > 0 && segs[0].head.Shard == 1 && oldestWhole(segs) == 0
-	err = errors.Join(err, listErr)
-	return d, err
-}
-
-type digests struct {
-	remade  string
-	whole   bool // every shard is here and good: indexes go back to entry 1
-	entries uint64
-	parts   map[string]*digest
-}
-
-type digest struct {
-	keys uint64
-	sum  hash.Hash
-}
-
-// digests hashes all keys and values, part by part.
-func (s *snapshot) digests() (digests, error) {
-	d := digests{entries: s.meta.Last, parts: map[string]*digest{}}
-	err := scanFrom(s.txn, nil, nil, func(k, v []byte) error {
-		name := partOf(k)
-		if name == "" {
-			return nil
-		}
-		p := d.parts[name]
-		if p == nil {
-			p = &digest{sum: sha256.New()}
-			d.parts[name] = p
-		}
-		p.keys++
-		for _, b := range [][]byte{k, v} {
-			p.sum.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
-			p.sum.Write(b)
-		}
-		return nil
-	})
-	return d, err
-}
-
-func partOf(k []byte) string {
-	switch k[0] {
-	case keyBatch:
-		return "batches"
-	case keyTile:
-		return "tiles"
-	case keySlot:
-		return "slots"
-	case keyUnit:
-		return "units"
-	case keyProjection:
-		if n := int(k[1]); len(k) > 2+n {
-			return "projection " + string(k[2:2+n])
-		}
 	}
-	return ""
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	old := filepath.Join(opt.Dir, beforeDir)
+	if err := os.RemoveAll(old); err != nil { // of a rebuild that was cut short
+		return err
+	}
+	return os.Rename(filepath.Join(opt.Dir, badgerDir), old)
 }
 
-func compareDerived(opt Options, before, after digests) Rebuilt {
-	r := Rebuilt{Same: before.entries == after.entries, Entries: after.entries}
-	var names []string
-	if before.whole {
-		names = append(names, "slots", "batches", "tiles", "units")
+// compare holds what was derived before against what is derived now, key by key.
+func (r *Rebuilt) compare(ctx context.Context, opt Options, old string, now *snapshot) (err error) {
+	segs, _, _, err := listSegments(opt.FS, opt.Dir)
+	if err != nil || len(segs) == 0 {
+		return errors.Join(err, fmt.Errorf("audit/store: rebuild: %d segments", len(segs)))
 	}
-	for _, p := range opt.Projections {
-		if !before.whole && !audit.Carried(p) {
+	x := comparison{parts: map[string]*part{}, projections: opt.Projections}
+	if from := segs[oldestWhole(segs)].head; from.Shard > 1 {
+		x.first, x.shard = from.First, from.Shard
+	}
+	for _, name := range x.names() {
+		x.parts[name] = &part{was: sha256.New(), is: sha256.New()}
+	}
+	db, err := openBadger(old)
+	if err != nil {
+		return fmt.Errorf("audit/store: rebuild: what was derived before: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	was := db.NewTransaction(false)
+	defer was.Discard()
+	if err := x.run(ctx, was, now.txn); err != nil {
+		return err
+	}
+	for _, name := range x.names() {
+		p := x.parts[name]
+		if name == otherPart && p.keys == 0 && p.before == 0 {
 			continue
 		}
-		names = append(names, "projection "+p.Name())
-	}
-	for _, name := range names {
-		b, a := before.parts[name], after.parts[name]
-		if b == nil {
-			b = &digest{sum: sha256.New()}
-		}
-		if a == nil {
-			a = &digest{sum: sha256.New()}
-		}
-		bs, as := b.sum.Sum(nil), a.sum.Sum(nil)
-		d := Derived{Name: name, Same: bytes.Equal(bs, as), Keys: a.keys, Before: b.keys, Digest: hex.EncodeToString(as)}
+		bs, as := hex.EncodeToString(p.was.Sum(nil)), hex.EncodeToString(p.is.Sum(nil))
+		d := Derived{Name: name, Same: bs == as && name != otherPart, Keys: p.keys, Before: p.before, Digest: as, Differs: p.differs}
 		if !d.Same {
-			d.DigestB = hex.EncodeToString(bs)
-			r.Same = false
+			d.DigestB = bs
 		}
 		r.Parts = append(r.Parts, d)
 	}
-	return r
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"linefit/audit"
 	"linefit/audit/store"
 	"linefit/station/plant"
+	"linefit/station/text"
 )
 
 type auditRebuildCmd struct {
@@ -56,6 +57,9 @@ func printRebuilt(a *app, r store.Rebuilt) {
 			verdict = fmt.Sprintf("NOT THE SAME: it had %d keys", p.Before)
 		}
 		fmt.Fprintf(a.stdout, "%-24s %8d keys  %s\n", p.Name, p.Keys, verdict)
+		for _, d := range p.Differs {
+			fmt.Fprintf(a.stdout, "  %s\n", text.Printable(d))
+		}
 	}
 	switch {
 	case r.NotCompared != "":
