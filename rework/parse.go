@@ -2,6 +2,7 @@ package rework
 
 import (
 	_ "embed"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -65,19 +66,25 @@ func ParsePolicy(name string, data []byte) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := doc.Validate(compiled()).Err(); err != nil {
-		return nil, err
-	}
+	shape := doc.Validate(compiled())
 	var f policyFile
-	if err := doc.Decode(&f); err != nil {
+	if len(shape) == 0 {
+		err = doc.Decode(&f)
+	} else if shape.At(decisive) || doc.DecodeKnown(&f) != nil {
+		err = shape.Err()
+	}
+	if err != nil {
 		return nil, err
 	}
 	p := f.policy()
-	if err := lint(doc, p).Err(); err != nil {
+	if err := append(shape, shape.Beside(lint(doc, p))...).Err(); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
+
+// decisive are the places of what the order of rules is judged by.
+var decisive = regexp.MustCompile(`^$|^rules$|^rules\[\d+\](\.when)?$`)
 
 func (f policyFile) policy() *Policy {
 	p := &Policy{

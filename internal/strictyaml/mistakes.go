@@ -2,12 +2,32 @@ package strictyaml
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 )
+
+// At reports whether a mistake of shape is at one of these places. A caller that
+// judges by what stands there would find mistakes that are none.
+func (p Problems) At(places *regexp.Regexp) bool {
+	return slices.ContainsFunc(p, func(one Problem) bool { return places.MatchString(one.Path) })
+}
+
+// Beside are the problems that were found in a document with mistakes of shape
+// beside them: not at, in or around what has one.
+func (p Problems) Beside(found Problems) Problems {
+	within := func(path, of string) bool {
+		return path == of || strings.HasPrefix(path, of+".") || strings.HasPrefix(path, of+"[")
+	}
+	return slices.DeleteFunc(found, func(f Problem) bool {
+		return slices.ContainsFunc(p, func(s Problem) bool { return within(f.Path, s.Path) || f.Path != "" && within(s.Path, f.Path) })
+	})
+}
 
 // collector turns a schema's errors into problems, each with what would be
 // right where the schema describes it.

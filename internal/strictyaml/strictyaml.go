@@ -5,12 +5,14 @@
 package strictyaml
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -73,6 +75,13 @@ func Parse(file string, data []byte) (*Doc, error) {
 	if len(data) > MaxSize {
 		return nil, Problems{{File: file, Line: 1, Column: 1, Text: fmt.Sprintf("the file has %d bytes, more than %d", len(data), MaxSize)}}
 	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // YAML 1.2.2, 5.2: a byte order mark is no content
+	switch {
+	case !utf8.Valid(data):
+		return nil, Problems{{File: file, Line: 1, Column: 1, Text: "the file is not UTF-8"}}
+	case len(bytes.TrimSpace(data)) == 0:
+		return nil, Problems{{File: file, Line: 1, Column: 1, Text: "the file is empty"}}
+	}
 	if line := tooDeep(data); line > 0 {
 		return nil, Problems{{File: file, Line: line, Column: 1, Text: "nested too deeply"}}
 	}
@@ -80,7 +89,10 @@ func Parse(file string, data []byte) (*Doc, error) {
 	if err != nil {
 		return nil, Problems{syntaxProblem(file, err)}
 	}
-	if len(f.Docs) != 1 || f.Docs[0].Body == nil {
+	if len(f.Docs) == 1 && f.Docs[0].Body == nil {
+		return nil, Problems{{File: file, Line: 1, Column: 1, Text: "nothing but comments is in the file"}}
+	}
+	if len(f.Docs) != 1 {
 		return nil, Problems{{File: file, Line: 1, Column: 1, Text: fmt.Sprintf("one YAML document is needed, the file has %d", len(f.Docs))}}
 	}
 	return &Doc{File: file, data: data, root: f.Docs[0].Body}, nil
@@ -124,6 +136,10 @@ func (d *Doc) Decode(v any) error {
 	}
 	return nil
 }
+
+// DecodeKnown is Decode for one who looks for more mistakes in a document that has
+// some already: unknown keys are left out.
+func (d *Doc) DecodeKnown(v any) error { return yaml.Unmarshal(d.data, v) }
 
 // Value is the node at a path of keys and indexes, nil where there is none. It
 // is not to be changed.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"time"
 
@@ -61,24 +62,34 @@ func Inspect(name string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := doc.Validate(compiled()).Err(); err != nil {
-		return nil, err
-	}
+	shape := doc.Validate(compiled())
 	var f file
-	if err := doc.Decode(&f); err != nil {
+	if len(shape) == 0 {
+		err = doc.Decode(&f)
+	} else if shape.At(decisive) || doc.DecodeKnown(&f) != nil {
+		err = shape.Err()
+	}
+	if err != nil {
 		return nil, err
 	}
 	c := f.Config
 	c.doc = doc
 	if m, ok := f.MES.(map[string]any); ok {
 		if c.MES, err = decodeMES(m); err != nil {
-			return nil, strictyaml.Problems{doc.Problem(strictyaml.Path("mes"), "%v", err)}
+			return nil, append(shape, shape.Beside(strictyaml.Problems{doc.Problem(strictyaml.Path("mes"), "%v", err)})...).Err()
 		}
 	}
 	c.absolute(filepath.Dir(name))
 	c.defaults()
-	return &c, c.lint(doc).Err()
+	found := c.lint(doc)
+	if len(shape) > 0 {
+		return nil, append(shape, shape.Beside(found)...).Err()
+	}
+	return &c, found.Err()
 }
+
+// decisive are the places of what the rest of a station file is judged by.
+var decisive = regexp.MustCompile(`^$|^(station|slots|mes|smdp|stock)$|^slots\[\d+\]$`)
 
 // Named is a file that a station file names.
 type Named struct {

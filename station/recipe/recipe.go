@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"time"
@@ -81,20 +82,27 @@ func parse(name string, data []byte, read func(file string) ([]byte, error)) (*s
 	if err != nil {
 		return nil, err
 	}
-	if err := doc.Validate(compiled()).Err(); err != nil {
-		return nil, err
-	}
+	shape := doc.Validate(compiled())
 	var f file
-	if err := doc.Decode(&f); err != nil {
+	if len(shape) == 0 {
+		err = doc.Decode(&f)
+	} else if shape.At(decisive) || doc.DecodeKnown(&f) != nil {
+		err = shape.Err()
+	}
+	if err != nil {
 		return nil, err
 	}
 	r := f.recipe()
 	found := append(f.endless(doc), attach(doc, r, read)...)
-	if err := append(found, lint(doc, r, f)...).Err(); err != nil {
+	found = append(found, lint(doc, r, f)...)
+	if err := append(shape, shape.Beside(found)...).Err(); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
+
+// decisive are the places of what the order of steps is judged by.
+var decisive = regexp.MustCompile(`^$|^accepts|^factory|^restart|^steps$|^steps\[\d+\](\.(id|kind|only|final)\b.*)?$`)
 
 // maxTimeout is longer than any step.
 const maxTimeout = 24 * time.Hour
