@@ -171,6 +171,10 @@ func (d *doctor) secretFile(name, file string) {
 
 // scrubbed says where the log is damaged, as far as it was found out.
 func (d *doctor) scrubbed() {
+	if _, err := os.Stat(filepath.Join(d.cfg.Station.Data, "segments")); errors.Is(err, fs.ErrNotExist) {
+		d.add("audit log", checkUnknown, "", "there is none yet; it begins with the first start")
+		return
+	}
 	text, err := store.Damage(d.cfg.Station.Data)
 	first, rest, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	switch {
