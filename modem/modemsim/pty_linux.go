@@ -48,17 +48,18 @@ func onFD(f *os.File, do func(fd int) error) error {
 	return inner
 }
 
-// moveUp replaces f by a duplicate above the low descriptors and closes f.
-// Where the limit on open files leaves no room there, f stays where it is.
+// moveUp replaces f by a duplicate above the low descriptors and closes f. Where
+// the limit on open files leaves no room there, the duplicate is wherever there is
+// some: f itself blocks, and a read of it would outlive the port's end.
 func moveUp(f *os.File, poll bool) (*os.File, error) {
 	var high int
 	err := onFD(f, func(fd int) (err error) {
 		high, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, lowFDs)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EMFILE) {
+			high, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		}
 		return err
 	})
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EMFILE) {
-		return f, nil
-	}
 	if err != nil {
 		return nil, err
 	}

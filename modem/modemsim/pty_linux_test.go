@@ -121,6 +121,40 @@ func TestPTY(t *testing.T) {
 	})
 }
 
+// Where the limit on open files leaves no room above the low descriptors, a port
+// ends all the same.
+func TestPTYWithFewDescriptors(t *testing.T) {
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	few := old
+	few.Cur = min(old.Cur, 1024)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+			t.Error(err)
+		}
+	}()
+	var host *os.File
+	t.Run("all", func(t *testing.T) {
+		dir := t.TempDir()
+		p := persona(t, "demo-eg25").WithBoot(time.Millisecond)
+		ms, _ := servePTY(t, 1, dir, func(int) modemsim.Options {
+			return modemsim.Options{Persona: p, Card: newFakeCard(), IMEI: testIMEI, Serial: "0", Baud: 921600}
+		})
+		ms[0].PowerOn()
+		talk(t, filepath.Join(dir, "slot1"), 0)
+		c := openTTY(t, filepath.Join(dir, "slot1"))
+		host = c.f // still open when the port ends
+	})
+	if err := host.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func talk(t *testing.T, path string, i int) {
 	c := openTTY(t, path)
 	defer c.f.Close()
