@@ -27,8 +27,10 @@ var ErrActivationCode = errors.New("activation code is malformed")
 // MaxActivationCode is the longest code in characters (SGP.22 section 4.1).
 const MaxActivationCode = 255
 
-// ParseActivationCode reads a code strictly. Its errors say what is wrong and
-// never quote the code.
+// ParseActivationCode reads a code, with "LPA:" before it as QR codes have it or
+// without as it is typed. A flag that says 0 and empty fields at the end, which
+// lists of codes have, say nothing. Its errors say what is wrong and never quote
+// the code.
 func ParseActivationCode(s string) (ActivationCode, error) {
 	fail := func(format string, args ...any) (ActivationCode, error) {
 		return ActivationCode{}, fmt.Errorf("%w: %s", ErrActivationCode, fmt.Sprintf(format, args...))
@@ -36,16 +38,16 @@ func ParseActivationCode(s string) (ActivationCode, error) {
 	if len(s) > MaxActivationCode {
 		return fail("%d characters, at most %d", len(s), MaxActivationCode)
 	}
-	body, ok := strings.CutPrefix(s, "LPA:")
-	if !ok {
-		return fail(`it does not begin with "LPA:"`)
+	body := s
+	if len(s) >= 4 && strings.EqualFold(s[:4], "LPA:") {
+		body = s[4:]
 	}
 	fields := strings.Split(body, "$")
+	if fields[0] != "1" {
+		return fail("it does not begin with LPA:1$")
+	}
 	if len(fields) < 3 || len(fields) > 7 {
 		return fail("%d fields between $ signs, 3 to 7 are right", len(fields))
-	}
-	if fields[0] != "1" {
-		return fail("the format is not 1")
 	}
 	a := ActivationCode{Address: fields[1], MatchingID: Secret(fields[2])}
 	if err := CheckAddress(a.Address); err != nil {
@@ -58,18 +60,15 @@ func ParseActivationCode(s string) (ActivationCode, error) {
 	if a.OID = rest[0]; a.OID != "" && !isOID(a.OID) {
 		return fail("the SM-DP+ OID is no dotted number")
 	}
-	if rest[1] != "" && rest[1] != "1" {
-		return fail("the confirmation code flag is not 1")
+	if rest[1] != "" && rest[1] != "0" && rest[1] != "1" {
+		return fail("the confirmation code flag is neither 1 nor empty")
 	}
 	a.ConfirmationRequired = rest[1] == "1"
 	if a.CIPKID = rest[2]; a.CIPKID != "" && !isHex(a.CIPKID) {
 		return fail("the issuer's key identifier is not hexadecimal")
 	}
-	if rest[3] != "" && rest[3] != "1" {
-		return fail("the last flag is not 1")
-	}
-	if fields[len(fields)-1] == "" && len(fields) > 3 {
-		return fail("the last field is empty")
+	if rest[3] != "" && rest[3] != "0" && rest[3] != "1" {
+		return fail("the last flag is neither 1 nor empty")
 	}
 	return a, nil
 }

@@ -38,12 +38,30 @@ func TestParseActivationCode(t *testing.T) {
 	}
 }
 
+// Codes as people type them and as lists have them.
+func TestActivationCodeVariants(t *testing.T) {
+	for in, want := range map[string]string{
+		"1$a.b$ABC-1":               "LPA:1$a.b$ABC-1",
+		"lpa:1$a.b$ABC-1":           "LPA:1$a.b$ABC-1",
+		"LPA:1$a.b$ABC-1$":          "LPA:1$a.b$ABC-1",
+		"LPA:1$a.b$ABC-1$$":         "LPA:1$a.b$ABC-1",
+		"LPA:1$a.b$ABC-1$$0":        "LPA:1$a.b$ABC-1",
+		"LPA:1$a.b$ABC-1$$1$":       "LPA:1$a.b$ABC-1$$1",
+		"1$a.b$ABC-1$2.999.10$1$$0": "LPA:1$a.b$ABC-1$2.999.10$1",
+	} {
+		a, err := rsp.ParseActivationCode(in)
+		if err != nil || a.Reveal() != want {
+			t.Errorf("%s: %s, %v", in, a.Reveal(), err)
+		}
+	}
+}
+
 func TestActivationCodeRefusals(t *testing.T) {
 	const canary = "CANARY-9f3a"
 	for _, in := range []string{
-		"", "LPA:", "1$a.b$" + canary, "lpa:1$a.b$" + canary, "LPA:2$a.b$" + canary, "LPA:1$$" + canary, "LPA:1$a.b", "LPA:1$a b$" + canary,
+		"", "LPA:", "LPA:LPA:1$a.b$" + canary, "LPA1$a.b$" + canary, "LPA:2$a.b$" + canary, "LPA:1$$" + canary, "LPA:1$a.b", "LPA:1$a b$" + canary,
 		"LPA:1$a.b:0$" + canary, "LPA:1$a.b:99999$" + canary, "LPA:1$a.b:$" + canary, "LPA:1$-a.b$" + canary, "LPA:1$https://a.b$" + canary,
-		"LPA:1$a.b/x$" + canary, "LPA:1$a.b$" + canary + "$x", "LPA:1$a.b$" + canary + "$$2", "LPA:1$a.b$" + canary + "$", "LPA:1$a.b$" + canary + " ",
+		"LPA:1$a.b/x$" + canary, "LPA:1$a.b$" + canary + "$x", "LPA:1$a.b$" + canary + "$$2", "LPA:1$a.b$" + canary + " ",
 		"LPA:1$a.b$" + canary + "\n", "LPA:1$a.b$" + canary + "$1.2$1$zz", "LPA:1$a.b$" + canary + "$1$2$3$4$5$6", "LPA:1$user@a.b$" + canary,
 		"LPA:1$a.b$" + canary + strings.Repeat("x", 250), " LPA:1$a.b$" + canary,
 	} {
