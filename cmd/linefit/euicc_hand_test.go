@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"linefit/station"
 	"linefit/ui/client"
@@ -216,7 +215,7 @@ func (h *handBench) station() *client.Client {
 // await waits until a slot has a state.
 func (h *handBench) await(slot int, state station.SlotState) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(h.t.Context(), hangs)
 	defer cancel()
 	ctx, found := context.WithCancel(ctx)
 	reached := false

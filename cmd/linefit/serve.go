@@ -37,11 +37,11 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	api, err := serveAPI(a.ctx, pl, cfg)
+	api, listen, err := serveAPI(a.ctx, pl, cfg)
 	if err != nil {
 		return errors.Join(err, closeAll())
 	}
-	logger.Info().Str("socket", cfg.API.Socket).Str("listen", cfg.API.Listen).Int("slots", len(cfg.Slots)).
+	logger.Info().Str("socket", cfg.API.Socket).Str("listen", listen).Int("slots", len(cfg.Slots)).
 		Int("faults", len(pl.Plan.Faults)).Uint64("head", pl.Store.Last()).Msg("station is up")
 	if h := pl.Store.State(); h.State != store.OK {
 		logger.Error().Str("log", string(h.State)).Msg(h.Reason + "; no unit is started until two people have accepted it: linefit audit accept")
@@ -93,8 +93,9 @@ func startError(err error) error {
 	return exit(exitMissing, err)
 }
 
-// api opens the API's listeners and returns what serves them.
-func serveAPI(ctx context.Context, pl *plant.Plant, cfg *config.Config) (func(context.Context) error, error) {
+// serveAPI opens the API's listeners and returns what serves them, and the TCP
+// address, with the port that the system chose where the file says 0; "": none.
+func serveAPI(ctx context.Context, pl *plant.Plant, cfg *config.Config) (serve func(context.Context) error, listen string, err error) {
 	opt := serverOptions(pl)
 	opt.ReadToken = cfg.API.Expose || cfg.API.ReadTokenFile != ""
 	for _, t := range []struct {
@@ -106,20 +107,23 @@ func serveAPI(ctx context.Context, pl *plant.Plant, cfg *config.Config) (func(co
 		}
 		b, err := readFile(t.file)
 		if err != nil {
-			return nil, exit(exitMissing, err)
+			return nil, "", exit(exitMissing, err)
 		}
 		t.as.Secret = stock.NewSecret([]byte(strings.TrimSpace(string(b))))
 		opt.Tokens = append(opt.Tokens, t.as)
 	}
 	server, err := mes.NewServer(opt)
 	if err != nil {
-		return nil, exit(exitUsage, err)
+		return nil, "", exit(exitUsage, err)
 	}
 	listeners, err := mes.Listen(ctx, mes.ListenOptions{Socket: socketOf(cfg), TCP: cfg.API.Listen, Expose: cfg.API.Expose})
 	if err != nil {
-		return nil, exit(exitMissing, err)
+		return nil, "", exit(exitMissing, err)
 	}
-	return func(ctx context.Context) error { return server.Serve(ctx, listeners) }, nil
+	if listeners.Remote != nil {
+		listen = listeners.Remote.Addr().String()
+	}
+	return func(ctx context.Context) error { return server.Serve(ctx, listeners) }, listen, nil
 }
 
 func serverOptions(pl *plant.Plant) mes.ServerOptions {

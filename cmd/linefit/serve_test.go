@@ -16,6 +16,10 @@ import (
 	"time"
 )
 
+// hangs guards against a test that hangs; how fast a loaded machine is decides
+// nothing.
+const hangs = 5 * time.Minute
+
 // background runs a subcommand until the test ends. Its output comes line by
 // line; want is the exit code.
 type background struct {
@@ -61,6 +65,15 @@ func (b *background) line(text string) string {
 	return ""
 }
 
+// drain lets it say what it likes: nobody waits for a line any more, and it is
+// not held up by that.
+func (b *background) drain() {
+	go func() {
+		for b.out.Scan() {
+		}
+	}()
+}
+
 // end stops it, as SIGTERM would, and returns its exit code.
 func (b *background) end() int {
 	b.stop()
@@ -69,7 +82,7 @@ func (b *background) end() int {
 	case code := <-b.done:
 		b.done <- code
 		return code
-	case <-time.After(30 * time.Second):
+	case <-time.After(hangs):
 		b.t.Fatal("it does not end")
 		return -1
 	}
@@ -93,6 +106,7 @@ func newVirtualBench(t *testing.T, more ...string) *virtualBench {
 		"--link", filepath.Join(b.dir, "mods"), "--fixture", "unix:"+filepath.Join(b.dir, "fx.sock"))
 	var first simModulesStart
 	b.decode(b.modules.line("modules"), &first)
+	b.modules.drain()
 	b.units = first.Modules
 	server := start(t, "stdout", "sim", "smdp", "--listen", "127.0.0.1:0", "--count", "6", "--json")
 	var offer struct {
@@ -103,6 +117,7 @@ func newVirtualBench(t *testing.T, more ...string) *virtualBench {
 		}
 	}
 	b.decode(server.line("profiles"), &offer)
+	server.drain()
 	codes := "batch,activation_code,iccid,operator,cap\n"
 	for _, p := range offer.Profiles {
 		codes += fmt.Sprintf("b1,%s,%s,op,3\n", p.Code, p.ICCID)
@@ -149,7 +164,7 @@ func (b *virtualBench) file() string { return filepath.Join(b.dir, "station.yaml
 func (b *virtualBench) linefit(code int, out any, args ...string) (stdout, stderr string) {
 	b.t.Helper()
 	var o, e bytes.Buffer
-	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), hangs)
 	defer cancel()
 	if got := run(ctx, args, strings.NewReader(""), &o, &e); got != code {
 		b.t.Fatalf("%v: exit %d, want %d\n%s%s", args, got, code, o.String(), e.String())
@@ -162,9 +177,18 @@ func (b *virtualBench) linefit(code int, out any, args ...string) (stdout, stder
 
 func (b *virtualBench) serve() *background {
 	b.t.Helper()
-	s := start(b.t, "stderr", "serve", "--config", b.file())
-	s.line("station is up")
+	s, _ := b.serveAt()
 	return s
+}
+
+// serveAt runs the daemon; at is where its API is on TCP.
+func (b *virtualBench) serveAt() (s *background, at string) {
+	b.t.Helper()
+	s = start(b.t, "stderr", "serve", "--config", b.file())
+	var up struct{ Listen string }
+	b.decode(s.line("station is up"), &up)
+	s.drain()
+	return s, up.Listen
 }
 
 // outcome is what run --json prints: a result, or why there is none.
@@ -182,10 +206,14 @@ func (b *virtualBench) one(code int, unit string, slot int) (r outcome) {
 	return r
 }
 
-func (b *virtualBench) control(format string, args ...any) {
+// control gives the modules an order and returns when it has been carried out:
+// they take the empty line behind it only then, and read on only after that.
+func (b *virtualBench) control(order string) {
 	b.t.Helper()
-	if _, err := fmt.Fprintf(b.modules.in, format+"\n", args...); err != nil {
-		b.t.Fatal(err)
+	for _, line := range []string{order, "", ""} {
+		if _, err := io.WriteString(b.modules.in, line+"\n"); err != nil {
+			b.t.Fatal(err)
+		}
 	}
 }
 
@@ -302,16 +330,15 @@ func TestStationLosesItsFixtures(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs units in real time")
 	}
-	port := freePort(t)
 	b := newVirtualBench(t, "mes: none")
 	text, err := os.ReadFile(b.file())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.write("station.yaml", strings.Replace(string(text), "socket: st.sock", "socket: st.sock, token_file: token, listen: \"127.0.0.1:"+port+"\"", 1))
-	b.serve()
+	b.write("station.yaml", strings.Replace(string(text), "socket: st.sock", "socket: st.sock, token_file: token, listen: \"127.0.0.1:0\"", 1))
+	_, at := b.serveAt()
 	ask := func(method, path, token string) (int, string) {
-		req, err := http.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:"+port+path, strings.NewReader("{}"))
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+at+path, strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,9 +361,9 @@ func TestStationLosesItsFixtures(t *testing.T) {
 		t.Errorf("without a token: %d", code)
 	}
 	b.modules.end()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port+"/v1/stream", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+"/v1/stream", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,15 +382,4 @@ func TestStationLosesItsFixtures(t *testing.T) {
 	if code, body := ask("POST", "/v1/slots/1/start", "a-token-of-the-bench-0123456789"); code == http.StatusOK {
 		t.Errorf("a slot without a fixture took a unit: %s", body)
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := simFixtureListener(t.Context(), "tcp:127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := strings.Cut(l.Addr().String(), ":")
-	return port
 }

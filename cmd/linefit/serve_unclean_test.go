@@ -92,7 +92,7 @@ func (d *daemon) view(want func(station.View) bool) station.View {
 		d.t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), hangs)
 	defer cancel()
 	var last station.View
 	c.Watch(ctx, func(s client.Snapshot) {
@@ -192,9 +192,9 @@ func TestServeUnclean(t *testing.T) {
 // eventually waits for what another process brings about.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); {
+	for end := time.Now().Add(hangs); !is(); {
 		if time.Now().After(end) {
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not within %v: %s", hangs, what)
 		}
 		time.Sleep(20 * time.Millisecond) // another process has nothing to wait on
 	}

@@ -39,7 +39,7 @@ func cardInReader(t *testing.T, args []string, use func(reader net.Conn, start s
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(hangs)); err != nil {
 		t.Fatal(err)
 	}
 	var start simCardStart

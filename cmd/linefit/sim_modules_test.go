@@ -122,7 +122,7 @@ func askTTY(t *testing.T, path string, lines ...string) string {
 		}
 	}
 	for _, line := range lines {
-		if err := ask(line, time.Minute); err != nil {
+		if err := ask(line, hangs); err != nil {
 			t.Fatalf("%s: %q, %v", line, out, err)
 		}
 	}
