@@ -242,7 +242,8 @@ func TestProfilesSplit(t *testing.T) {
 		Shares map[string]string
 		VKey   string
 	}
-	text := b.linefit(0, "", "profiles", "split", b.file("codes.csv", somecodes), "--stations", "bench-1,bench-2", "--key", key, "--out", out, "--json")
+	whole, fresh := b.file("codes.csv", somecodes), b.file("fresh.csv", somecodes)
+	text := b.linefit(0, "", "profiles", "split", whole, "--stations", "bench-1,bench-2", "--key", key, "--out", out, "--json")
 	if err := json.Unmarshal([]byte(text), &made); err != nil || len(made.Shares) != 2 {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -251,6 +252,28 @@ func TestProfilesSplit(t *testing.T) {
 	}
 	b.linefit(2, "another station's", args(made.Shares["bench-2"])...)
 	b.linefit(2, "is no share", args(b.file("codes.csv", somecodes))...)
+	b.linefit(2, "codes.csv was split for bench-1,bench-2", "profiles", "split", whole, "--stations", "a,b,c", "--key", key, "--out", filepath.Join(out, "again"))
+	b.linefit(0, "", "profiles", "split", whole, "--stations", "bench-1,bench-2", "--key", key, "--out", filepath.Join(out, "same"))
+	for _, share := range []string{"bench-1.share", "bench-2.share"} {
+		one, _ := os.ReadFile(filepath.Join(out, share))
+		if same, err := os.ReadFile(filepath.Join(out, "same", share)); err != nil || !bytes.Equal(one, same) {
+			t.Errorf("%s: %v", share, err)
+		}
+	}
+	b.linefit(2, "was split for", "profiles", "split", whole, "--stations", "bench-2,bench-1", "--key", key, "--out", filepath.Join(out, "again"))
+	b.linefit(2, "was split for", "profiles", "import", whole, "--store", b.dir, "--by", "anna", "--role", "lead")
+	b.linefit(2, "is no name of a file", "profiles", "split", fresh, "--stations", "../a,b", "--key", key, "--out", out)
+	if err := os.WriteFile(filepath.Join(out, "b.share"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.linefit(3, "b.share", "profiles", "split", fresh, "--stations", "a,b", "--key", key, "--out", out)
+	b.linefit(2, "", "profiles", "split", b.file("bad.csv", "batch,activation_code\nB,x\n"), "--stations", "a", "--key", key+".new", "--out", out)
+	b.linefit(2, "no signing key", "profiles", "split", fresh, "--stations", "a", "--key", key+".vkey", "--out", out)
+	for _, none := range []string{filepath.Join(out, "a.share"), filepath.Join(out, "again", "a.share"), fresh + ".taken", key + ".new"} {
+		if _, err := os.Lstat(none); err == nil {
+			t.Errorf("%s is there", none)
+		}
+	}
 	b.linefit(0, "1 profiles imported", args(made.Shares["bench-1"])...)
 	b.linefit(2, "codes.csv:2:3", "profiles", "split", b.file("codes.csv", "batch,activation_code\nB,x\n"), "--stations", "a", "--key", key, "--out", out)
 	b.linefit(3, "", "profiles", "split", b.file("codes.csv", somecodes), "--stations", "bench-1", "--key", key, "--out", out) // nothing is overwritten

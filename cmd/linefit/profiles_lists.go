@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -223,93 +220,6 @@ func (s shares) rule() (stock.ShareRule, error) {
 		rule.Keys = append(rule.Keys, v)
 	}
 	return rule, nil
-}
-
-type profilesSplitCmd struct {
-	terms
-	File     string   `arg:"" type:"existingfile" help:"The whole list, CSV or JSON."`
-	Stations []string `required:"" help:"Names of the stations."`
-	Key      string   `required:"" type:"path" placeholder:"FILE" help:"Signing key; made where there is no such file, its verifier key is printed."`
-	KeyName  string   `default:"planning" help:"Name of a key that is made."`
-	Out      string   `default:"." type:"path" placeholder:"DIR" help:"Where the shares are written: STATION.share."`
-	Wipe     bool     `help:"Erase the whole list when the shares are written."`
-	JSON     bool     `name:"json" help:"Print one JSON document."`
-}
-
-// Run splits a list.
-func (c *profilesSplitCmd) Run(a *app) error {
-	data, err := readList(c.File)
-	if err != nil {
-		return err
-	}
-	signer, vkey, err := shareKey(c.Key, c.KeyName)
-	if err != nil {
-		return exit(exitMissing, err)
-	}
-	parts, err := stock.Split(c.File, data, c.batch(), c.Stations, signer)
-	if err != nil {
-		return exit(exitUsage, err)
-	}
-	if err := os.MkdirAll(c.Out, 0o700); err != nil {
-		return exit(fileCode(err), err)
-	}
-	files := map[string]string{}
-	for _, name := range c.Stations {
-		files[name] = filepath.Join(c.Out, filepath.Base(name)+".share")
-		if err := writeSecret(files[name], parts[name]); err != nil {
-			return exit(exitMissing, err)
-		}
-	}
-	if c.Wipe {
-		if err := stock.Wipe(c.File); err != nil {
-			return exit(exitMissing, err)
-		}
-	}
-	if c.JSON {
-		return printJSON(a.stdout, map[string]any{"shares": files, "vkey": vkey})
-	}
-	for _, name := range c.Stations {
-		fmt.Fprintf(a.stdout, "%s  %s\n", name, files[name])
-	}
-	fmt.Fprintln(a.stdout, "verifier key for the stations:", vkey)
-	return nil
-}
-
-// shareKey reads the key that signs shares, or makes it. The verifier key
-// stands beside it in FILE.vkey.
-func shareKey(file, name string) (note.Signer, string, error) {
-	skey, err := readFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		made, vkey, err := note.GenerateKey(rand.Reader, name)
-		if err != nil {
-			return nil, "", err
-		}
-		if err := writeSecret(file, []byte(made+"\n")); err != nil {
-			return nil, "", err
-		}
-		if err := os.WriteFile(file+".vkey", []byte(vkey+"\n"), 0o644); err != nil {
-			return nil, "", err
-		}
-		skey = []byte(made)
-	} else if err != nil {
-		return nil, "", err
-	}
-	signer, err := note.NewSigner(strings.TrimSpace(string(skey)))
-	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", file, err)
-	}
-	vkey, err := readFile(file + ".vkey")
-	return signer, strings.TrimSpace(string(vkey)), err
-}
-
-// writeSecret writes a new file that nobody else can read.
-func writeSecret(file string, data []byte) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func printStock(w io.Writer, s stock.Stocked, profiles bool) error {

@@ -19,7 +19,20 @@ import (
 // name of that station's vault: who brings the same file, on a stick or a shared
 // folder, to another station is refused. A copy of the file is not recognised:
 // that is what shares, a column station and a claim at the MES are for.
-const takenMagic = "linefit taken/1\n"
+// A list that was split says so there too.
+const (
+	takenMagic = "linefit taken/1\n"
+	takenSplit = "split "
+)
+
+// takenBefore says what became of a list, by what stands beside it.
+func takenBefore(file, mark string, text []byte) error {
+	if rest, split := strings.CutPrefix(string(text), takenMagic+takenSplit); split {
+		stations, _, _ := strings.Cut(rest, "\n")
+		return fmt.Errorf("%s was split for %s (%s): the same codes on two stations would be tried twice; each station imports its share", file, stations, mark)
+	}
+	return fmt.Errorf("%s was taken into another station (%s): the same codes on two stations would be tried twice; lists for several stations are split before anything is imported (linefit profiles split), or name them in a column station", file, mark)
+}
 
 // nothingTaken reports whether an import that ended with this error is certain to
 // have taken nothing: this process or the station said no, or was not reached.
@@ -60,7 +73,7 @@ func (c *profilesImportCmd) take(ctx context.Context, a *app, r stockroom, data 
 		if string(old) == text || len(old) == 0 || !strings.HasPrefix(string(old), takenMagic) { // its own, or cut short by a crash
 			return nothing, os.WriteFile(file, []byte(text), 0o644)
 		}
-		return nil, exit(exitUsage, fmt.Errorf("%s was taken into another station (%s): the same codes on two stations would be tried twice; split the list (linefit profiles split), or name stations in a column station", c.File, file))
+		return nil, exit(exitUsage, takenBefore(c.File, file, old))
 	case err != nil:
 		fmt.Fprintf(a.stderr, "warning: %s cannot be made (%v): no other station will see that the list was taken\n", file, err)
 		return nothing, nil
