@@ -137,7 +137,37 @@ func ReadBackup(ctx context.Context, from string) (b Backup, err error) {
 			return b, fmt.Errorf("%w: %s is not what was copied", ErrBackup, f.Name)
 		}
 	}
-	return b, nil
+	return b, b.whole(from)
+}
+
+// whole checks that a backup has no file that its manifest does not name, and that
+// the manifest speaks of the log that is in it.
+func (b Backup) whole(from string) error {
+	named := map[string]bool{}
+	for _, f := range b.Files {
+		named[f.Name] = true
+	}
+	data := filepath.Join(from, backupData)
+	err := filepath.WalkDir(data, func(path string, e fs.DirEntry, err error) error {
+		rel, relErr := filepath.Rel(data, path)
+		if err = errors.Join(err, relErr); err != nil || e.IsDir() {
+			return err
+		}
+		if !named[filepath.ToSlash(rel)] {
+			return fmt.Errorf("file %q is not one that was copied", rel)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBackup, err)
+	}
+	for name, want := range map[string]string{"checkpoint": b.Checkpoint, "station.vkey": b.VKey + "\n"} {
+		have, err := os.ReadFile(filepath.Join(data, name))
+		if err != nil || string(have) != want {
+			return errors.Join(fmt.Errorf("%w: %s is not what %s says", ErrBackup, name, manifestName), err)
+		}
+	}
+	return nil
 }
 
 // Restore puts a backup into the place of a store. dir must hold none. The
@@ -167,6 +197,9 @@ func Restore(ctx context.Context, from, dir string) (Backup, error) {
 	r, err := store.Verify(ctx, dir, store.VerifyOptions{})
 	if err == nil && !r.OK {
 		err = &store.DamagedError{Report: r}
+	}
+	if err == nil && (r.Origin != b.Origin || r.VKey != b.VKey || r.Entries != b.Entries) {
+		err = fmt.Errorf("%w: %s speaks of %d entries of log %s, %d of %s are there", ErrBackup, manifestName, b.Entries, b.Origin, r.Entries, r.Origin)
 	}
 	return b, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -89,5 +90,62 @@ func TestBackupOfABusyStation(t *testing.T) {
 	var damaged *store.DamagedError
 	if _, err := plant.MakeBackup(t.Context(), dir, filepath.Join(t.TempDir(), "old")); !errors.As(err, &damaged) {
 		t.Errorf("with an old checkpoint: %v", err)
+	}
+}
+
+// A backup whose manifest was edited, or that has a file more, is none.
+func TestBackupChanged(t *testing.T) {
+	key, _, err := audit.NewKey("test.example/st-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, out := filepath.Join(t.TempDir(), "store"), filepath.Join(t.TempDir(), "backup")
+	s, err := store.Open(t.Context(), store.Options{Dir: dir, Key: key, Reserve: 1})
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plant.MakeBackup(t.Context(), dir, out); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plant.ReadBackup(t.Context(), out); err != nil {
+		t.Fatal(err)
+	}
+	manifest := filepath.Join(out, "backup.json")
+	good, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][2]string{{`"checkpoint": "test`, `"checkpoint": "best`}, {`"vkey": "test`, `"vkey": "best`}, {`"entries": 0`, `"entries": 7`}, {`"origin": "test`, `"origin": "best`}} {
+		bad := strings.Replace(string(good), change[0], change[1], 1)
+		if bad == string(good) {
+			t.Fatalf("%s is not in\n%s", change[0], good)
+		}
+		if err := os.WriteFile(manifest, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := plant.Restore(t.Context(), out, filepath.Join(t.TempDir(), "again")); !errors.Is(err, plant.ErrBackup) {
+			t.Errorf("%s: %v", change[1], err)
+		}
+	}
+	if err := os.WriteFile(manifest, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, extra := range []string{"x", "segments/x", "vault/x.code"} {
+		name := filepath.Join(out, "data", extra)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := plant.ReadBackup(t.Context(), out); !errors.Is(err, plant.ErrBackup) {
+			t.Errorf("%s: %v", extra, err)
+		}
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

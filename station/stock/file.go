@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 )
 
-// tmpPrefix marks files that were not finished; opening the vault removes them.
+// tmpPrefix marks files that were not finished, or not erased; opening the vault
+// erases them.
 const tmpPrefix = ".new-"
 
 // writeNew makes a file that is whole or not there: a temporary file, flushed,

@@ -81,7 +81,7 @@ func sweepUnfinished(dir string) error {
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), tmpPrefix) {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			if err := erase(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}

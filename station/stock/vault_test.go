@@ -247,6 +247,60 @@ func TestKeyFromCredential(t *testing.T) {
 	}
 }
 
+// However far erasing an item got, it is whole or it is not there, and an opened
+// vault has nothing of it: one that was overwritten in its place would be damaged,
+// and the station would not start for it.
+func TestVaultDeleteCut(t *testing.T) {
+	dir := t.TempDir()
+	v := openVault(t, dir)
+	kept, gone := put(t, v, stock.KindImport, "kept"), put(t, v, stock.KindImport, "gone")
+	watch := func() map[string][]byte {
+		files := map[string][]byte{}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if b, err := os.ReadFile(filepath.Join(dir, e.Name())); err == nil {
+				files[e.Name()] = b
+			}
+		}
+		return files
+	}
+	seen := watch()
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	err := v.Delete(stock.KindImport, gone) // the name cannot be taken away
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil { // root may all the same
+		for name, b := range watch() {
+			if !bytes.Equal(b, seen[name]) {
+				t.Errorf("%s was overwritten in its place", name)
+			}
+		}
+		if _, err := v.Get(stock.KindImport, gone); err != nil {
+			t.Error(err)
+		}
+		if err := v.Delete(stock.KindImport, gone); err != nil {
+			t.Error(err)
+		}
+	}
+	// A crash behind the taking of the name: what is left is erased at the start.
+	if err := os.WriteFile(filepath.Join(dir, ".new-"+gone), seen[gone+".import"], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v = openVault(t, dir)
+	if files := watch(); len(files) != len(seen)-1 || files[kept+".import"] == nil {
+		t.Errorf("%d files, %d before", len(files), len(seen))
+	}
+	if items, err := v.List(stock.KindImport); err != nil || len(items) != 1 || items[0].Handle != kept {
+		t.Errorf("%v, %v", items, err)
+	}
+}
+
 // What a crash left half written is removed and takes nothing else along.
 func TestVaultSweepsUnfinishedFiles(t *testing.T) {
 	dir := t.TempDir()

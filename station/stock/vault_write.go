@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -107,12 +108,10 @@ func (v *Vault) removeAll(kind Kind, handles []string) error {
 
 // Delete erases an item: overwritten as far as the file system allows (a copy
 // on write one, or flash, may keep old blocks: these stay sealed), removed, and
-// the removal durable. It is done when there is no such item.
+// the removal durable. It is done when there is no such item. Cut anywhere, the
+// item is there whole or not at all.
 func (v *Vault) Delete(kind Kind, handle string) error {
-	if !kinds[kind] || !validHandle(handle) {
-		return nil
-	}
-	if err := errors.Join(erase(v.path(kind, handle)), syncDir(v.dir)); err != nil {
+	if err := v.discard([]Item{{Kind: kind, Handle: handle}}); err != nil {
 		return &ItemError{Kind: kind, Handle: handle, Err: err}
 	}
 	return nil
@@ -129,24 +128,40 @@ func (v *Vault) deleteAll(kind Kind, handles []string) error {
 
 // deleteItems is [Vault.Delete] of several items with few flushes.
 func (v *Vault) deleteItems(items []Item) error {
-	if len(items) == 0 {
-		return nil
+	if err := v.discard(items); err != nil {
+		return fmt.Errorf("vault: %w", err)
 	}
-	var g errgroup.Group
-	g.SetLimit(flushes)
+	return nil
+}
+
+// discard takes the items' names away, durably, and then erases what had them: an
+// item that was overwritten in its place and not removed would be a damaged one.
+// What a crash leaves is erased when the vault is opened next.
+func (v *Vault) discard(items []Item) error {
+	var gone []string
+	var errs []error
 	for _, i := range items {
 		if !kinds[i.Kind] || !validHandle(i.Handle) {
 			continue
 		}
-		g.Go(func() error {
-			if err := erase(v.path(i.Kind, i.Handle)); err != nil {
-				return &ItemError{Kind: i.Kind, Handle: i.Handle, Err: err}
-			}
-			return nil
-		})
+		tmp := filepath.Join(v.dir, tmpPrefix+newHandle())
+		switch err := os.Rename(v.path(i.Kind, i.Handle), tmp); {
+		case err == nil:
+			gone = append(gone, tmp)
+		case !errors.Is(err, fs.ErrNotExist):
+			errs = append(errs, &ItemError{Kind: i.Kind, Handle: i.Handle, Err: err})
+		}
 	}
-	if err := errors.Join(g.Wait(), syncDir(v.dir)); err != nil {
-		return fmt.Errorf("vault: %w", err)
+	if err := syncDir(v.dir); err != nil {
+		return errors.Join(append(errs, err)...)
 	}
-	return nil
+	if len(gone) == 0 {
+		return errors.Join(errs...)
+	}
+	var g errgroup.Group
+	g.SetLimit(flushes)
+	for _, tmp := range gone {
+		g.Go(func() error { return erase(tmp) })
+	}
+	return errors.Join(append(errs, g.Wait(), syncDir(v.dir))...)
 }
