@@ -36,6 +36,9 @@ func (c *auditArchiveCmd) Run(a *app) error {
 			}
 		}
 		out, err := o.store.Archive(ctx, c.Out, mes.Archivable)
+		if errors.Is(err, mes.ErrNeeded) {
+			err = exit(exitMissing, fmt.Errorf("%w: archive when its unit has left and the MES has its events", err))
+		}
 		if err != nil {
 			return flags.refuse(a, err)
 		}

@@ -2,18 +2,22 @@ package mes
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"linefit/audit"
 )
 
+// ErrNeeded is the error of entries that the outbox cannot do without yet.
+var ErrNeeded = errors.New("needed for the MES")
+
 // Archivable reports whether the outbox can do without the entries before
 // first: an event that the MES has not taken, and the result of a run that is
-// still open, are made from their entries. The error names one that cannot.
+// still open, are made from their entries. The error is [ErrNeeded] and names one.
 func Archivable(v audit.View, first uint64) error {
 	needed := func(what string, r Refs) error {
 		if oldest := r.oldest(); oldest > 0 && oldest < first {
-			return fmt.Errorf("mes: %s is made of entry %d, which is to be archived", what, oldest)
+			return fmt.Errorf("%w: %s is made of entry %d, which is to be archived", ErrNeeded, what, oldest)
 		}
 		return nil
 	}
