@@ -119,6 +119,7 @@ func TestSimCardRefuses(t *testing.T) {
 	}{
 		{[]string{"--reader", gone}, exitMissing, "no virtual reader"},
 		{[]string{"--card-delay=-1s"}, exitUsage, "not negative"},
+		{[]string{"--channels=21"}, exitUsage, "2 to 20"},
 		{[]string{"--pki", t.TempDir()}, exitUsage, "ci.der"},
 	} {
 		var stdout, stderr bytes.Buffer
