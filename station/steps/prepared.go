@@ -138,7 +138,7 @@ func (l *packageLoad) reserve(ctx context.Context) (station.StepResult, bool) {
 	case errors.As(err, &none) && none.Reason.Code == station.StockEmpty && l.failure != nil:
 		return hold(station.PackageNone, "none is left for EID %s; the last one: %s", run.Identity.EID, l.failure.Reason), true
 	case errors.As(err, &none) && none.Reason.Code == station.StockEmpty:
-		return hold(station.PackageNone, "none is left for EID %s", run.Identity.EID), true
+		return hold(station.PackageNone, "none is left for EID %s%s", run.Identity.EID, l.misfits(want)), true
 	}
 	return failed(err, station.StockEmpty), true
 }
