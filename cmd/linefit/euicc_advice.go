@@ -23,7 +23,10 @@ func advice(err error) string {
 		if function.Function == "DeleteProfile" && errors.Is(err, euicc.ErrNotDisabled) {
 			return "it is enabled: disable it first"
 		}
-		return codeAdvice[function.Name]
+		if text, ok := codeAdvice[function.Name]; ok {
+			return text
+		}
+		return noReason
 	}
 	if errors.Is(err, euicc.ErrShut) {
 		return "terminal_capability in the module's quirks tells the card of an LPA, over +CSIM; in-factory keys go with the closing recipe"
@@ -33,6 +36,7 @@ func advice(err error) string {
 		if text, ok := statusAdvice[status.SW]; ok {
 			return text
 		}
+		return noReason
 	}
 	if simFailure(err) {
 		return "bad contacts, no ISD-R, or an eUICC without an enabled profile behind a module that then refuses one of the routes: try --route cgla and --route csim"
@@ -44,6 +48,9 @@ func advice(err error) string {
 	}
 	return ""
 }
+
+// noReason is for a code or a status word that says no more than that it failed.
+const noReason = "the eUICC gives no reason: reset the module and list the profiles, then try again"
 
 // codeAdvice goes by the specification's names of result codes (SGP.22 section
 // 5.7, SGP.32 section 5.9).
@@ -66,12 +73,14 @@ var codeAdvice = map[string]string{
 	"incorrectInputValues":       "the eUICC does not know something that was asked for",
 	"profileChangeOngoing":       "a change of profile is under way: try again in a moment, or reset the module",
 	"unsupportedCiPKId":          "the eUICC does not trust that server's issuer",
-	"undefinedError":             "the eUICC gives no reason: reset the module and list the profiles, then try again",
+	"undefinedError":             noReason,
 }
 
 // statusAdvice goes by status words (ETSI TS 102 221 section 10.2.1).
 var statusAdvice = map[wire.SW]string{
 	wire.SWConditionsNotSatisfied: "an M2M eUICC, one that is locked for in-factory provisioning, or one that was not told of an LPA",
+	wire.SWMemoryProblem:          "the card's memory does not take what is written: read the list again, and take another unit if it stays so",
+	wire.SWNotEnoughMemory:        "no room on the eUICC: delete a profile that is not needed",
 	wire.SWDataNotFound:           "the eUICC does not have this function",
 	wire.SWInsNotSupported:        "the eUICC does not have this function",
 	wire.SWClaNotSupported:        "the eUICC does not have this function, or the module changes class bytes: try the other --route",

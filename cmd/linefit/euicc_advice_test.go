@@ -24,6 +24,8 @@ func TestAdvice(t *testing.T) {
 		{&euicc.FunctionError{Function: "DisableProfile", Code: 127, Name: "undefinedError"}, "undefinedError (127)", "gives no reason"},
 		{&euicc.StatusError{Function: "GetEID", SW: 0x6985, Blocks: 1}, "6985", "M2M"},
 		{&euicc.StatusError{Function: "GetEID", SW: 0x6A88, Blocks: 1}, "6A88", "does not have this function"},
+		{&euicc.StatusError{Function: "GetEID", SW: 0x6F00, Blocks: 1}, "6F00", "gives no reason"},
+		{&euicc.FunctionError{Function: "EnableProfile", Code: 99, Name: "99"}, "99", "gives no reason"},
 		{fmt.Errorf("open: %w", modem.ErrSilent), "", "--baud"},
 		{fmt.Errorf("open: %w", modem.ErrBusy), "", "another program"},
 		{fmt.Errorf("open: %w", modem.ErrPermission), "", "dialout"},
