@@ -203,8 +203,7 @@ func (s *session) notInstalled(ctx context.Context, a *station.Attempt, r *rsp.R
 	}
 	var facts []error
 	if r.Installation != nil && r.Installation.Failure != nil {
-		// What the eUICC signed is what the provider is shown when it must replace the order.
-		evidence, err := s.bench.opt.Stock.Vault().Put(stock.KindResult, stock.NewSecret(r.Installation.Raw))
+		evidence, err := s.keepFailure(r.Installation)
 		facts = append(facts, err, s.closeEffect(ctx, a, station.EffectLoad, station.Result{
 			Outcome: station.Fail, State: station.StateAbsent, By: "answer", ICCID: r.Detail.ICCID,
 			Code: r.Installation.Failure.Error(), Sequence: r.Installation.Notification.Sequence, Evidence: evidence,

@@ -8,6 +8,7 @@ import (
 	"linefit/modem/euicc"
 	"linefit/modem/rsp"
 	"linefit/station"
+	"linefit/station/stock"
 )
 
 // mustReconcile: something was begun whose end is not known, or an earlier run
@@ -83,6 +84,9 @@ func (s *session) reconcile(ctx context.Context, a *station.Attempt, c *card) (r
 		found.Sequence = r.Installation.Notification.Sequence
 		if f := r.Installation.Failure; f != nil {
 			found.Outcome, found.Code = station.Fail, f.Error()
+			if found.Evidence, err = s.keepFailure(r.Installation); err != nil {
+				return failed(err, station.VaultFault), true
+			}
 		}
 		if err := s.keep(ctx, a, r.Installation.Notification, r.Installation.Raw); err != nil {
 			return failed(err, station.VaultFault), true
@@ -103,6 +107,14 @@ func (s *session) reconcile(ctx context.Context, a *station.Attempt, c *card) (r
 		return gaveUp(r.Advice.Row, r.Installation.Failure), true
 	}
 	return station.StepResult{}, false
+}
+
+// keepFailure keeps what the eUICC signed about a load that failed: the provider is
+// shown it when it must replace the order, also when the notification is long sent.
+func (s *session) keepFailure(r *euicc.InstallationResult) (handle string, err error) {
+	vault := s.bench.opt.Stock.Vault()
+	handle = vault.HandleFor(stock.KindResult, "load/"+hex.EncodeToString(r.TransactionID))
+	return handle, vault.Replace(stock.KindResult, handle, stock.NewSecret(r.Raw))
 }
 
 // gaveUp is the result of a download whose installation failed for good.
