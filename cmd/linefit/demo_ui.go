@@ -49,15 +49,24 @@ func (d *demo) serveAPI(ctx context.Context) (serve func(context.Context) error,
 	if err != nil {
 		return nil, "", err
 	}
-	socket = filepath.Join(d.dir, "linefit.sock")
-	if len(socket) > maxSocketPath {
-		socket = filepath.Join(os.TempDir(), filepath.Base(d.dir)+".sock")
-	}
+	socket = d.socketPath()
 	listeners, err := mes.Listen(ctx, mes.ListenOptions{Socket: socket, TCP: d.cmd.Listen})
 	if err != nil {
 		return nil, "", exit(exitMissing, err)
 	}
 	return func(ctx context.Context) error { return server.Serve(ctx, listeners) }, socket, nil
+}
+
+// socketPath is in the demo's folder, or where its name is too long for a socket,
+// in one for temporary files.
+func (d *demo) socketPath() string {
+	socket := filepath.Join(d.dir, "linefit.sock")
+	for _, dir := range []string{os.TempDir(), "/tmp"} {
+		if len(socket) > maxSocketPath {
+			socket = filepath.Join(dir, filepath.Base(d.dir)+".sock")
+		}
+	}
+	return socket
 }
 
 // demoToken makes a token for changes over TCP and leaves it in a file.

@@ -41,18 +41,41 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return errors.Join(err, closeAll())
 	}
-	logger.Info().Str("socket", cfg.API.Socket).Str("listen", listen).Int("slots", len(cfg.Slots)).
-		Int("faults", len(pl.Plan.Faults)).Uint64("head", pl.Store.Last()).Msg("station is up")
-	if h := pl.Store.State(); h.State != store.OK {
-		logger.Error().Str("log", string(h.State)).Msg(h.Reason + "; no unit is started until two people have accepted it: linefit audit accept")
+	up := func(ctx context.Context) error {
+		if !awaitSlots(ctx, pl, len(cfg.Slots)) {
+			return nil
+		}
+		logger.Info().Str("socket", cfg.API.Socket).Str("listen", listen).Int("slots", len(cfg.Slots)).
+			Int("faults", len(pl.Plan.Faults)).Uint64("head", pl.Store.Last()).Msg("station is up")
+		if h := pl.Store.State(); h.State != store.OK {
+			logger.Error().Str("log", string(h.State)).Msg(h.Reason + "; no unit is started until two people have accepted it: linefit audit accept")
+		}
+		return nil
 	}
-	err = errors.Join(pl.Run(a.ctx, api), closeAll())
+	err = errors.Join(pl.Run(a.ctx, api, up), closeAll())
 	logger.Info().Err(err).Msg("station is down")
 	var unclean *plant.UncleanError
 	if errors.As(err, &unclean) {
 		return exit(exitVerdict, err)
 	}
 	return err
+}
+
+// awaitSlots waits until every slot is worked on, or the log stands: what is asked
+// before is refused. It is false when ctx was done first.
+func awaitSlots(ctx context.Context, pl *plant.Plant, slots int) bool {
+	for {
+		changed, log := pl.Changed(), pl.Store.Changed()
+		if pl.Store.State().State != store.OK || len(pl.View().Slots) == slots {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-log:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // openStation assembles the station of a file. closeAll gives back store and

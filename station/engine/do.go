@@ -74,6 +74,9 @@ func (e *Engine) runner(slot int) (*runner, station.SlotView, error) {
 		return nil, station.SlotView{}, station.Refuse(station.ScanInvalid, "there is no slot %d", slot)
 	}
 	r := e.runners[slot]
+	if r == nil && e.detail == "" {
+		return nil, station.SlotView{}, station.Refuse(station.LogStopped, "the station is still starting")
+	}
 	if r == nil {
 		return nil, station.SlotView{}, station.Refuse(station.LogStopped, "%s", e.detail)
 	}
