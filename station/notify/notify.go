@@ -64,6 +64,7 @@ type Outbox struct {
 
 	mu      sync.Mutex // guards what follows
 	lanes   map[lane]*queue
+	working int                  // lanes that are tried now
 	failed  map[ident.EID]uint64 // tries that failed, of eUICCs with something pending
 	changed chan struct{}        // closed and replaced at every change
 }
@@ -89,8 +90,9 @@ type queue struct {
 	busy     bool
 	failures int
 	due      time.Time
-	err      error // of the last try; nil: none has failed
-	held     bool  // the first one is kept back
+	err      error  // of the last try; nil: none has failed
+	held     bool   // the first one is kept back
+	told     string // handle of the one that has arrived, until it is erased
 }
 
 type item struct {

@@ -1,8 +1,12 @@
 package simtest_test
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -42,6 +46,37 @@ func TestNotificationsAfterTheUnits(t *testing.T) {
 			}
 			if o.State == smdpsim.StateInstalled && !slices.Equal(told, []smdpsim.ProfileEvent{smdpsim.EventInstall, smdpsim.EventEnable}) {
 				t.Errorf("profile %s: its operator was told of %v", iccid, told)
+			}
+		}
+	})
+}
+
+// TestNotificationThatIsNotErased: the vault fails in erasing a notification that
+// has arrived. It is not sent again, and those behind it follow.
+func TestNotificationThatIsNotErased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l *simtest.Line
+		var once sync.Once
+		l = simtest.New(t, simtest.Options{Server: func(p smdpsim.FaultPoint) smdpsim.Fault {
+			if p.Point == smdpsim.HandleNotification {
+				once.Do(func() { // what stands in the item's place can be moved, not written over
+					items, err := filepath.Glob(filepath.Join(l.Dir, "vault", "*.notification"))
+					if err != nil || len(items) == 0 {
+						t.Errorf("no notification in the vault: %v", err)
+						return
+					}
+					if err := errors.Join(os.Remove(items[0]), os.MkdirAll(filepath.Join(items[0], "in the way"), 0o700)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			return smdpsim.Fault{}
+		}})
+		l.RunUnit(1)
+		l.Drain()
+		for iccid, o := range l.Check().Orders {
+			if n := len(o.Receipts); o.State == smdpsim.StateInstalled && n != 2 {
+				t.Errorf("profile %s: its operator was told %d times", iccid, n)
 			}
 		}
 	})
