@@ -44,7 +44,7 @@ func TestLogRefusesAFact(t *testing.T) {
 				}
 				synctest.Wait()
 				v := l.view(1)
-				if v.State != station.SlotFault || v.Fault == nil || v.Fault.Code != station.LogStopped || v.Verdict != "" || v.Lamp != station.LampFail {
+				if v.State != station.SlotFault || v.Fault == nil || v.Fault.Code != station.LogStopped || v.Verdict != "" || v.Lamp != station.LampFail || !l.jigs[1].showed(station.LampFail) {
 					t.Errorf("slot 1: %+v", v)
 				}
 				if v := l.view(2); v.Verdict != station.Pass {

@@ -118,6 +118,9 @@ func (r *runner) stand(ctx context.Context, err error) error {
 	if haltErr := r.fx.Halt(); haltErr != nil {
 		r.stands = station.NewReason(station.LogStopped, "slot %d stands until the next start: %v; its supply may be on: %v", r.id, err, haltErr)
 	}
+	if r.fx.Lamp(ctx, r.lamp) != nil {
+		r.lamp = station.LampOff // what the view says is enough: Halt has put out a pass lamp
+	}
 	r.publish()
 	for {
 		select {
