@@ -110,6 +110,11 @@ func closeFactory(ctx context.Context, s *session, a *station.Attempt) station.S
 	if err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
+	if len(keys.Keys) > 0 {
+		if res := foresee(ctx, c, a); res.Outcome != station.OK {
+			return res
+		}
+	}
 	if res := s.deleteKeys(ctx, a, c, len(keys.Keys)); res.Outcome != station.OK {
 		return res
 	}
@@ -131,6 +136,32 @@ func closeFactory(ctx context.Context, s *session, a *station.Attempt) station.S
 	return ok(number("deleted", int64(len(keys.Keys))), number("one_time_keys", int64(left)),
 		station.Measure("lpa_before", before), station.Measure("lpa_services", services))
 }
+
+// foresee checks now what a read-back behind the closing will want of the number of
+// profiles: an eUICC without its one-time keys gets no other package.
+func foresee(ctx context.Context, c *card, a *station.Attempt) station.StepResult {
+	recipe := a.Run.Recipe
+	kind := recipe.KindOf(a.Run.Identity)
+	for _, step := range recipe.Steps[recipe.Index(a.Step.ID)+1:] {
+		limits := slices.DeleteFunc(slices.Clone(step.Limits), func(l station.Limit) bool { return l.Measure != measureProfiles })
+		if step.Kind != station.KindReadback || !step.For(kind) || len(limits) == 0 {
+			continue
+		}
+		profiles, err := c.ProfilesBrief(ctx)
+		if err != nil {
+			return failed(err, station.EUICCProtocol)
+		}
+		for _, m := range station.CheckLimits([]station.Measurement{number(measureProfiles, int64(len(profiles)))}, limits) {
+			if m.Bad != "" {
+				return fail(station.LimitExceeded, "%s profiles are on the eUICC, and the limit of step %s is: %s; the one-time keys are kept", m.Value, step.ID, m.Bad)
+			}
+		}
+	}
+	return ok()
+}
+
+// measureProfiles is how many profiles are on the eUICC.
+const measureProfiles = "profiles"
 
 // deleteKeys deletes the one-time keys, with an intent before. One whose answer
 // was lost is followed by another look, never by a guess.
@@ -189,7 +220,7 @@ func (s *session) readFactory(ctx context.Context, a *station.Attempt, c *card, 
 	if err != nil {
 		return failed(err, station.EUICCProtocol)
 	}
-	measured = append(measured, number("one_time_keys", int64(left)), station.Measure("lpa_services", services), number("profiles", int64(len(profiles))))
+	measured = append(measured, number("one_time_keys", int64(left)), station.Measure("lpa_services", services), number(measureProfiles, int64(len(profiles))))
 	closing := run.Recipe.Factory == station.FactoryClosing
 	switch {
 	case closing && left > 0:

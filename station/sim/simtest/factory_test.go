@@ -100,6 +100,26 @@ func TestFactoryScenario(t *testing.T) {
 	}
 }
 
+// TestFactoryForeseesItsLimit: a read-back wants more profiles than the unit has
+// got. That is found out before the one-time keys are deleted: without them it
+// would never get another one.
+func TestFactoryForeseesItsLimit(t *testing.T) {
+	recipe := *simtest.Recipe(t, "factory")
+	recipe.Steps = slices.Clone(recipe.Steps)
+	i := slices.IndexFunc(recipe.Steps, func(s station.Step) bool { return s.Kind == station.KindReadback })
+	three := int64(3)
+	recipe.Steps[i].Limits = []station.Limit{{Measure: "profiles", Min: &three}}
+	synctest.Test(t, func(t *testing.T) {
+		l := simtest.New(t, factoryOptions(&recipe))
+		u, _ := l.World.Queued()
+		r := l.RunUnit(1)
+		if got, want := madeOf(t, l, u, r), "fail limit.exceeded, retest; 2 profiles; 2 keys; 2 installed, 1 unused"; got != want {
+			t.Errorf("\n got %s\nwant %s\n%v", got, want, r.Verdict.Reason)
+		}
+		l.Check()
+	})
+}
+
 // factoryOptions are those of a line on which each eUICC has four keys and three
 // packages.
 func factoryOptions(recipe *station.Recipe) simtest.Options {
