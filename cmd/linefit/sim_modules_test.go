@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -100,8 +101,10 @@ func askTTY(t *testing.T, path string, lines ...string) string {
 		if err := f.SetDeadline(time.Now().Add(within)); err != nil {
 			return err
 		}
-		if _, err := f.WriteString(line + "\r"); err != nil {
-			return err
+		if line != "" {
+			if _, err := f.WriteString(line + "\r"); err != nil {
+				return err
+			}
 		}
 		for {
 			l, err := r.ReadString('\n')
@@ -121,6 +124,15 @@ func askTTY(t *testing.T, path string, lines ...string) string {
 			t.Fatalf("AT: %q, %v", out, err)
 		}
 	}
+	// Each of these AT may still be answered; only this question has a number for an
+	// answer, and is asked once.
+	for line, imei := "AT+CGSN", false; !imei; line = "" {
+		if err := ask(line, hangs); err != nil {
+			t.Fatalf("AT+CGSN: %q, %v", out, err)
+		}
+		imei = imeiLine.MatchString(out)
+	}
+	out = ""
 	for _, line := range lines {
 		if err := ask(line, hangs); err != nil {
 			t.Fatalf("%s: %q, %v", line, out, err)
@@ -128,6 +140,8 @@ func askTTY(t *testing.T, path string, lines ...string) string {
 	}
 	return out
 }
+
+var imeiLine = regexp.MustCompile(`\b\d{15}\b`)
 
 // openISDR and readEID are the least that an LPA does.
 var (
