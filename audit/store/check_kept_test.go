@@ -139,14 +139,7 @@ func TestCheckTilesForgedShard(t *testing.T) {
 			goOn(t, s)
 			gateN(t, s, "SN2", 3)
 			stop()
-			l, err := store.OpenLog(f.Dir, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			dir := filepath.Join(t.TempDir(), "export")
-			if _, err := l.ExportTiles(t.Context(), dir); err != nil {
-				t.Fatal(err)
-			}
+			dir, l := tilesBy(t, f.Dir, "")
 			if r := audit.CheckTiles(os.DirFS(dir), old, nil); len(r.Finding) != 1 || r.Finding[0].Code != audit.FindKey || len(r.Unvouched) != 1 || r.Unvouched[0] != "test.example/station-1/2" {
 				t.Errorf("%s: %+v", name, r)
 			}
@@ -215,14 +208,7 @@ func TestCheckTilesOfAReplacedStation(t *testing.T) {
 	goOn(t, s)
 	gateN(t, s, "SN2", 5)
 	stop()
-	l, err := store.OpenLog(o.Dir, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(t.TempDir(), "export")
-	if _, err := l.ExportTiles(t.Context(), dir); err != nil {
-		t.Fatal(err)
-	}
+	dir, l := tilesBy(t, o.Dir, "")
 	v := verifierOf(t, l.VKey())
 	if r := audit.CheckTiles(os.DirFS(dir), v, nil, older, anchor); len(r.Finding) > 0 || len(r.Kept) != 2 || r.Kept[0].Entries || r.Kept[1].Origin != lost.Key.Name() {
 		t.Fatalf("%+v", r)

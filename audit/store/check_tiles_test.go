@@ -11,9 +11,20 @@ import (
 	"linefit/audit/store"
 )
 
+// tiles exports a log, with the key that it is written with.
 func tiles(t *testing.T, o store.Options) (string, *store.Log) {
 	t.Helper()
-	l, dir := openLog(t, o), filepath.Join(t.TempDir(), "export")
+	return tilesBy(t, o.Dir, o.Key.VKey())
+}
+
+// tilesBy does so with any key; "" is the one that lies beside the log.
+func tilesBy(t *testing.T, from, vkey string) (string, *store.Log) {
+	t.Helper()
+	l, err := store.OpenLog(from, vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "export")
 	if _, err := l.ExportTiles(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}

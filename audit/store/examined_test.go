@@ -120,19 +120,12 @@ func TestGivesOutBehindALostShard(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	tiles := filepath.Join(t.TempDir(), "tiles")
-	l, err := store.OpenLog(o.Dir, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.ExportTiles(t.Context(), tiles); err != nil {
-		t.Fatal(err)
-	}
+	dir, l := tilesBy(t, o.Dir, "")
 	v, err := audit.ParseVKey(l.VKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := audit.CheckTiles(os.DirFS(tiles), v, nil); len(r.Finding) > 0 || r.Shards != 2 {
+	if r := audit.CheckTiles(os.DirFS(dir), v, nil); len(r.Finding) > 0 || r.Shards != 2 {
 		t.Fatal(fmt.Sprint(r.Shards, r.Finding))
 	}
 	b, err := l.Bundle(t.Context(), "SN1")

@@ -46,14 +46,7 @@ func anyShard(t *testing.T) (store.Options, []string) {
 // The key of another log of that name never does.
 func TestAnyShardsKey(t *testing.T) {
 	o, keys := anyShard(t)
-	l, err := store.OpenLog(o.Dir, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(t.TempDir(), "export")
-	if _, err := l.ExportTiles(t.Context(), dir); err != nil {
-		t.Fatal(err)
-	}
+	dir, l := tilesBy(t, o.Dir, "")
 	b, err := l.Bundle(t.Context(), "SN1")
 	if err != nil {
 		t.Fatal(err)
@@ -158,14 +151,7 @@ func TestKeyOfTheSameID(t *testing.T) {
 		if r := verify(t, o.Dir, store.VerifyOptions{Key: vkey}); r.OK != good {
 			t.Errorf("%s: verify: %v", vkey, r.Findings)
 		}
-		l, err := store.OpenLog(o.Dir, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		dir := filepath.Join(t.TempDir(), "export")
-		if _, err := l.ExportTiles(t.Context(), dir); err != nil {
-			t.Fatal(err)
-		}
+		dir, l := tilesBy(t, o.Dir, "")
 		if r := audit.CheckTiles(os.DirFS(dir), verifierOf(t, vkey), nil); (len(r.Finding) == 0) != good {
 			t.Errorf("%s: tiles: %v", vkey, r.Finding)
 		}
